@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: MIT */
+#include "base.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/random.h>
+#include <time.h>
+
+/* The length of the character that starts here, 0 if it is malformed. */
+static size_t utf8_length(const unsigned char *s, size_t n)
+{
+	if (s[0] < 0x80)
+		return 1;
+	size_t len = s[0] >= 0xf0 ? 4 : s[0] >= 0xe0 ? 3 : 2;
+	if (s[0] < 0xc2 || s[0] > 0xf4 || len > n)
+		return 0;
+	for (size_t i = 1; i < len; i++)
+		if ((s[i] & 0xc0) != 0x80)
+			return 0;
+	bool overlong = (s[0] == 0xe0 && s[1] < 0xa0) || (s[0] == 0xf0 && s[1] < 0x90);
+	bool surrogate = s[0] == 0xed && s[1] > 0x9f;
+	bool too_high = s[0] == 0xf4 && s[1] > 0x8f;
+	return overlong || surrogate || too_high ? 0 : len;
+}
+
+bool text_is_utf8(const char *s, size_t n)
+{
+	const unsigned char *p = (const unsigned char *)s;
+	const unsigned char *end = p + n;
+	while (p < end) {
+		size_t len = *p ? utf8_length(p, (size_t)(end - p)) : 0;
+		if (!len)
+			return false;
+		p += len;
+	}
+	return true;
+}
+
+bool text_is_uuid(const char *s)
+{
+	size_t n = 0;
+	for (; s[n] && n < UUID_SIZE; n++) {
+		bool dash = n == 8 || n == 13 || n == 18 || n == 23;
+		if (dash ? s[n] != '-' : !isxdigit((unsigned char)s[n]))
+			return false;
+	}
+	return n == UUID_SIZE - 1;
+}
+
+bool text_is_name(const char *s)
+{
+	static const char allowed[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+				      "0123456789._+-";
+	size_t n = strspn(s, allowed);
+	return n >= 1 && n <= 63 && !s[n] && !strchr("._+-", s[0]);
+}
+
+void text_mask_controls(char *s)
+{
+	for (; *s; s++)
+		if ((unsigned char)*s < 0x20 || *s == 0x7f)
+			*s = '?';
+}
+
+void uuid_make(char ret[static UUID_SIZE])
+{
+	unsigned char b[16];
+	while (getrandom(b, sizeof b, 0) != (ssize_t)sizeof b)
+		;
+	b[6] = (unsigned char)((b[6] & 0x0f) | 0x40);
+	b[8] = (unsigned char)((b[8] & 0x3f) | 0x80);
+	(void)snprintf(ret, UUID_SIZE,
+		"%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x", b[0], b[1],
+		b[2], b[3], b[4], b[5], b[6], b[7], b[8], b[9], b[10], b[11], b[12], b[13], b[14],
+		b[15]);
+}
+
+int64_t clock_ms(void)
+{
+	struct timespec now;
+	(void)clock_gettime(CLOCK_MONOTONIC, &now);
+	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+struct timespec clock_after_ms(int64_t ms)
+{
+	struct timespec t;
+	(void)clock_gettime(CLOCK_MONOTONIC, &t);
+	int64_t ns = t.tv_nsec + ms % 1000 * 1000000;
+	t.tv_sec += ms / 1000 + ns / 1000000000;
+	t.tv_nsec = ns % 1000000000;
+	return t;
+}
+
+void clock_rfc3339(int64_t seconds, int ms, char ret[static RFC3339_SIZE])
+{
+	struct tm tm;
+	time_t t = (time_t)seconds;
+	ret[0] = '\0';
+	if (!gmtime_r(&t, &tm))
+		return;
+	size_t n = strftime(ret, RFC3339_SIZE, "%Y-%m-%dT%H:%M:%S", &tm);
+	if (ms >= 0)
+		(void)snprintf(ret + n, RFC3339_SIZE - n, ".%03dZ", ms % 1000);
+	else
+		(void)snprintf(ret + n, RFC3339_SIZE - n, "Z");
+}
+
+void cond_init_monotonic(pthread_cond_t *cond)
+{
+	pthread_condattr_t attr;
+	(void)pthread_condattr_init(&attr);
+	(void)pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+	(void)pthread_cond_init(cond, &attr);
+	(void)pthread_condattr_destroy(&attr);
+}

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+/*
+ * The settings: one table, each row an environment variable (VIRTGATE_URI) and a flag (--uri).
+ * A flag wins over the environment. A bad value refuses to start and names variable, value and
+ * bounds. Read once at start; constant, and so shared by all threads, from then on.
+ */
+#include "err.h"
+
+#include <stdio.h>
+
+/* What a caller may do; each includes the one before it. */
+enum role { ROLE_NONE, ROLE_VIEWER, ROLE_OPERATOR, ROLE_ADMIN };
+
+/* Which accelerator a domain gets (VIRTGATE_ACCEL). */
+enum accel { ACCEL_AUTO, ACCEL_AS_WRITTEN, ACCEL_TCG };
+
+enum config_action { CONFIG_RUN, CONFIG_CHECK, CONFIG_HELP, CONFIG_VERSION };
+
+struct config {
+	enum config_action action;
+	/* Text is the environment's, argv's or a literal: it lives as long as the process. */
+	const char *listen;       /* unix path or host:port */
+	const char *socket_group; /* or "" */
+	const char *uri;          /* libvirt's; "": its own default */
+	const char *templates;    /* directories, absolute */
+	const char *images;
+	const char *shares;
+	const char *logs;
+	int workers;     /* threads */
+	int connections; /* to libvirt, per host */
+	int drain;       /* seconds */
+	int accel;       /* enum accel */
+	int anonymous;   /* enum role */
+};
+
+int config_load(struct config *ret, int argc, char *const argv[], struct err *err);
+void config_help(FILE *out);

@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+/*
+ * One line per call on standard error, where a supervisor collects it:
+ *	2006-01-02T15:04:05.999Z info request id=… status=200 …
+ * Control characters become '?'. A line is written with one write(), so that threads do not mix.
+ * Only main, server and the thread that reaches a host log; everything else returns errors.
+ */
+#include "base.h"
+
+void log_info(const char *fmt, ...) FORMAT(1, 2);
+void log_warn(const char *fmt, ...) FORMAT(1, 2);
+void log_error(const char *fmt, ...) FORMAT(1, 2);
