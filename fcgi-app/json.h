@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+/*
+ * The only door to json-c. Reading is strict: RFC 8259 in UTF-8 with nothing that json-c adds to
+ * it, bounded depth, and no name twice in an object. Writing builds a tree and renders it once.
+ *
+ * A value belongs to whoever made it until it is put into another; then to that one. Running out
+ * of memory while a tree is built is remembered for the thread, and json_text() reports it.
+ * A value is used by one thread at a time.
+ */
+#include "err.h"
+
+struct json;
+void json_free(struct json *value);
+DEFINE_AUTO(struct json *, json_free)
+
+enum { JSON_DEPTH_MAX = 16 };
+
+enum json_kind {
+	JSON_IS_NULL,
+	JSON_IS_BOOL,
+	JSON_IS_INT,
+	JSON_IS_NUMBER,
+	JSON_IS_STRING,
+	JSON_IS_ARRAY,
+	JSON_IS_OBJECT
+};
+
+/* ERR_BAD_JSON with line and column when it is not JSON, or names what is repeated. */
+int json_parse(const char *text, size_t len, struct json **ret, struct err *err);
+
+enum json_kind json_kind_of(const struct json *value);
+bool json_get_bool(const struct json *value);
+int64_t json_get_int(const struct json *value); /* saturates */
+/* Borrowed; may hold NUL characters, so its length is told too. */
+const char *json_get_string(const struct json *value, size_t *ret_len);
+
+/* Calls each(name, value, data) for every member until one is not 0, and returns that. */
+int json_each(const struct json *object,
+	int (*each)(const char *name, const struct json *value, void *data), void *data);
+
+struct json *json_new_object(void);
+struct json *json_new_array(void);
+/* Names are literals: they are not copied. */
+void json_put(struct json *object, const char *name, struct json *value);
+void json_put_string(struct json *object, const char *name, const char *value); /* NULL: null */
+void json_put_int(struct json *object, const char *name, int64_t value);
+void json_put_bool(struct json *object, const char *name, bool value);
+void json_push(struct json *array, struct json *value);
+void json_push_string(struct json *array, const char *value);
+
+/* Renders without spaces. The caller frees. */
+int json_text(const struct json *value, char **ret, size_t *ret_len, struct err *err);

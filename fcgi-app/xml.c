@@ -1,0 +1,256 @@
+/* SPDX-License-Identifier: MIT */
+#include "xml.h"
+
+#include <libxml/SAX2.h>
+#include <libxml/parser.h>
+#include <libxml/tree.h>
+#include <libxml/xmlerror.h>
+#include <string.h>
+
+/* struct xml and struct xml_node are libxml2's own types under names of ours. */
+static xmlDoc *to_doc(const struct xml *doc)
+{
+	return (xmlDoc *)(uintptr_t)doc;
+}
+
+static xmlNode *to_node(const struct xml_node *node)
+{
+	return (xmlNode *)(uintptr_t)node;
+}
+
+static const xmlChar *chars(const char *text)
+{
+	return (const xmlChar *)text;
+}
+
+static struct xml_node *from_node(xmlNode *node)
+{
+	return (struct xml_node *)node;
+}
+
+/* Why our own handlers stopped a parser; kept in its _private. */
+struct parse {
+	int elements;
+	const char *refused;
+};
+
+static void refuse(void *ctx, const char *why)
+{
+	xmlParserCtxt *parser = ctx;
+	struct parse *parse = parser->_private;
+	parse->refused = why;
+	xmlStopParser(parser);
+}
+
+static void on_doctype(
+	void *ctx, const xmlChar *name, const xmlChar *external_id, const xmlChar *system_id)
+{
+	(void)name;
+	(void)external_id;
+	(void)system_id;
+	refuse(ctx, "a document type declaration is not accepted");
+}
+
+static void on_instruction(void *ctx, const xmlChar *target, const xmlChar *data)
+{
+	(void)target;
+	(void)data;
+	refuse(ctx, "a processing instruction is not accepted");
+}
+
+static void on_element(void *ctx, const xmlChar *localname, const xmlChar *prefix,
+	const xmlChar *uri, int namespace_count, const xmlChar **namespaces, int attribute_count,
+	int defaulted_count, const xmlChar **attributes)
+{
+	xmlParserCtxt *parser = ctx;
+	struct parse *parse = parser->_private;
+	if (++parse->elements > XML_ELEMENTS_MAX)
+		refuse(ctx, "it has more than 4096 elements");
+	else
+		xmlSAX2StartElementNs(ctx, localname, prefix, uri, namespace_count, namespaces,
+			attribute_count, defaulted_count, attributes);
+}
+_Static_assert(XML_ELEMENTS_MAX == 4096, "said in on_element's message");
+
+void xml_init(void)
+{
+	/*
+	 * No external entity loader of our own: it would be the process's, and libvirt's in-process
+	 * drivers load their schemas by it. Nothing here asks for one: there is no DTD.
+	 */
+	xmlInitParser();
+}
+
+static void auto_parser(xmlParserCtxt **parser)
+{
+	if (*parser && (*parser)->myDoc)
+		xmlFreeDoc((*parser)->myDoc);
+	if (*parser)
+		xmlFreeParserCtxt(*parser);
+}
+
+static int invalid(const xmlParserCtxt *parser, const char *what, struct err *err)
+{
+	const struct parse *parse = parser->_private;
+	const xmlError *error = &parser->lastError;
+	if (parse->refused)
+		return err_set(err, ERR_INVALID_XML, "%s: %s", what, parse->refused);
+	if (error->code == XML_ERR_NO_MEMORY)
+		return err_memory(err);
+	const char *message = error->message ? error->message : "not well-formed";
+	(void)err_set(err, ERR_INVALID_XML, "%s: not well-formed at line %d, column %d: %.*s", what,
+		error->line, error->int2, (int)strcspn(message, "\n"), message);
+	err->line = error->line;
+	err->column = error->int2;
+	return -1;
+}
+
+int xml_parse(const char *text, size_t len, const char *what, struct xml **ret, struct err *err)
+{
+	if (len > XML_BYTES_MAX)
+		return err_set(err, ERR_BODY_TOO_LARGE,
+			"%s: %zu bytes are more than the %d allowed", what, len, XML_BYTES_MAX);
+	if (!text_is_utf8(text, len))
+		return err_set(
+			err, ERR_INVALID_XML, "%s: it must be UTF-8 without NUL characters", what);
+	__attribute__((cleanup(auto_parser))) xmlParserCtxt *parser = xmlNewParserCtxt();
+	if (!parser)
+		return err_memory(err);
+	struct parse parse = { 0 };
+	parser->_private = &parse;
+	parser->sax->internalSubset = on_doctype;
+	parser->sax->externalSubset = on_doctype;
+	parser->sax->processingInstruction = on_instruction;
+	parser->sax->startElementNs = on_element;
+	parser->sax->comment = NULL;
+	int options = XML_PARSE_NONET | XML_PARSE_NOCDATA | XML_PARSE_NOERROR | XML_PARSE_NOWARNING;
+	xmlDoc *doc = xmlCtxtReadMemory(parser, text, (int)len, NULL, "UTF-8", options);
+	if (doc && (parse.refused || doc->intSubset || !xmlDocGetRootElement(doc))) {
+		xmlFreeDoc(doc);
+		doc = NULL;
+	}
+	if (!doc)
+		return invalid(parser, what, err);
+	*ret = (struct xml *)doc;
+	return 0;
+}
+
+struct xml *xml_new(const char *root)
+{
+	xmlDoc *doc = xmlNewDoc(chars("1.0"));
+	xmlNode *node = doc ? xmlNewDocNode(doc, NULL, chars(root), NULL) : NULL;
+	if (!node) {
+		xmlFreeDoc(doc);
+		return NULL;
+	}
+	(void)xmlDocSetRootElement(doc, node);
+	return (struct xml *)doc;
+}
+
+void xml_free(struct xml *doc)
+{
+	xmlFreeDoc(to_doc(doc));
+}
+
+/* libxml2's allocator need not be ours. */
+static char *own(xmlChar *text)
+{
+	char *copy = text ? strdup((const char *)text) : NULL;
+	xmlFree(text);
+	return copy;
+}
+
+char *xml_text(const struct xml *doc)
+{
+	xmlChar *text = NULL;
+	int len = 0;
+	xmlDocDumpMemoryEnc(to_doc(doc), &text, &len, "UTF-8");
+	return own(text);
+}
+
+struct xml_node *xml_root(const struct xml *doc)
+{
+	return from_node(xmlDocGetRootElement(to_doc(doc)));
+}
+
+bool xml_is(const struct xml_node *node, const char *name)
+{
+	const xmlNode *n = to_node(node);
+	return n->type == XML_ELEMENT_NODE && !n->ns && !strcmp((const char *)n->name, name);
+}
+
+static struct xml_node *first_named(xmlNode *node, const char *name)
+{
+	while (node && !xml_is(from_node(node), name))
+		node = node->next;
+	return from_node(node);
+}
+
+struct xml_node *xml_child(const struct xml_node *node, const char *name)
+{
+	return first_named(to_node(node)->children, name);
+}
+
+struct xml_node *xml_next(const struct xml_node *node)
+{
+	return first_named(to_node(node)->next, (const char *)to_node(node)->name);
+}
+
+struct xml_node *xml_find(const struct xml_node *node, const char *path)
+{
+	char name[64];
+	struct xml_node *at = from_node(to_node(node));
+	while (at && *path) {
+		size_t n = strcspn(path, "/");
+		if (n >= sizeof name)
+			return NULL;
+		memcpy(name, path, n);
+		name[n] = '\0';
+		path += n + (path[n] == '/');
+		at = xml_child(at, name);
+	}
+	return at;
+}
+
+char *xml_node_text(const struct xml_node *node)
+{
+	char *text = own(xmlNodeGetContent(to_node(node)));
+	if (!text)
+		return NULL;
+	size_t lead = strspn(text, " \t\r\n");
+	size_t len = strlen(text + lead);
+	while (len && strchr(" \t\r\n", text[lead + len - 1]))
+		len--;
+	memmove(text, text + lead, len);
+	text[len] = '\0';
+	return text;
+}
+
+char *xml_attr(const struct xml_node *node, const char *name)
+{
+	return own(xmlGetNoNsProp(to_node(node), chars(name)));
+}
+
+int xml_set_text(struct xml_node *node, const char *text)
+{
+	xmlNode *child = xmlNewText(chars(text));
+	if (!child)
+		return -1;
+	while (to_node(node)->children) {
+		xmlNode *old = to_node(node)->children;
+		xmlUnlinkNode(old);
+		xmlFreeNode(old);
+	}
+	(void)xmlAddChild(to_node(node), child);
+	return 0;
+}
+
+int xml_set_attr(struct xml_node *node, const char *name, const char *value)
+{
+	return xmlSetProp(to_node(node), chars(name), chars(value)) ? 0 : -1;
+}
+
+struct xml_node *xml_add(struct xml_node *parent, const char *name, const char *text)
+{
+	return from_node(xmlNewTextChild(to_node(parent), NULL, chars(name), chars(text)));
+}

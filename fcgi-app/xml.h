@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+/*
+ * The only door to libxml2. Parsing is hardened: no network, no DTD and so no entities, no
+ * processing instructions, UTF-8 only, bounded bytes, elements and depth (256, libxml2's own).
+ * Comments are dropped and CDATA becomes text, so that what is serialised is what was looked at.
+ *
+ * A document belongs to one thread at a time and owns its nodes. Texts that are returned are the
+ * caller's to free. A function that makes or changes a node returns NULL or -1 when memory is out.
+ */
+#include "err.h"
+
+enum { XML_BYTES_MAX = 128 * 1024, XML_ELEMENTS_MAX = 4096 };
+
+struct xml;
+struct xml_node;
+
+/* Once, before any thread is started. */
+void xml_init(void);
+
+/* `what` starts the message: "domain XML". ERR_INVALID_XML, ERR_BODY_TOO_LARGE. */
+int xml_parse(const char *text, size_t len, const char *what, struct xml **ret, struct err *err);
+struct xml *xml_new(const char *root);
+void xml_free(struct xml *doc);
+DEFINE_AUTO(struct xml *, xml_free)
+char *xml_text(const struct xml *doc);
+
+struct xml_node *xml_root(const struct xml *doc);
+bool xml_is(const struct xml_node *node, const char *name);
+/* The first child element of that name, and the next sibling of the same name; NULL: none. */
+struct xml_node *xml_child(const struct xml_node *node, const char *name);
+struct xml_node *xml_next(const struct xml_node *node);
+/* The element at a path of first children ("devices/disk"); NULL: none. */
+struct xml_node *xml_find(const struct xml_node *node, const char *path);
+/* The element's text with surrounding white space removed. NULL: memory. */
+char *xml_node_text(const struct xml_node *node);
+/* NULL: no such attribute. */
+char *xml_attr(const struct xml_node *node, const char *name);
+
+int xml_set_text(struct xml_node *node, const char *text);
+int xml_set_attr(struct xml_node *node, const char *name, const char *value);
+/* A new last child with a text (may be NULL). */
+struct xml_node *xml_add(struct xml_node *parent, const char *name, const char *text);
