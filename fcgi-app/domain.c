@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: MIT */
+#include "domain.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static const struct {
+	const char *name;
+	const char *reasons[16]; /* by libvirt's reason of that state */
+} states[] = {
+	[VM_UNKNOWN] = { "unknown", { 0 } },
+	[VM_RUNNING] = { "running",
+		{ "unknown", "booted", "migrated", "restored", "from-snapshot", "unpaused",
+			"migration-canceled", "save-canceled", "wakeup", "crashed", "postcopy",
+			"postcopy-failed" } },
+	[VM_PAUSED] = { "paused",
+		{ "unknown", "user", "migration", "save", "dump", "io-error", "watchdog",
+			"from-snapshot", "shutting-down", "snapshot", "crashed", "starting-up",
+			"postcopy", "postcopy-failed", "api-error" } },
+	[VM_SHUTDOWN] = { "shutdown", { "unknown", "user" } },
+	[VM_SHUTOFF] = { "shutoff",
+		{ "unknown", "shutdown", "destroyed", "crashed", "migrated", "saved", "failed",
+			"from-snapshot", "daemon" } },
+	[VM_CRASHED] = { "crashed", { "unknown", "panicked" } },
+	[VM_PMSUSPENDED] = { "pmsuspended", { "unknown" } },
+};
+_Static_assert(ARRAY_LEN(states) == VM_STATE_COUNT, "a row per state");
+
+const char *vm_state_name(enum vm_state state)
+{
+	return states[state].name;
+}
+
+static enum vm_state state_of(int virt_state)
+{
+	static const enum vm_state map[] = {
+		[VIR_DOMAIN_NOSTATE] = VM_UNKNOWN,
+		[VIR_DOMAIN_RUNNING] = VM_RUNNING,
+		[VIR_DOMAIN_BLOCKED] = VM_RUNNING,
+		[VIR_DOMAIN_PAUSED] = VM_PAUSED,
+		[VIR_DOMAIN_SHUTDOWN] = VM_SHUTDOWN,
+		[VIR_DOMAIN_SHUTOFF] = VM_SHUTOFF,
+		[VIR_DOMAIN_CRASHED] = VM_CRASHED,
+		[VIR_DOMAIN_PMSUSPENDED] = VM_PMSUSPENDED,
+	};
+	return virt_state >= 0 && (size_t)virt_state < ARRAY_LEN(map) ? map[virt_state]
+								      : VM_UNKNOWN;
+}
+
+void vm_set_state(struct vm *vm, int virt_state, int virt_reason)
+{
+	vm->state = state_of(virt_state);
+	vm->reason = NULL;
+	if (virt_reason >= 0 && (size_t)virt_reason < ARRAY_LEN(states[0].reasons))
+		vm->reason = states[vm->state].reasons[virt_reason];
+	if (!vm->reason)
+		vm->reason = "unknown";
+}
+
+void vm_set_identity(struct vm *vm, virDomainPtr dom)
+{
+	(void)snprintf(vm->name, sizeof vm->name, "%s", virDomainGetName(dom));
+	(void)virDomainGetUUIDString(dom, vm->uuid);
+	vm->active = virDomainGetID(dom) != (unsigned)-1;
+}
+
+void vm_set_size(struct vm *vm, const virDomainInfo *info)
+{
+	vm->sized = true;
+	vm->vcpus = info->nrVirtCpu;
+	vm->memory_kib = (int64_t)info->maxMem;
+}
+
+enum vm_state domain_read_state(virDomainPtr dom)
+{
+	int state = VIR_DOMAIN_NOSTATE;
+	int reason = 0;
+	(void)virDomainGetState(dom, &state, &reason, 0);
+	return state_of(state);
+}
+
+int domain_read(struct lease *lease, virDomainPtr dom, struct vm *ret, struct err *err)
+{
+	struct vm vm = { 0 };
+	int state = 0;
+	int reason = 0;
+	int autostart = 0;
+	virDomainInfo info;
+	vm_set_identity(&vm, dom);
+	int active = virDomainIsActive(dom);
+	if (active < 0 || virDomainGetState(dom, &state, &reason, 0) < 0 ||
+		virDomainGetInfo(dom, &info) < 0)
+		return virt_fail(lease, VIRT_READ, err);
+	int persistent = virDomainIsPersistent(dom);
+	if (persistent < 0 || virDomainGetAutostart(dom, &autostart) < 0)
+		return virt_fail(lease, VIRT_READ, err);
+	int saved = virDomainHasManagedSaveImage(dom, 0);
+	int snapshots = saved < 0 ? -1 : virDomainSnapshotNum(dom, 0);
+	if (snapshots < 0)
+		return virt_fail(lease, VIRT_READ, err);
+	vm.active = active;
+	vm.persistent = persistent;
+	vm.autostart = autostart;
+	vm.managed_save = saved;
+	vm.snapshots = snapshots > 0;
+	vm_set_state(&vm, state, reason);
+	vm_set_size(&vm, &info);
+	*ret = vm;
+	return 0;
+}
+
+int domain_lookup(struct lease *lease, const char *ref, virDomainPtr *ret, struct err *err)
+{
+	virDomainPtr dom = NULL;
+	if (text_is_uuid(ref))
+		dom = virDomainLookupByUUIDString(lease->conn, ref);
+	if (!dom)
+		dom = virDomainLookupByName(lease->conn, ref);
+	if (!dom) {
+		(void)virt_fail(lease, VIRT_READ, err);
+		if (err->kind == ERR_VM_NOT_FOUND)
+			(void)err_set(err, ERR_VM_NOT_FOUND, "there is no VM '%s'", ref);
+		return -1;
+	}
+	*ret = dom;
+	return 0;
+}
+
+struct resolve_args {
+	const char *ref;
+	struct vm_ref resolved;
+};
+
+static int read_ref(struct lease *lease, void *data, struct err *err)
+{
+	struct resolve_args *args = data;
+	AUTO(virDomainFree) virDomainPtr dom = NULL;
+	if (domain_lookup(lease, args->ref, &dom, err) < 0)
+		return -1;
+	(void)snprintf(
+		args->resolved.name, sizeof args->resolved.name, "%s", virDomainGetName(dom));
+	(void)virDomainGetUUIDString(dom, args->resolved.uuid);
+	return 0;
+}
+
+int domain_resolve(struct host *host, const char *ref, struct vm_ref *ret, struct err *err)
+{
+	struct resolve_args args = { .ref = ref };
+	if (virt_read(host, read_ref, &args, err) < 0)
+		return -1;
+	*ret = args.resolved;
+	return 0;
+}
+
+int domain_hold(struct host *host, const char *ref, struct hold *ret, struct err *err)
+{
+	struct vm_ref id;
+	if (domain_resolve(host, ref, &id, err) < 0 ||
+		gate_enter(host, id.uuid, &ret->gate, err) < 0 ||
+		lease_take(host, &ret->lease, err) < 0 ||
+		domain_lookup(&ret->lease, id.uuid, &ret->dom, err) < 0)
+		return -1;
+	return domain_read(&ret->lease, ret->dom, &ret->vm, err);
+}
+
+void domain_let_go(struct hold *hold)
+{
+	if (hold->dom)
+		(void)virDomainFree(hold->dom);
+	lease_give(&hold->lease);
+	gate_leave(&hold->gate);
+}

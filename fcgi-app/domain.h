@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+/*
+ * One VM: found by its ref, read as a value, held for a mutation. A ref is a uuid or a name; a
+ * uuid is looked for first. All functions may be called from any thread.
+ */
+#include "virt.h"
+
+/* virDomainState under API names; "blocked" is running. */
+enum vm_state {
+	VM_UNKNOWN,
+	VM_RUNNING,
+	VM_PAUSED,
+	VM_SHUTDOWN, /* on its way to shutoff */
+	VM_SHUTOFF,
+	VM_CRASHED,
+	VM_PMSUSPENDED,
+	VM_STATE_COUNT
+};
+const char *vm_state_name(enum vm_state state);
+
+struct vm {
+	char uuid[UUID_SIZE];
+	char name[256]; /* QEMU's driver allows no longer ones: they are file names */
+	enum vm_state state;
+	const char *reason; /* a literal: "booted", "user", … */
+	bool active;
+	bool persistent;
+	bool autostart;
+	bool managed_save;
+	bool snapshots;     /* has any */
+	bool sized;         /* vcpus and memory_kib could be read */
+	int vcpus;          /* now */
+	int64_t memory_kib; /* at most */
+};
+
+struct vm_ref {
+	char uuid[UUID_SIZE];
+	char name[256];
+};
+
+/* The caller frees the domain. ERR_VM_NOT_FOUND names the ref. */
+int domain_lookup(struct lease *lease, const char *ref, virDomainPtr *ret, struct err *err);
+
+/* Finds out who a ref is. */
+int domain_resolve(struct host *host, const char *ref, struct vm_ref *ret, struct err *err);
+
+/* ERR_VM_NOT_FOUND when it went away. */
+int domain_read(struct lease *lease, virDomainPtr dom, struct vm *ret, struct err *err);
+enum vm_state domain_read_state(virDomainPtr dom); /* VM_UNKNOWN when it cannot be read */
+
+/* For those who read many: what libvirt's objects and answers say. */
+void vm_set_identity(struct vm *vm, virDomainPtr dom);
+void vm_set_state(struct vm *vm, int virt_state, int virt_reason);
+void vm_set_size(struct vm *vm, const virDomainInfo *info);
+
+/*
+ * Everything that a mutation needs: the VM's gate, a connection, the domain, what it is now.
+ * Nothing is leased while the gate is waited for, so a stuck VM keeps no connection from others.
+ *	AUTO_HOLD struct hold hold = { 0 };
+ */
+struct hold {
+	struct gate gate;
+	struct lease lease;
+	virDomainPtr dom;
+	struct vm vm;
+};
+int domain_hold(struct host *host, const char *ref, struct hold *ret, struct err *err);
+void domain_let_go(struct hold *hold);
+#define AUTO_HOLD __attribute__((cleanup(domain_let_go)))

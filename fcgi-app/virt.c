@@ -1,0 +1,403 @@
+/* SPDX-License-Identifier: MIT */
+#include "virt.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+
+/* A silent daemon is given up after KEEPALIVE_SECONDS * (KEEPALIVE_COUNT + 1). */
+enum { KEEPALIVE_SECONDS = 5, KEEPALIVE_COUNT = 3 };
+
+enum { CONNECTIONS_MAX = 16 };
+
+struct host {
+	char *name;
+	char *uri;
+	int max;
+
+	pthread_mutex_t lock;
+	pthread_cond_t pool_changed;
+	virConnectPtr idle[CONNECTIONS_MAX];
+	int idle_count;
+	int open_count; /* idle, leased, and the one being opened */
+	bool opening;   /* opening has no timeout of its own, so one at a time tries */
+	pthread_cond_t gate_changed;
+	struct gate *gates;
+};
+
+/* The event loop */
+
+static struct {
+	pthread_t thread;
+	atomic_bool stop;
+	int timer;
+} loop;
+
+static void on_timer(int timer, void *data)
+{
+	(void)timer;
+	(void)data;
+}
+
+static void *run_loop(void *data)
+{
+	(void)data;
+	while (!atomic_load(&loop.stop))
+		(void)virEventRunDefaultImpl();
+	return NULL;
+}
+
+static void on_libvirt_error(void *data, virErrorPtr error)
+{
+	(void)data;
+	(void)error;
+}
+
+int virt_start(struct err *err)
+{
+	/* libvirt's client writes to sockets that the daemon may have closed. */
+	(void)signal(SIGPIPE, SIG_IGN);
+	virSetErrorFunc(NULL, on_libvirt_error);
+	if (virInitialize() < 0 || virEventRegisterDefaultImpl() < 0)
+		return err_set(err, ERR_INTERNAL, "libvirt cannot be initialised");
+	atomic_store(&loop.stop, false);
+	loop.timer = virEventAddTimeout(-1, on_timer, NULL, NULL);
+	if (loop.timer < 0 || pthread_create(&loop.thread, NULL, run_loop, NULL))
+		return err_set(err, ERR_INTERNAL, "libvirt's event loop cannot be started");
+	(void)pthread_setname_np(loop.thread, "libvirt-events");
+	return 0;
+}
+
+void virt_stop(void)
+{
+	atomic_store(&loop.stop, true);
+	virEventUpdateTimeout(loop.timer, 0); /* wakes it */
+	(void)pthread_join(loop.thread, NULL);
+	(void)virEventRemoveTimeout(loop.timer);
+}
+
+/* Hosts and leases */
+
+struct host *virt_host_new(const char *name, const char *uri, int max_connections)
+{
+	struct host *host = calloc(1, sizeof *host);
+	if (!host)
+		return NULL;
+	host->name = strdup(name);
+	host->uri = strdup(uri);
+	host->max = max_connections < CONNECTIONS_MAX ? max_connections : CONNECTIONS_MAX;
+	(void)pthread_mutex_init(&host->lock, NULL);
+	cond_init_monotonic(&host->pool_changed);
+	cond_init_monotonic(&host->gate_changed);
+	if (host->name && host->uri)
+		return host;
+	virt_host_free(host);
+	return NULL;
+}
+
+void virt_host_free(struct host *host)
+{
+	for (int i = 0; i < host->idle_count; i++)
+		(void)virConnectClose(host->idle[i]);
+	(void)pthread_cond_destroy(&host->pool_changed);
+	(void)pthread_cond_destroy(&host->gate_changed);
+	(void)pthread_mutex_destroy(&host->lock);
+	free(host->name);
+	free(host->uri);
+	free(host);
+}
+
+const char *virt_host_name(const struct host *host)
+{
+	return host->name;
+}
+
+static void forget_connection(struct host *host)
+{
+	LOCK(&host->lock);
+	host->open_count--;
+	(void)pthread_cond_signal(&host->pool_changed);
+}
+
+static void finish_opening(struct host *host)
+{
+	LOCK(&host->lock);
+	host->opening = false;
+	(void)pthread_cond_broadcast(&host->pool_changed);
+}
+
+/* A slot is reserved and the opener's place is ours; the lock is not held. */
+static int open_connection(struct host *host, struct lease *ret, struct err *err)
+{
+	virConnectPtr conn = virConnectOpen(host->uri[0] ? host->uri : NULL);
+	struct lease lease = { .host = host, .conn = conn };
+	if (!conn)
+		(void)virt_fail(&lease, VIRT_READ, err);
+	else
+		/* In-process drivers have none; the answer does not matter. */
+		(void)virConnectSetKeepAlive(conn, KEEPALIVE_SECONDS, KEEPALIVE_COUNT);
+	finish_opening(host);
+	if (!conn) {
+		forget_connection(host);
+		return -1;
+	}
+	*ret = lease;
+	return 0;
+}
+
+enum turn { TURN_IDLE, TURN_OPEN, TURN_LATE };
+
+/* Waits for an idle connection or for leave to open one. */
+static enum turn await_turn(struct host *host, const struct timespec *deadline,
+	virConnectPtr *ret_conn, bool *ret_opening)
+{
+	LOCK(&host->lock);
+	for (bool late = false;;) {
+		if (host->idle_count) {
+			*ret_conn = host->idle[--host->idle_count];
+			return TURN_IDLE;
+		}
+		if (host->open_count < host->max && !host->opening) {
+			host->open_count++;
+			host->opening = true;
+			return TURN_OPEN;
+		}
+		*ret_opening = host->opening;
+		if (late)
+			return TURN_LATE;
+		late = pthread_cond_timedwait(&host->pool_changed, &host->lock, deadline) ==
+			ETIMEDOUT;
+	}
+}
+
+int lease_take(struct host *host, struct lease *ret, struct err *err)
+{
+	struct timespec deadline = clock_after_ms(LEASE_WAIT_MS);
+	for (;;) {
+		virConnectPtr conn = NULL;
+		bool opening = false;
+		switch (await_turn(host, &deadline, &conn, &opening)) {
+		case TURN_IDLE:
+			if (virConnectIsAlive(conn) == 1) {
+				*ret = (struct lease){ .host = host, .conn = conn };
+				return 0;
+			}
+			(void)virConnectClose(conn);
+			forget_connection(host);
+			break;
+		case TURN_OPEN:
+			return open_connection(host, ret, err);
+		case TURN_LATE:
+			if (opening)
+				return err_set(err, ERR_HYPERVISOR_UNAVAILABLE,
+					"host '%s' does not answer", host->name);
+			return err_set(err, ERR_HOST_BUSY,
+				"all %d connections to host '%s' are busy", host->max, host->name);
+		}
+	}
+}
+
+void lease_give(struct lease *lease)
+{
+	struct host *host = lease->host;
+	if (!lease->conn)
+		return;
+	if (lease->broken) {
+		(void)virConnectClose(lease->conn);
+		forget_connection(host);
+	} else {
+		LOCK(&host->lock);
+		host->idle[host->idle_count++] = lease->conn;
+		(void)pthread_cond_signal(&host->pool_changed);
+	}
+	*lease = (struct lease){ 0 };
+}
+
+int virt_read(struct host *host, virt_read_fn *read, void *data, struct err *err)
+{
+	for (int attempt = 1;; attempt++) {
+		AUTO_LEASE struct lease lease = { 0 };
+		if (lease_take(host, &lease, err) < 0)
+			return -1;
+		if (!read(&lease, data, err))
+			return 0;
+		if (!lease.broken || attempt == 2)
+			return -1;
+	}
+}
+
+/* Errors */
+
+enum { ANY_OP = -1 };
+
+/* By libvirt's code and, where it means different things, by what was being done. */
+static const struct error_row {
+	int code;
+	int op; /* enum virt_op, or ANY_OP */
+	enum err_kind kind;
+	const char *text;
+} error_rows[] = {
+	{ VIR_ERR_NO_DOMAIN, ANY_OP, ERR_VM_NOT_FOUND, "no such VM" },
+	{ VIR_ERR_NO_DOMAIN_SNAPSHOT, ANY_OP, ERR_SNAPSHOT_NOT_FOUND, "no such snapshot" },
+	{ VIR_ERR_OPERATION_INVALID, VIRT_CREATE, ERR_ALREADY_EXISTS,
+		"a VM of this name or uuid exists" },
+	{ VIR_ERR_OPERATION_INVALID, VIRT_SNAPSHOT_CREATE, ERR_SNAPSHOT_UNSUPPORTED,
+		"the VM cannot be snapshotted as it is now" },
+	{ VIR_ERR_OPERATION_INVALID, ANY_OP, ERR_WRONG_STATE,
+		"the VM's state does not allow this" },
+	{ VIR_ERR_OPERATION_FAILED, VIRT_CREATE, ERR_ALREADY_EXISTS,
+		"a VM of this name or uuid exists" },
+	{ VIR_ERR_OPERATION_FAILED, VIRT_SNAPSHOT_CREATE, ERR_ALREADY_EXISTS,
+		"a snapshot of this name exists" },
+	{ VIR_ERR_DOM_EXIST, ANY_OP, ERR_ALREADY_EXISTS, "a VM of this name or uuid exists" },
+	{ VIR_ERR_OPERATION_TIMEOUT, ANY_OP, ERR_VM_BUSY, "another operation holds the VM" },
+	{ VIR_ERR_RESOURCE_BUSY, ANY_OP, ERR_VM_BUSY, "another operation holds the VM" },
+	{ VIR_ERR_OPERATION_ABORTED, ANY_OP, ERR_ABORTED, "the operation was aborted" },
+	{ VIR_ERR_SNAPSHOT_REVERT_RISKY, ANY_OP, ERR_REVERT_NEEDS_FORCE,
+		"libvirt considers this revert risky" },
+	{ VIR_ERR_OPERATION_UNSUPPORTED, VIRT_SNAPSHOT_CREATE, ERR_SNAPSHOT_UNSUPPORTED,
+		"this VM cannot be snapshotted" },
+	{ VIR_ERR_OPERATION_UNSUPPORTED, VIRT_SNAPSHOT_REVERT, ERR_SNAPSHOT_UNSUPPORTED,
+		"this snapshot cannot be reverted to" },
+	{ VIR_ERR_OPERATION_UNSUPPORTED, VIRT_SNAPSHOT_DELETE, ERR_SNAPSHOT_UNSUPPORTED,
+		"this snapshot cannot be deleted" },
+	{ VIR_ERR_CONFIG_UNSUPPORTED, VIRT_SNAPSHOT_CREATE, ERR_SNAPSHOT_UNSUPPORTED,
+		"this VM cannot be snapshotted" },
+	{ VIR_ERR_CONFIG_UNSUPPORTED, VIRT_SNAPSHOT_REVERT, ERR_SNAPSHOT_UNSUPPORTED,
+		"this snapshot cannot be reverted to" },
+	{ VIR_ERR_CONFIG_UNSUPPORTED, VIRT_SNAPSHOT_DELETE, ERR_SNAPSHOT_UNSUPPORTED,
+		"this snapshot cannot be deleted" },
+	{ VIR_ERR_CONFIG_UNSUPPORTED, ANY_OP, ERR_UNSUPPORTED,
+		"the host does not support this configuration" },
+	{ VIR_ERR_NO_SUPPORT, ANY_OP, ERR_NOT_SUPPORTED_BY_DRIVER,
+		"this host's libvirt driver cannot do that" },
+	{ VIR_ERR_OPERATION_UNSUPPORTED, ANY_OP, ERR_NOT_SUPPORTED_BY_DRIVER,
+		"this host's libvirt driver cannot do that" },
+	{ VIR_ERR_ARGUMENT_UNSUPPORTED, ANY_OP, ERR_NOT_SUPPORTED_BY_DRIVER,
+		"this host's libvirt driver cannot do that" },
+	{ VIR_ERR_AGENT_UNRESPONSIVE, ANY_OP, ERR_AGENT_UNAVAILABLE,
+		"the VM's guest agent does not answer" },
+	{ VIR_ERR_AGENT_UNSYNCED, ANY_OP, ERR_AGENT_UNAVAILABLE,
+		"the VM's guest agent does not answer" },
+	{ VIR_ERR_INVALID_ARG, VIRT_CREATE, ERR_INVALID_SPEC, "libvirt refuses a value" },
+	{ VIR_ERR_NO_NAME, ANY_OP, ERR_INVALID_XML, "libvirt refuses the XML" },
+	{ VIR_ERR_XML_ERROR, ANY_OP, ERR_INVALID_XML, "libvirt refuses the XML" },
+	{ VIR_ERR_XML_DETAIL, ANY_OP, ERR_INVALID_XML, "libvirt refuses the XML" },
+	{ VIR_ERR_XML_INVALID_SCHEMA, ANY_OP, ERR_INVALID_XML, "libvirt's schema refuses the XML" },
+	{ VIR_ERR_OS_TYPE, ANY_OP, ERR_INVALID_XML, "libvirt refuses the XML" },
+	{ VIR_ERR_NO_KERNEL, ANY_OP, ERR_INVALID_XML, "libvirt refuses the XML" },
+	{ VIR_ERR_NO_ROOT, ANY_OP, ERR_INVALID_XML, "libvirt refuses the XML" },
+	{ VIR_ERR_NO_SOURCE, ANY_OP, ERR_INVALID_XML, "libvirt refuses the XML" },
+	{ VIR_ERR_NO_TARGET, ANY_OP, ERR_INVALID_XML, "libvirt refuses the XML" },
+	{ VIR_ERR_NO_OS, ANY_OP, ERR_INVALID_XML, "libvirt refuses the XML" },
+	{ VIR_ERR_NO_DEVICE, ANY_OP, ERR_INVALID_XML, "libvirt refuses the XML" },
+	{ VIR_ERR_NO_NETWORK, ANY_OP, ERR_UNKNOWN_NETWORK,
+		"the VM names a network that the host does not have" },
+	{ VIR_ERR_NO_STORAGE_POOL, ANY_OP, ERR_UNKNOWN_POOL,
+		"the VM names a storage pool that the host does not have" },
+	{ VIR_ERR_OPERATION_DENIED, ANY_OP, ERR_DENIED_BY_HYPERVISOR, "libvirt denies this" },
+	{ VIR_ERR_ACCESS_DENIED, ANY_OP, ERR_DENIED_BY_HYPERVISOR, "libvirt denies this" },
+	{ VIR_ERR_NO_MEMORY, ANY_OP, ERR_HOST_BUSY, "the host is out of memory" },
+	{ VIR_ERR_NO_CONNECT, ANY_OP, ERR_HYPERVISOR_UNAVAILABLE, "the host cannot be reached" },
+	{ VIR_ERR_INVALID_CONN, ANY_OP, ERR_HYPERVISOR_UNAVAILABLE, "the host cannot be reached" },
+	{ VIR_ERR_AUTH_FAILED, ANY_OP, ERR_HYPERVISOR_UNAVAILABLE,
+		"the host does not let virtgate in" },
+	{ VIR_ERR_AUTH_CANCELLED, ANY_OP, ERR_HYPERVISOR_UNAVAILABLE,
+		"the host does not let virtgate in" },
+	{ VIR_ERR_AUTH_UNAVAILABLE, ANY_OP, ERR_HYPERVISOR_UNAVAILABLE,
+		"the host does not let virtgate in" },
+};
+
+/* libvirt's schema errors begin with a line that names the schema's file. */
+static const char *essence(const char *message)
+{
+	const char *schema = strstr(message, "Unable to validate doc against");
+	const char *after = schema ? strchr(schema, '\n') : NULL;
+	return after ? after + 1 : message;
+}
+
+static void set_message(struct err *err, const char *text, const char *message)
+{
+	(void)snprintf(err->private, sizeof err->private, "%s", essence(message));
+	for (size_t n = strlen(err->private); n && strchr("\n|", err->private[n - 1]); n--)
+		err->private[n - 1] = '\0';
+	text_mask_controls(err->private);
+	/* Whatever has a slash may be a path of the host; the rest helps whoever asked. */
+	if (err->private[0] && !strchr(err->private, '/'))
+		(void)snprintf(err->text, sizeof err->text, "%s: %.400s", text, err->private);
+}
+
+static bool is_lost(const struct lease *lease, const virError *error)
+{
+	return !lease->conn || (error->domain == VIR_FROM_RPC && error->code != VIR_ERR_RPC);
+}
+
+int virt_fail(struct lease *lease, enum virt_op op, struct err *err)
+{
+	const virError *last = virGetLastError();
+	virError none = { .message = NULL };
+	const virError *error = last ? last : &none;
+	const char *message = error->message ? error->message : "";
+	enum err_kind kind = ERR_INTERNAL;
+	const char *text = "libvirt failed at this";
+	lease->broken = is_lost(lease, error);
+	if (lease->broken) {
+		kind = ERR_HYPERVISOR_UNAVAILABLE;
+		text = "the host's libvirt cannot be reached";
+	}
+	for (size_t i = 0; !lease->broken && i < ARRAY_LEN(error_rows); i++) {
+		const struct error_row *row = &error_rows[i];
+		if (row->code == error->code && (row->op == ANY_OP || row->op == (int)op)) {
+			kind = row->kind;
+			text = row->text;
+			break;
+		}
+	}
+	(void)err_set(err, kind, "%s", text);
+	err->libvirt_code = error->code;
+	err->libvirt_domain = error->domain;
+	set_message(err, text, message);
+	return -1;
+}
+
+/* The gate */
+
+static bool gate_is_held(const struct host *host, const char *key)
+{
+	for (const struct gate *g = host->gates; g; g = g->next)
+		if (!strcmp(g->key, key))
+			return true;
+	return false;
+}
+
+int gate_enter(struct host *host, const char *key, struct gate *ret, struct err *err)
+{
+	struct timespec deadline = clock_after_ms(GATE_WAIT_MS);
+	LOCK(&host->lock);
+	for (bool late = false; gate_is_held(host, key);) {
+		if (late)
+			return err_set(err, ERR_VM_BUSY, "another operation on this VM is running");
+		late = pthread_cond_timedwait(&host->gate_changed, &host->lock, &deadline) ==
+			ETIMEDOUT;
+	}
+	ret->host = host;
+	(void)snprintf(ret->key, sizeof ret->key, "%s", key);
+	ret->next = host->gates;
+	host->gates = ret;
+	return 0;
+}
+
+void gate_leave(struct gate *gate)
+{
+	struct host *host = gate->host;
+	if (!host)
+		return;
+	LOCK(&host->lock);
+	struct gate **at = &host->gates;
+	while (*at != gate)
+		at = &(*at)->next;
+	*at = gate->next;
+	(void)pthread_cond_broadcast(&host->gate_changed);
+}

@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+/*
+ * The door to libvirt (written for 9.0.0): connections, errors, and one mutation per VM at a time.
+ * Its header comes in here, for the domain layer alone.
+ *
+ * A connection is leased to one thread for one sequence of calls and used by no other meanwhile:
+ * libvirt 9.0.0's client corrupts its event loop when two threads are inside calls on one
+ * connection (CVE-2024-4418), and its daemon starves the keepalive of one with five in flight.
+ *
+ * All functions may be called from any thread between virt_start() and virt_stop().
+ */
+#include "err.h"
+
+#include <libvirt/libvirt.h>
+#include <libvirt/virterror.h>
+
+DEFINE_AUTO(virDomainPtr, virDomainFree)
+DEFINE_AUTO(virDomainSnapshotPtr, virDomainSnapshotFree)
+
+/*
+ * Starts libvirt's event loop, without which a connection's keepalive kills it, and turns off
+ * SIGPIPE and libvirt's own messages. Before the first host is made; once.
+ */
+int virt_start(struct err *err);
+void virt_stop(void);
+
+/* A libvirt host with its pool of at most max_connections; they are opened when first needed. */
+struct host;
+struct host *virt_host_new(const char *name, const char *uri, int max_connections);
+void virt_host_free(struct host *host); /* no lease may be out */
+const char *virt_host_name(const struct host *host);
+
+/*
+ * A connection for the holder alone, given back at the end of the scope:
+ *	AUTO_LEASE struct lease lease = { 0 };
+ *	if (lease_take(host, &lease, err) < 0)
+ *		return -1;
+ * ERR_HYPERVISOR_UNAVAILABLE at once when the host cannot be reached, or after a short wait when
+ * reaching it takes long; ERR_HOST_BUSY when all connections stay leased for LEASE_WAIT_MS.
+ */
+enum { LEASE_WAIT_MS = 2000 };
+struct lease {
+	struct host *host;
+	virConnectPtr conn;
+	bool broken; /* the connection is lost: not given back but closed */
+};
+int lease_take(struct host *host, struct lease *ret, struct err *err);
+void lease_give(struct lease *lease);
+#define AUTO_LEASE __attribute__((cleanup(lease_give)))
+
+/*
+ * What was being done when libvirt failed: its codes mean different things by it.
+ * virt_fail() reads libvirt's last error, which any other libvirt call would wipe, and turns it
+ * into ours: call it first of all. Always -1.
+ */
+enum virt_op {
+	VIRT_READ,
+	VIRT_CREATE,
+	VIRT_ACT,
+	VIRT_DELETE,
+	VIRT_SNAPSHOT_READ,
+	VIRT_SNAPSHOT_CREATE,
+	VIRT_SNAPSHOT_REVERT,
+	VIRT_SNAPSHOT_DELETE,
+};
+int virt_fail(struct lease *lease, enum virt_op op, struct err *err);
+
+/*
+ * Runs a read on a leased connection; if that is lost meanwhile, once more on a fresh one. A read
+ * changes nothing at the host, and on failure nothing in data.
+ */
+typedef int virt_read_fn(struct lease *lease, void *data, struct err *err);
+int virt_read(struct host *host, virt_read_fn *read, void *data, struct err *err);
+
+/*
+ * At most one mutation per VM at a time from this process; key is the VM's uuid, or the name that
+ * is being created. Waits GATE_WAIT_MS at most, then ERR_VM_BUSY.
+ *	AUTO_GATE struct gate gate = { 0 };
+ *	if (gate_enter(host, uuid, &gate, err) < 0)
+ *		return -1;
+ */
+enum { GATE_WAIT_MS = 2000 };
+struct gate {
+	struct host *host;
+	struct gate *next;
+	char key[256];
+};
+int gate_enter(struct host *host, const char *key, struct gate *ret, struct err *err);
+void gate_leave(struct gate *gate);
+#define AUTO_GATE __attribute__((cleanup(gate_leave)))
