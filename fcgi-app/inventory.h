@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+/*
+ * All VMs at once, at a constant number of RPCs however many there are: the state statistics (which
+ * never enter a QEMU monitor) and four filtered lists. vcpus and memory_kib have no cheap
+ * bulk call: they are read when a VM is new or was touched, and for all VMs every
+ * INVENTORY_SWEEP_MS while lists are asked for, so these two alone may lag by that much.
+ *
+ * All functions may be called from any thread.
+ */
+#include "domain.h"
+
+enum { INVENTORY_SWEEP_MS = 10000 };
+
+struct vm_list {
+	size_t count;
+	struct vm vms[]; /* by name, as strcmp() orders */
+};
+
+struct inventory;
+/* Keeps the host, which must outlive it; runs a thread of its own for the sweep. */
+struct inventory *inventory_new(struct host *host);
+void inventory_free(struct inventory *inventory);
+struct host *inventory_host(const struct inventory *inventory);
+
+/* All VMs, as of after the call began. The caller frees the list. */
+int inventory_list(struct inventory *inventory, struct vm_list **ret, struct err *err);
+
+/* A mutation may have changed this VM's vcpus or memory. */
+void inventory_touch(struct inventory *inventory, const char *uuid);

@@ -1,0 +1,260 @@
+/* SPDX-License-Identifier: MIT */
+#include "snapshot.h"
+
+#include "xml.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+/* Copies the text at path, cut to size; "" when there is none. */
+static void copy_text(const struct xml_node *root, const char *path, char *ret, size_t size)
+{
+	const struct xml_node *node = xml_find(root, path);
+	AUTO(free) char *text = node ? xml_node_text(node) : NULL;
+	(void)snprintf(ret, size, "%s", text ? text : "");
+}
+
+int snapshot_read_xml(const char *text, size_t len, struct snapshot *ret, struct err *err)
+{
+	AUTO(xml_free) struct xml *doc = NULL;
+	if (xml_parse(text, len, "snapshot XML", &doc, err) < 0)
+		return -1;
+	const struct xml_node *root = xml_root(doc);
+	if (!xml_is(root, "domainsnapshot"))
+		return err_set(err, ERR_INVALID_XML,
+			"snapshot XML: the outermost element is not <domainsnapshot>");
+	struct snapshot snapshot = { 0 };
+	copy_text(root, "name", snapshot.name, sizeof snapshot.name);
+	copy_text(root, "description", snapshot.description, sizeof snapshot.description);
+	*ret = snapshot;
+	return 0;
+}
+
+/* Reads libvirt's description of one snapshot. */
+static int describe(
+	struct lease *lease, virDomainSnapshotPtr snap, struct snapshot *ret, struct err *err)
+{
+	AUTO(free) char *text = virDomainSnapshotGetXMLDesc(snap, 0);
+	AUTO(xml_free) struct xml *doc = NULL;
+	if (!text)
+		return virt_fail(lease, VIRT_SNAPSHOT_READ, err);
+	if (xml_parse(text, strlen(text), "libvirt's snapshot XML", &doc, err) < 0)
+		return -1;
+	const struct xml_node *root = xml_root(doc);
+	struct snapshot s = { 0 };
+	char created[32];
+	copy_text(root, "name", s.name, sizeof s.name);
+	copy_text(root, "parent/name", s.parent, sizeof s.parent);
+	copy_text(root, "description", s.description, sizeof s.description);
+	copy_text(root, "state", s.state, sizeof s.state);
+	copy_text(root, "creationTime", created, sizeof created);
+	s.created = strtoll(created, NULL, 10);
+	int current = virDomainSnapshotIsCurrent(snap, 0);
+	if (current < 0)
+		return virt_fail(lease, VIRT_SNAPSHOT_READ, err);
+	s.current = current;
+	*ret = s;
+	return 0;
+}
+
+struct list_args {
+	const char *ref;
+	struct snapshot *list;
+	size_t count;
+};
+
+struct snapshots {
+	virDomainSnapshotPtr *list;
+	int count;
+};
+
+static void snapshots_done(struct snapshots *snapshots)
+{
+	for (int i = 0; i < snapshots->count; i++)
+		(void)virDomainSnapshotFree(snapshots->list[i]);
+	free(snapshots->list);
+}
+
+static int read_list(struct lease *lease, void *data, struct err *err)
+{
+	struct list_args *args = data;
+	AUTO(virDomainFree) virDomainPtr dom = NULL;
+	__attribute__((cleanup(snapshots_done))) struct snapshots all = { 0 };
+	if (domain_lookup(lease, args->ref, &dom, err) < 0)
+		return -1;
+	all.count = virDomainListAllSnapshots(dom, &all.list, VIR_DOMAIN_SNAPSHOT_LIST_TOPOLOGICAL);
+	if (all.count < 0) {
+		all.count = 0;
+		return virt_fail(lease, VIRT_SNAPSHOT_READ, err);
+	}
+	AUTO(free) struct snapshot *list = calloc((size_t)all.count + 1, sizeof *list);
+	size_t count = 0;
+	if (!list)
+		return err_memory(err);
+	for (int i = 0; i < all.count; i++) {
+		if (!describe(lease, all.list[i], &list[count], err))
+			count++;
+		else if (err->kind != ERR_SNAPSHOT_NOT_FOUND) /* deleted meanwhile */
+			return -1;
+	}
+	args->list = TAKE(list);
+	args->count = count;
+	return 0;
+}
+
+int snapshot_list(struct host *host, const char *ref, struct snapshot **ret, size_t *ret_count,
+	struct err *err)
+{
+	struct list_args args = { .ref = ref };
+	if (virt_read(host, read_list, &args, err) < 0)
+		return -1;
+	*ret = args.list;
+	*ret_count = args.count;
+	return 0;
+}
+
+static int lookup(struct lease *lease, virDomainPtr dom, const char *name,
+	virDomainSnapshotPtr *ret, struct err *err)
+{
+	virDomainSnapshotPtr snap = name ? virDomainSnapshotLookupByName(dom, name, 0)
+					 : virDomainSnapshotCurrent(dom, 0);
+	if (!snap) {
+		(void)virt_fail(lease, VIRT_SNAPSHOT_READ, err);
+		if (err->kind == ERR_SNAPSHOT_NOT_FOUND && name)
+			(void)err_set(err, ERR_SNAPSHOT_NOT_FOUND, "VM '%s' has no snapshot '%s'",
+				virDomainGetName(dom), name);
+		else if (err->kind == ERR_SNAPSHOT_NOT_FOUND)
+			(void)err_set(err, ERR_SNAPSHOT_NOT_FOUND,
+				"VM '%s' has no current snapshot", virDomainGetName(dom));
+		return -1;
+	}
+	*ret = snap;
+	return 0;
+}
+
+struct get_args {
+	const char *ref;
+	const char *name;
+	struct snapshot snapshot;
+};
+
+static int read_one(struct lease *lease, void *data, struct err *err)
+{
+	struct get_args *args = data;
+	AUTO(virDomainFree) virDomainPtr dom = NULL;
+	AUTO(virDomainSnapshotFree) virDomainSnapshotPtr snap = NULL;
+	if (domain_lookup(lease, args->ref, &dom, err) < 0 ||
+		lookup(lease, dom, args->name, &snap, err) < 0)
+		return -1;
+	return describe(lease, snap, &args->snapshot, err);
+}
+
+int snapshot_get(
+	struct host *host, const char *ref, const char *name, struct snapshot *ret, struct err *err)
+{
+	struct get_args args = { .ref = ref, .name = name };
+	if (virt_read(host, read_one, &args, err) < 0)
+		return -1;
+	*ret = args.snapshot;
+	return 0;
+}
+
+/* libvirt's own default, the time in seconds, gives two snapshots of one second one name. */
+static void make_name(char *ret, size_t size)
+{
+	char uuid[UUID_SIZE];
+	struct tm tm;
+	time_t now = time(NULL);
+	char when[32] = "";
+	uuid_make(uuid);
+	if (gmtime_r(&now, &tm))
+		(void)strftime(when, sizeof when, "%Y%m%d-%H%M%S", &tm);
+	(void)snprintf(ret, size, "snap-%s-%.8s", when, uuid);
+}
+
+static char *snapshot_xml(const char *name, const char *description)
+{
+	AUTO(xml_free) struct xml *doc = xml_new("domainsnapshot");
+	struct xml_node *root = doc ? xml_root(doc) : NULL;
+	if (!root || !xml_add(root, "name", name) ||
+		(description && *description && !xml_add(root, "description", description)))
+		return NULL;
+	return xml_text(doc);
+}
+
+static int explain_unsupported(struct err *err)
+{
+	if (err->kind == ERR_SNAPSHOT_UNSUPPORTED)
+		(void)err_hint(err,
+			"a snapshot needs a writable disk, all of them qcow2, and no 9p share that "
+			"the "
+			"guest has mounted");
+	return -1;
+}
+
+int snapshot_create(struct host *host, const char *ref, const char *name, const char *description,
+	struct snapshot *ret, struct err *err)
+{
+	char made[64];
+	if (!name || !*name) {
+		make_name(made, sizeof made);
+		name = made;
+	}
+	if (!text_is_name(name))
+		return err_set(err, ERR_INVALID_SPEC, "name: '%s' is not %s", name, TEXT_NAME_RULE);
+	if (description && strlen(description) > SNAPSHOT_DESCRIPTION_MAX)
+		return err_set(err, ERR_INVALID_SPEC, "description: longer than %d bytes",
+			SNAPSHOT_DESCRIPTION_MAX);
+	AUTO_HOLD struct hold hold = { 0 };
+	if (domain_hold(host, ref, &hold, err) < 0)
+		return -1;
+	AUTO(virDomainSnapshotFree) virDomainSnapshotPtr same =
+		virDomainSnapshotLookupByName(hold.dom, name, 0);
+	if (same)
+		return err_set(err, ERR_ALREADY_EXISTS, "VM '%s' has a snapshot '%s' already",
+			virDomainGetName(hold.dom), name);
+	AUTO(free) char *xml = snapshot_xml(name, description);
+	if (!xml)
+		return err_memory(err);
+	AUTO(virDomainSnapshotFree) virDomainSnapshotPtr snap =
+		virDomainSnapshotCreateXML(hold.dom, xml, VIR_DOMAIN_SNAPSHOT_CREATE_VALIDATE);
+	if (!snap) {
+		(void)virt_fail(&hold.lease, VIRT_SNAPSHOT_CREATE, err);
+		return explain_unsupported(err);
+	}
+	return describe(&hold.lease, snap, ret, err);
+}
+
+int snapshot_delete(struct host *host, const char *ref, const char *name, struct err *err)
+{
+	AUTO_HOLD struct hold hold = { 0 };
+	AUTO(virDomainSnapshotFree) virDomainSnapshotPtr snap = NULL;
+	if (domain_hold(host, ref, &hold, err) < 0 ||
+		lookup(&hold.lease, hold.dom, name, &snap, err) < 0)
+		return -1;
+	if (virDomainSnapshotDelete(snap, 0) < 0)
+		return virt_fail(&hold.lease, VIRT_SNAPSHOT_DELETE, err);
+	return 0;
+}
+
+int snapshot_revert(struct inventory *inventory, const char *ref, const char *name, struct vm *ret,
+	struct err *err)
+{
+	AUTO_HOLD struct hold hold = { 0 };
+	AUTO(virDomainSnapshotFree) virDomainSnapshotPtr snap = NULL;
+	if (domain_hold(inventory_host(inventory), ref, &hold, err) < 0 ||
+		lookup(&hold.lease, hold.dom, name, &snap, err) < 0)
+		return -1;
+	if (virDomainRevertToSnapshot(snap, 0) < 0) {
+		(void)virt_fail(&hold.lease, VIRT_SNAPSHOT_REVERT, err);
+		if (err->kind == ERR_WRONG_STATE)
+			(void)snprintf(err->state, sizeof err->state, "%s",
+				vm_state_name(domain_read_state(hold.dom)));
+		return -1;
+	}
+	if (domain_read(&hold.lease, hold.dom, ret, err) < 0)
+		return -1;
+	inventory_touch(inventory, ret->uuid);
+	return 0;
+}

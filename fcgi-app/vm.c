@@ -1,0 +1,274 @@
+/* SPDX-License-Identifier: MIT */
+#include "vm.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* Reading */
+
+struct read_args {
+	const char *ref;
+	struct vm vm;
+	char *xml;
+};
+
+static int read_vm(struct lease *lease, void *data, struct err *err)
+{
+	struct read_args *args = data;
+	AUTO(virDomainFree) virDomainPtr dom = NULL;
+	if (domain_lookup(lease, args->ref, &dom, err) < 0)
+		return -1;
+	return domain_read(lease, dom, &args->vm, err);
+}
+
+static int read_xml(struct lease *lease, void *data, struct err *err)
+{
+	struct read_args *args = data;
+	AUTO(virDomainFree) virDomainPtr dom = NULL;
+	if (domain_lookup(lease, args->ref, &dom, err) < 0)
+		return -1;
+	args->xml = virDomainGetXMLDesc(dom, 0);
+	return args->xml ? 0 : virt_fail(lease, VIRT_READ, err);
+}
+
+int vm_get(struct host *host, const char *ref, struct vm *ret, struct err *err)
+{
+	struct read_args args = { .ref = ref };
+	if (virt_read(host, read_vm, &args, err) < 0)
+		return -1;
+	*ret = args.vm;
+	return 0;
+}
+
+int vm_get_xml(struct host *host, const char *ref, char **ret, struct err *err)
+{
+	struct read_args args = { .ref = ref };
+	if (virt_read(host, read_xml, &args, err) < 0)
+		return -1;
+	*ret = args.xml;
+	return 0;
+}
+
+/* Actions */
+
+static int call_reboot(virDomainPtr dom)
+{
+	return virDomainReboot(dom, 0);
+}
+
+static int call_reset(virDomainPtr dom)
+{
+	return virDomainReset(dom, 0);
+}
+
+#define IN(state) (1U << (state))
+
+static const struct action {
+	const char *name;
+	int (*call)(virDomainPtr);
+	unsigned from;        /* states it can be done in */
+	unsigned done;        /* states in which nothing is left to do */
+	enum vm_state target; /* VM_UNKNOWN: where it was */
+} actions[] = {
+	[VM_START] = { "started", virDomainCreate, IN(VM_SHUTOFF) | IN(VM_CRASHED), IN(VM_RUNNING),
+		VM_RUNNING },
+	[VM_STOP] = { "stopped", virDomainDestroy,
+		IN(VM_RUNNING) | IN(VM_PAUSED) | IN(VM_SHUTDOWN) | IN(VM_CRASHED) |
+			IN(VM_PMSUSPENDED) | IN(VM_UNKNOWN),
+		IN(VM_SHUTOFF), VM_SHUTOFF },
+	[VM_SUSPEND] = { "suspended", virDomainSuspend, IN(VM_RUNNING), IN(VM_PAUSED), VM_PAUSED },
+	[VM_RESUME] = { "resumed", virDomainResume, IN(VM_PAUSED), IN(VM_RUNNING), VM_RUNNING },
+	[VM_REBOOT] = { "rebooted", call_reboot, IN(VM_RUNNING), 0, VM_UNKNOWN },
+	[VM_RESET] = { "reset", call_reset, IN(VM_RUNNING) | IN(VM_PAUSED), 0, VM_UNKNOWN },
+};
+_Static_assert(ARRAY_LEN(actions) == VM_ACTION_COUNT, "a row per action");
+
+static int wrong_state(const struct action *action, enum vm_state state, struct err *err)
+{
+	const char *is = vm_state_name(state);
+	(void)err_set(err, ERR_WRONG_STATE, "a VM that is %s cannot be %s", is, action->name);
+	(void)snprintf(err->state, sizeof err->state, "%s", is);
+	if (action->target == VM_RUNNING && state == VM_PAUSED)
+		(void)err_hint(err, "resume it instead");
+	if (action->from & IN(VM_RUNNING) && state == VM_SHUTOFF)
+		(void)err_hint(err, "start it first");
+	return -1;
+}
+
+/* libvirt refused: because somebody else was quicker (0), because of the state, or for its reason.
+ */
+static int explain_refusal(struct hold *hold, const struct action *action, struct err *err)
+{
+	(void)virt_fail(&hold->lease, VIRT_ACT, err);
+	if (hold->lease.broken || err->kind == ERR_VM_NOT_FOUND || err->kind == ERR_VM_BUSY)
+		return -1;
+	enum vm_state state = domain_read_state(hold->dom);
+	if (IN(state) & action->done)
+		return 0;
+	if (!(IN(state) & action->from) && state != VM_UNKNOWN)
+		return wrong_state(action, state, err);
+	if (err->kind == ERR_WRONG_STATE)
+		(void)snprintf(err->state, sizeof err->state, "%s", vm_state_name(state));
+	return -1;
+}
+
+/* What the VM is after a call that succeeded: it may be gone, or the host may be. */
+static void read_after(struct hold *hold, const struct action *action)
+{
+	struct err ignored;
+	struct vm *vm = &hold->vm;
+	if (!domain_read(&hold->lease, hold->dom, vm, &ignored) || action->target == VM_UNKNOWN)
+		return;
+	vm->state = action->target;
+	vm->active = action->target != VM_SHUTOFF;
+	vm->reason = "unknown";
+}
+
+int vm_act(struct inventory *inventory, const char *ref, enum vm_action which, struct vm *ret,
+	bool *ret_changed, struct err *err)
+{
+	const struct action *action = &actions[which];
+	AUTO_HOLD struct hold hold = { 0 };
+	if (domain_hold(inventory_host(inventory), ref, &hold, err) < 0)
+		return -1;
+	struct vm *vm = &hold.vm;
+	bool done = IN(vm->state) & action->done;
+	bool changed = !done;
+	if (!done && !(IN(vm->state) & action->from))
+		return wrong_state(action, vm->state, err);
+	if (!done && action->call(hold.dom) < 0) {
+		if (explain_refusal(&hold, action, err) < 0)
+			return -1;
+		changed = false;
+	}
+	if (!done)
+		read_after(&hold, action);
+	inventory_touch(inventory, vm->uuid);
+	*ret = *vm;
+	*ret_changed = changed;
+	return 0;
+}
+
+/* Creating */
+
+static int refuse_existing(struct lease *lease, const struct domain_xml *domain, struct err *err)
+{
+	AUTO(virDomainFree) virDomainPtr same_name =
+		virDomainLookupByName(lease->conn, domain->name);
+	if (same_name)
+		return err_set(err, ERR_ALREADY_EXISTS, "a VM named '%s' exists", domain->name);
+	(void)virt_fail(lease, VIRT_READ, err);
+	if (err->kind != ERR_VM_NOT_FOUND)
+		return -1;
+	AUTO(virDomainFree) virDomainPtr same_uuid =
+		virDomainLookupByUUIDString(lease->conn, domain->uuid);
+	if (same_uuid)
+		return err_set(err, ERR_ALREADY_EXISTS, "a VM with uuid '%s' exists", domain->uuid);
+	(void)virt_fail(lease, VIRT_READ, err);
+	return err->kind == ERR_VM_NOT_FOUND ? 0 : -1;
+}
+
+/* Defines and starts it, as asked; undoes the first when the second fails. */
+static int make_domain(struct lease *lease, const struct vm_create *spec, const char *xml,
+	virDomainPtr *ret, struct err *err)
+{
+	AUTO(virDomainFree) virDomainPtr dom = NULL;
+	if (spec->persistent)
+		dom = virDomainDefineXMLFlags(lease->conn, xml, VIR_DOMAIN_DEFINE_VALIDATE);
+	else
+		dom = virDomainCreateXML(lease->conn, xml, VIR_DOMAIN_START_VALIDATE);
+	if (!dom)
+		return virt_fail(lease, VIRT_CREATE, err);
+	if (spec->persistent && spec->start && virDomainCreate(dom) < 0) {
+		(void)virt_fail(lease, VIRT_ACT, err);
+		(void)virDomainUndefine(dom);
+		return -1;
+	}
+	*ret = TAKE(dom);
+	return 0;
+}
+
+int vm_create(struct inventory *inventory, const struct config *config,
+	const struct vm_create *spec, struct vm_created *ret, struct err *err)
+{
+	struct host *host = inventory_host(inventory);
+	AUTO_DOMAIN_XML struct domain_xml domain = { 0 };
+	if (domain_xml_read(spec->xml, spec->xml_len, spec->name, config, &domain, err) < 0)
+		return -1;
+	AUTO_GATE struct gate gate = { 0 };
+	AUTO_LEASE struct lease lease = { 0 };
+	if (gate_enter(host, domain.name, &gate, err) < 0 || lease_take(host, &lease, err) < 0 ||
+		refuse_existing(&lease, &domain, err) < 0 ||
+		domain_xml_accelerate(&domain, (enum accel)config->accel, &lease, err) < 0)
+		return -1;
+	AUTO(free) char *xml = xml_text(domain.doc);
+	if (!xml)
+		return err_memory(err);
+	AUTO(virDomainFree) virDomainPtr dom = NULL;
+	struct vm_created created = { 0 };
+	if (make_domain(&lease, spec, xml, &dom, err) < 0 ||
+		domain_read(&lease, dom, &created.vm, err) < 0)
+		return -1;
+	(void)snprintf(created.warning, sizeof created.warning, "%s", domain.warning);
+	*ret = created;
+	return 0;
+}
+
+/* Deleting */
+
+static int has_nvram(struct lease *lease, virDomainPtr dom, bool *ret, struct err *err)
+{
+	AUTO(free) char *text = virDomainGetXMLDesc(dom, VIR_DOMAIN_XML_INACTIVE);
+	AUTO(xml_free) struct xml *doc = NULL;
+	if (!text)
+		return virt_fail(lease, VIRT_DELETE, err);
+	if (xml_parse(text, strlen(text), "libvirt's domain XML", &doc, err) < 0)
+		return -1;
+	*ret = xml_find(xml_root(doc), "os/nvram");
+	return 0;
+}
+
+static int undefine(
+	struct lease *lease, virDomainPtr dom, struct vm_deleted *deleted, struct err *err)
+{
+	unsigned flags = 0;
+	if (has_nvram(lease, dom, &deleted->nvram, err) < 0)
+		return -1;
+	if (deleted->managed_save)
+		flags |= VIR_DOMAIN_UNDEFINE_MANAGED_SAVE;
+	if (deleted->snapshots)
+		flags |= VIR_DOMAIN_UNDEFINE_SNAPSHOTS_METADATA;
+	if (deleted->nvram)
+		flags |= VIR_DOMAIN_UNDEFINE_NVRAM;
+	/* Drivers without checkpoints refuse their flag, and the question. */
+	if (virDomainListAllCheckpoints(dom, NULL, 0) > 0)
+		flags |= VIR_DOMAIN_UNDEFINE_CHECKPOINTS_METADATA;
+	if (virDomainUndefineFlags(dom, flags) < 0)
+		return virt_fail(lease, VIRT_DELETE, err);
+	deleted->definition = true;
+	return 0;
+}
+
+int vm_delete(struct inventory *inventory, const char *ref, struct vm_deleted *ret, struct err *err)
+{
+	AUTO_HOLD struct hold hold = { 0 };
+	if (domain_hold(inventory_host(inventory), ref, &hold, err) < 0)
+		return -1;
+	const struct vm *vm = &hold.vm;
+	struct vm_deleted deleted = {
+		.stopped = vm->active,
+		.managed_save = vm->managed_save,
+		.snapshots = vm->snapshots,
+	};
+	(void)snprintf(deleted.ref.name, sizeof deleted.ref.name, "%s", vm->name);
+	(void)snprintf(deleted.ref.uuid, sizeof deleted.ref.uuid, "%s", vm->uuid);
+	if (vm->active && virDomainDestroy(hold.dom) < 0) {
+		(void)virt_fail(&hold.lease, VIRT_DELETE, err);
+		if (hold.lease.broken || virDomainIsActive(hold.dom) > 0)
+			return -1;
+	}
+	if (vm->persistent && undefine(&hold.lease, hold.dom, &deleted, err) < 0)
+		return -1;
+	*ret = deleted;
+	return 0;
+}

@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+/*
+ * What can be done to a VM.
+ *
+ * Mutations go through the VM's gate one at a time and are never sent to libvirt twice. Whether
+ * one is needed or possible is told by the VM's state and not by libvirt's error codes, which
+ * differ from driver to driver. All functions may be called from any thread.
+ */
+#include "domain_xml.h"
+#include "inventory.h"
+
+enum vm_action {
+	VM_START,
+	VM_STOP, /* at once, as if the plug was pulled */
+	VM_SUSPEND,
+	VM_RESUME,
+	VM_REBOOT, /* asks the guest (ACPI) */
+	VM_RESET,  /* the reset button */
+	VM_ACTION_COUNT
+};
+
+int vm_get(struct host *host, const char *ref, struct vm *ret, struct err *err);
+
+/* The definition: of the running VM, or the one used at the next start. The caller frees *ret. */
+int vm_get_xml(struct host *host, const char *ref, char **ret, struct err *err);
+
+/*
+ * *ret_changed is false when the VM was in the state aimed at already. ERR_WRONG_STATE, with the
+ * state, when the action cannot be done from where the VM is. A transient VM that was stopped is
+ * gone; ret tells what it was, shut off.
+ */
+int vm_act(struct inventory *inventory, const char *ref, enum vm_action action, struct vm *ret,
+	bool *ret_changed, struct err *err);
+
+struct vm_create {
+	const char *xml; /* domain XML */
+	size_t xml_len;
+	const char *name; /* instead of the document's; or NULL */
+	bool persistent;  /* survives its stop and the host's restart */
+	bool start;       /* always true of a transient VM */
+};
+struct vm_created {
+	struct vm vm;
+	char warning[160]; /* or "" */
+};
+/* ERR_ALREADY_EXISTS leaves the existing VM untouched. A failure leaves nothing behind. */
+int vm_create(struct inventory *inventory, const struct config *config,
+	const struct vm_create *spec, struct vm_created *ret, struct err *err);
+
+struct vm_deleted {
+	struct vm_ref ref;
+	bool stopped;
+	bool definition;
+	bool managed_save;
+	bool snapshots; /* their metadata: what lies inside disk images stays there */
+	bool nvram;
+};
+/* Stops the VM and removes its definition with all that libvirt keeps of it, but no disk. */
+int vm_delete(
+	struct inventory *inventory, const char *ref, struct vm_deleted *ret, struct err *err);
