@@ -1,0 +1,450 @@
+/* SPDX-License-Identifier: MIT */
+#include "api.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* Replies */
+
+void api_reply_done(struct api_reply *reply)
+{
+	free(reply->body);
+	free(reply->location);
+}
+
+int api_reply_json(struct api_reply *reply, struct json *value, struct err *err)
+{
+	int rc = json_text(value, &reply->body, &reply->body_len, err);
+	json_free(value);
+	reply->type = "application/json";
+	return rc;
+}
+
+int api_reply_location(struct api_reply *reply, const char *const segments[], struct err *err)
+{
+	AUTO(free) char *location = strdup("");
+	for (; location && *segments; segments++) {
+		AUTO(free) char *segment = http_encode_segment(*segments);
+		char *longer = NULL;
+		if (!segment || asprintf(&longer, "%s/%s", location, segment) < 0)
+			return err_memory(err);
+		free(location);
+		location = longer;
+	}
+	if (!location)
+		return err_memory(err);
+	reply->location = TAKE(location);
+	return 0;
+}
+
+struct json *api_vm_json(const struct api *api, const struct vm *vm)
+{
+	struct json *o = json_new_object();
+	json_put_string(o, "uuid", vm->uuid);
+	json_put_string(o, "name", vm->name);
+	json_put_string(o, "host", virt_host_name(inventory_host(api->inventory)));
+	json_put_string(o, "state", vm_state_name(vm->state));
+	json_put_string(o, "reason", vm->reason);
+	json_put_bool(o, "persistent", vm->persistent);
+	json_put_bool(o, "autostart", vm->autostart);
+	json_put_bool(o, "managed_save", vm->managed_save);
+	json_put_bool(o, "has_snapshots", vm->snapshots);
+	if (vm->sized) {
+		json_put_int(o, "vcpus", vm->vcpus);
+		json_put_int(o, "memory_kib", vm->memory_kib);
+	} else {
+		json_put(o, "vcpus", NULL);
+		json_put(o, "memory_kib", NULL);
+	}
+	return o;
+}
+
+static struct json *allowed_array(const char *allow)
+{
+	struct json *array = json_new_array();
+	char copy[64];
+	(void)snprintf(copy, sizeof copy, "%s", allow);
+	char *rest = copy;
+	for (char *method; (method = strsep(&rest, ", "));)
+		if (*method)
+			json_push_string(array, method);
+	return array;
+}
+
+static struct json *libvirt_object(const struct err *err, enum role role)
+{
+	struct json *object = json_new_object();
+	json_put_int(object, "code", err->libvirt_code);
+	json_put_int(object, "domain", err->libvirt_domain);
+	/* It may hold paths of the host and QEMU's own output. */
+	if (role == ROLE_ADMIN && err->private[0])
+		json_put_string(object, "message", err->private);
+	return object;
+}
+
+/* RFC 9457 section 3.1; the type about:blank takes the status' own title (section 4.2.1). */
+static struct json *problem(const struct err *err, const char *request_id, enum role role)
+{
+	int status = err_status(err->kind);
+	struct json *p = json_new_object();
+	json_put_string(p, "type", "about:blank");
+	json_put_string(p, "title", http_reason(status));
+	json_put_int(p, "status", status);
+	json_put_string(p, "code", err_code(err->kind));
+	json_put_string(p, "detail", err->text);
+	json_put_string(p, "request_id", request_id);
+	json_put_bool(p, "retryable", err_retry_after(err->kind) > 0);
+	if (err->hint[0])
+		json_put_string(p, "hint", err->hint);
+	if (err->state[0])
+		json_put_string(p, "state", err->state);
+	if (err->allow[0])
+		json_put(p, "allowed", allowed_array(err->allow));
+	if (err->line) {
+		json_put_int(p, "line", err->line);
+		json_put_int(p, "column", err->column);
+	}
+	if (err->libvirt_code)
+		json_put(p, "libvirt", libvirt_object(err, role));
+	return p;
+}
+
+static void reply_error(struct api_reply *reply, const struct http_req *req, const struct err *err)
+{
+	struct err failed;
+	struct api_reply made = { .role = reply->role, .failed = true, .err = *err };
+	api_reply_done(reply);
+	if (api_reply_json(&made, problem(err, req->request_id, reply->role), &failed) < 0)
+		made.body = NULL; /* even that: the status must do */
+	made.type = "application/problem+json";
+	made.status = err_status(err->kind);
+	made.retry_after = err_retry_after(err->kind);
+	(void)snprintf(made.allow, sizeof made.allow, "%s", err->allow);
+	*reply = made;
+}
+
+void api_answer_error(const struct http_req *req, const struct err *err, struct api_reply *ret)
+{
+	*ret = (struct api_reply){ 0 };
+	reply_error(ret, req, err);
+}
+
+/* Arguments */
+
+const struct arg *api_arg(const struct api_call *call, const char *name)
+{
+	for (size_t i = 0; i < call->arg_count; i++)
+		if (!strcmp(call->args[i].name, name))
+			return &call->args[i];
+	return NULL;
+}
+
+const char *api_text(const struct api_call *call, const char *name)
+{
+	const struct arg *arg = api_arg(call, name);
+	return arg ? arg->text : NULL;
+}
+
+bool api_flag(const struct api_call *call, const char *name, bool preset)
+{
+	const struct arg *arg = api_arg(call, name);
+	return arg ? arg->flag : preset;
+}
+
+static int add_arg(struct api_call *call, const struct arg *arg, struct err *err)
+{
+	if (api_arg(call, arg->name))
+		return err_set(err, ERR_BAD_REQUEST, "%s: given twice", arg->name);
+	if (call->arg_count == API_ARGS_MAX)
+		return err_set(err, ERR_BAD_REQUEST, "too many parameters");
+	call->args[call->arg_count++] = *arg;
+	return 0;
+}
+
+static const struct field *find_field(const struct field *fields, const char *name)
+{
+	for (; fields && fields->name; fields++)
+		if (!strcmp(fields->name, name))
+			return fields;
+	return NULL;
+}
+
+static const char *arg_name(const struct field *field)
+{
+	return field->as ? field->as : field->name;
+}
+
+static int unknown_field(
+	const struct field *fields, const char *what, const char *name, struct err *err)
+{
+	(void)err_set(err, ERR_UNKNOWN_PARAMETER, "'%.64s' is not a %s of this route", name, what);
+	char known[200] = "";
+	for (size_t n = 0; fields && fields->name && n < sizeof known; fields++)
+		n += (size_t)snprintf(
+			known + n, sizeof known - n, "%s%s", n ? ", " : "", fields->name);
+	return known[0] ? err_hint(err, "it takes %s", known) : err_hint(err, "it takes none");
+}
+
+static int check_text(const struct field *field, const char *text, size_t len, struct err *err)
+{
+	if (!len)
+		return err_set(err, ERR_BAD_REQUEST, "%s: must not be empty", field->name);
+	if (strlen(text) != len)
+		return err_set(err, ERR_BAD_REQUEST, "%s: has a NUL character", field->name);
+	if (len > field->max)
+		return err_set(err, ERR_BAD_REQUEST, "%s: %zu bytes are more than the %zu allowed",
+			field->name, len, field->max);
+	return 0;
+}
+
+static int require_fields(
+	const struct api_call *call, const struct field *fields, const char *what, struct err *err)
+{
+	for (; fields && fields->name; fields++)
+		if (fields->required && !api_arg(call, arg_name(fields)))
+			return err_set(
+				err, ERR_BAD_REQUEST, "%s: this %s is missing", fields->name, what);
+	return 0;
+}
+
+static int read_param(struct api_call *call, const char *name, const char *value, struct err *err)
+{
+	const struct field *field = find_field(call->route->query, name);
+	if (!field)
+		return unknown_field(call->route->query, "query parameter", name, err);
+	struct arg arg = { .name = arg_name(field), .text = value, .len = strlen(value) };
+	switch (field->type) {
+	case FIELD_TEXT:
+		if (check_text(field, value, arg.len, err) < 0)
+			return -1;
+		break;
+	case FIELD_FLAG:
+		if (strcmp(value, "0") != 0 && strcmp(value, "1") != 0)
+			return err_set(
+				err, ERR_BAD_REQUEST, "%s: '%.64s' is not 0 or 1", name, value);
+		arg.flag = value[0] == '1';
+		break;
+	}
+	return add_arg(call, &arg, err);
+}
+
+static int read_query(struct api_call *call, const struct http_query *query, struct err *err)
+{
+	for (size_t i = 0; i < query->count; i++)
+		if (read_param(call, query->param[i].name, query->param[i].value, err) < 0)
+			return -1;
+	return require_fields(call, call->route->query, "query parameter", err);
+}
+
+struct member_args {
+	struct api_call *call;
+	struct err *err;
+};
+
+static int read_member(const char *name, const struct json *value, void *data)
+{
+	struct member_args *args = data;
+	struct err *err = args->err;
+	const struct field *field = find_field(args->call->route->fields, name);
+	if (!field)
+		return unknown_field(args->call->route->fields, "field", name, err);
+	struct arg arg = { .name = arg_name(field) };
+	switch (field->type) {
+	case FIELD_TEXT:
+		if (json_kind_of(value) != JSON_IS_STRING)
+			return err_set(err, ERR_BAD_REQUEST, "%s: must be a string", name);
+		arg.text = json_get_string(value, &arg.len);
+		if (check_text(field, arg.text, arg.len, err) < 0)
+			return -1;
+		break;
+	case FIELD_FLAG:
+		if (json_kind_of(value) != JSON_IS_BOOL)
+			return err_set(err, ERR_BAD_REQUEST, "%s: must be true or false", name);
+		arg.flag = json_get_bool(value);
+		break;
+	}
+	return add_arg(args->call, &arg, err);
+}
+
+/* The body's media type as a bit; 0: one that this route does not take. */
+static unsigned body_kind(const struct api_call *call)
+{
+	const char *type = call->req->content_type;
+	if (http_is_media_type(type, "application/json"))
+		return API_BODY_JSON;
+	if (http_is_media_type(type, "application/xml") || http_is_media_type(type, "text/xml"))
+		return call->route->body & API_BODY_XML;
+	return 0;
+}
+
+static int refuse_media_type(const struct api_call *call, struct err *err)
+{
+	const char *type = call->req->content_type;
+	const char *right = call->route->body & API_BODY_XML ? "application/json or application/xml"
+							     : "application/json";
+	if (!*type)
+		return err_set(err, ERR_UNSUPPORTED_MEDIA_TYPE,
+			"the body has no Content-Type: say %s", right);
+	return err_set(err, ERR_UNSUPPORTED_MEDIA_TYPE,
+		"a body of type '%.64s' is not taken here: send %s", type, right);
+}
+
+/* Fills the arguments from the body; *ret_json keeps their texts alive. */
+static int read_body(struct api_call *call, struct json **ret_json, struct err *err)
+{
+	const struct http_req *req = call->req;
+	if (!req->body_len)
+		return require_fields(call, call->route->fields, "field", err);
+	switch (body_kind(call)) {
+	case API_BODY_XML:
+		return add_arg(call,
+			&(struct arg){ .name = "xml", .text = req->body, .len = req->body_len },
+			err);
+	case API_BODY_JSON:
+		break;
+	default:
+		return refuse_media_type(call, err);
+	}
+	if (json_parse(req->body, req->body_len, ret_json, err) < 0)
+		return -1;
+	if (json_kind_of(*ret_json) != JSON_IS_OBJECT)
+		return err_set(err, ERR_BAD_REQUEST, "body: must be a JSON object");
+	struct member_args args = { .call = call, .err = err };
+	if (json_each(*ret_json, read_member, &args) < 0)
+		return -1;
+	return require_fields(call, call->route->fields, "field", err);
+}
+
+/* Routing */
+
+/* Does the pattern match? Its {arguments} are added to the call when one is given. */
+static bool match_path(const char *pattern, const struct http_path *path, struct api_call *call)
+{
+	size_t i = 0;
+	for (const char *p = pattern; *p == '/'; i++) {
+		size_t n = strcspn(++p, "/");
+		if (i == path->count)
+			return false;
+		const char *segment = path->segment[i];
+		if (*p != '{' && (strlen(segment) != n || strncmp(p, segment, n) != 0))
+			return false;
+		if (*p == '{' && call)
+			/* A pattern has fewer names than API_ARGS_MAX. */
+			call->args[call->arg_count++] = (struct arg){
+				.name = n == strlen("{ref}") ? "ref" : "snap",
+				.text = segment,
+				.len = strlen(segment),
+			};
+		p += n;
+	}
+	return i == path->count;
+}
+
+static enum http_method row_method(enum http_method method)
+{
+	return method == HTTP_HEAD ? HTTP_GET : method;
+}
+
+static int find_route(struct api_call *call, const struct http_path *path, struct err *err)
+{
+	const struct api *api = call->api;
+	char allow[64] = "";
+	size_t n = 0;
+	for (size_t i = 0; i < api->route_count; i++) {
+		const struct route *route = &api->routes[i];
+		if (!match_path(route->path, path, NULL))
+			continue;
+		if (route->method == row_method(call->req->method)) {
+			(void)match_path(route->path, path, call);
+			call->route = route;
+			return 0;
+		}
+		const char *name =
+			route->method == HTTP_GET ? "GET, HEAD" : http_method_name(route->method);
+		n += (size_t)snprintf(allow + n, sizeof allow - n, "%s%s", n ? ", " : "", name);
+	}
+	if (!n)
+		return err_set(
+			err, ERR_NOT_FOUND, "there is nothing at this path; GET /v1 is the start");
+	(void)err_set(err, ERR_METHOD_NOT_ALLOWED, "this path knows only %s", allow);
+	(void)snprintf(err->allow, sizeof err->allow, "%s", allow);
+	return -1;
+}
+
+static const char *const role_names[] = {
+	[ROLE_NONE] = "none",
+	[ROLE_VIEWER] = "viewer",
+	[ROLE_OPERATOR] = "operator",
+	[ROLE_ADMIN] = "admin",
+};
+
+const char *api_role_name(enum role role)
+{
+	return role_names[role];
+}
+
+static enum role role_of(const struct api *api, const struct http_req *req)
+{
+	if (!*req->user)
+		return (enum role)api->config->anonymous;
+	for (size_t r = ROLE_VIEWER; r < ARRAY_LEN(role_names); r++)
+		if (!strcmp(req->role, role_names[r]))
+			return (enum role)r;
+	return ROLE_NONE;
+}
+
+/* Who is not known is not told which paths there are. */
+static int refuse_strangers(const struct api_call *call, struct err *err)
+{
+	if (call->route && call->route->role == ROLE_NONE)
+		return 0;
+	if (call->role == ROLE_NONE && !*call->req->user)
+		return err_set(err, ERR_UNAUTHENTICATED, "this needs a user; none was given");
+	if (call->role == ROLE_NONE)
+		return err_set(
+			err, ERR_FORBIDDEN, "user '%.64s' has no role here", call->req->user);
+	if (call->route && call->role < call->route->role)
+		return err_set(err, ERR_FORBIDDEN, "this needs the role %s, and user '%.64s' is %s",
+			api_role_name(call->route->role), call->req->user,
+			api_role_name(call->role));
+	return 0;
+}
+
+static int run(struct api_call *call, const struct http_query *query, struct api_reply *reply,
+	struct err *err)
+{
+	AUTO(json_free) struct json *body = NULL;
+	if (read_query(call, query, err) < 0 || read_body(call, &body, err) < 0)
+		return -1;
+	reply->status = call->route->status;
+	return call->route->handle(call, reply, err);
+}
+
+static int answer(struct api_call *call, struct api_reply *reply, struct err *err)
+{
+	__attribute__((cleanup(http_path_done))) struct http_path path = { 0 };
+	__attribute__((cleanup(http_query_done))) struct http_query query = { 0 };
+	struct err where;
+	call->role = reply->role = role_of(call->api, call->req);
+	int found = http_path_parse(call->req->target, &path, &where);
+	if (!found)
+		found = find_route(call, &path, &where);
+	if (refuse_strangers(call, err) < 0)
+		return -1;
+	if (found < 0) {
+		*err = where;
+		return -1;
+	}
+	if (http_query_parse(call->req->target, &query, err) < 0)
+		return -1;
+	return run(call, &query, reply, err);
+}
+
+void api_answer(struct api *api, const struct http_req *req, struct api_reply *ret)
+{
+	struct api_call call = { .api = api, .req = req };
+	struct err err;
+	*ret = (struct api_reply){ 0 };
+	if (answer(&call, ret, &err) < 0)
+		reply_error(ret, req, &err);
+}

@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+/*
+ * From a request to a reply. The route table (routes.c) says what varies by endpoint; the
+ * dispatcher does what is the same for all: path, role, parameters, body, errors. A handler gets
+ * a call whose arguments are known, typed and bounded, and returns a reply or an error; it knows
+ * nothing of FastCGI and does not log. All functions may be called from any thread.
+ */
+#include "config.h"
+#include "http.h"
+#include "inventory.h"
+#include "json.h"
+
+#include <stdatomic.h>
+
+/* The largest body: XML of the largest size as a JSON string, with its escapes. */
+enum { API_BODY_MAX = 2 * 128 * 1024 };
+
+struct route;
+
+/* What all requests share; set before the first, constant but for `draining`. */
+struct api {
+	const struct config *config;
+	struct inventory *inventory;
+	const struct route *routes;
+	size_t route_count;
+	atomic_bool draining;
+};
+
+struct api_reply {
+	int status;
+	const char *type; /* a literal */
+	char *body;       /* owned */
+	size_t body_len;
+	char *location;  /* owned; or NULL */
+	char allow[64];  /* or "" */
+	int retry_after; /* seconds; 0: no such header */
+	bool stop;       /* the process ends after this reply */
+
+	/* For the log. */
+	enum role role;
+	bool failed;
+	struct err err; /* when failed */
+};
+
+/* Always makes a reply; api_reply_done() frees it. */
+void api_answer(struct api *api, const struct http_req *req, struct api_reply *ret);
+/* The same for a request that went wrong before it could be dispatched. */
+void api_answer_error(const struct http_req *req, const struct err *err, struct api_reply *ret);
+void api_reply_done(struct api_reply *reply);
+
+const char *api_role_name(enum role role);
+
+/* The rest is between the dispatcher, the routes and the handlers. */
+
+enum field_type { FIELD_TEXT, FIELD_FLAG };
+
+/*
+ * A query parameter or a member of a JSON body. A parameter's flag is 0 or 1, a member's a
+ * boolean. Lists of fields end with one without a name.
+ */
+struct field {
+	const char *name;
+	const char *as; /* the argument it becomes; NULL: of its own name */
+	enum field_type type;
+	bool required;
+	size_t max; /* bytes of a text */
+};
+
+struct arg {
+	const char *name;
+	const char *text;
+	size_t len;
+	bool flag;
+};
+
+enum { API_ARGS_MAX = 16 };
+struct api_call {
+	struct api *api;
+	const struct http_req *req;
+	const struct route *route;
+	enum role role;
+	struct arg args[API_ARGS_MAX];
+	size_t arg_count;
+};
+
+/* An argument from path, query or body; NULL: not given. */
+const struct arg *api_arg(const struct api_call *call, const char *name);
+const char *api_text(const struct api_call *call, const char *name);
+bool api_flag(const struct api_call *call, const char *name, bool preset);
+
+typedef int api_handler(struct api_call *call, struct api_reply *reply, struct err *err);
+
+enum { API_BODY_NONE = 0, API_BODY_JSON = 1, API_BODY_XML = 2 };
+
+/*
+ * A row of the table, sorted by path and then method. A body of XML becomes the argument "xml".
+ * A route without a body still takes an empty one or an empty JSON object.
+ */
+struct route {
+	const char *path; /* {name} is an argument */
+	enum http_method method;
+	enum role role; /* ROLE_NONE: for everybody, even without a user */
+	api_handler *handle;
+	int status; /* of success */
+	unsigned body;
+	const struct field *query;
+	const struct field *fields; /* of the JSON body */
+	const char *summary;
+};
+
+/* Puts the value into the reply and frees it. */
+int api_reply_json(struct api_reply *reply, struct json *value, struct err *err);
+/* Sets Location to the path of these segments, encoded; NULL ends them. */
+int api_reply_location(struct api_reply *reply, const char *const segments[], struct err *err);
+
+/* A VM as the API shows it; the caller owns it. */
+struct json *api_vm_json(const struct api *api, const struct vm *vm);

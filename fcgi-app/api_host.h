@@ -1,0 +1,9 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+/* Handlers of the process and its hosts; what each is for stands in its row of routes.c. */
+#include "api.h"
+
+api_handler api_host_about;
+api_handler api_host_healthz;
+api_handler api_host_readyz;
+api_handler api_host_shutdown;

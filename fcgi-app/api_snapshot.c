@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: MIT */
+#include "api_snapshot.h"
+
+#include "snapshot.h"
+
+static struct host *host_of(const struct api_call *call)
+{
+	return inventory_host(call->api->inventory);
+}
+
+static struct json *snapshot_json(const struct snapshot *snapshot)
+{
+	char created[RFC3339_SIZE];
+	clock_rfc3339(snapshot->created, -1, created);
+	struct json *o = json_new_object();
+	json_put_string(o, "name", snapshot->name);
+	json_put_string(o, "parent", snapshot->parent[0] ? snapshot->parent : NULL);
+	json_put_string(o, "description", snapshot->description);
+	json_put_string(o, "state", snapshot->state);
+	json_put_string(o, "created", created);
+	json_put_bool(o, "current", snapshot->current);
+	return o;
+}
+
+int api_snapshot_list(struct api_call *call, struct api_reply *reply, struct err *err)
+{
+	AUTO(free) struct snapshot *list = NULL;
+	size_t count = 0;
+	if (snapshot_list(host_of(call), api_text(call, "ref"), &list, &count, err) < 0)
+		return -1;
+	struct json *items = json_new_array();
+	for (size_t i = 0; i < count; i++)
+		json_push(items, snapshot_json(&list[i]));
+	struct json *answer = json_new_object();
+	json_put(answer, "items", items);
+	return api_reply_json(reply, answer, err);
+}
+
+int api_snapshot_create(struct api_call *call, struct api_reply *reply, struct err *err)
+{
+	const char *ref = api_text(call, "ref");
+	const char *name = api_text(call, "name");
+	const char *description = api_text(call, "description");
+	const struct arg *xml = api_arg(call, "xml");
+	struct snapshot asked;
+	struct snapshot made;
+	if (xml) {
+		if (snapshot_read_xml(xml->text, xml->len, &asked, err) < 0)
+			return -1;
+		name = asked.name;
+		description = asked.description;
+	}
+	if (snapshot_create(host_of(call), ref, name, description, &made, err) < 0)
+		return -1;
+	if (api_reply_json(reply, snapshot_json(&made), err) < 0)
+		return -1;
+	return api_reply_location(reply,
+		(const char *const[]){ "v1", "vms", ref, "snapshots", made.name, NULL }, err);
+}
+
+int api_snapshot_get(struct api_call *call, struct api_reply *reply, struct err *err)
+{
+	struct snapshot snapshot;
+	const char *ref = api_text(call, "ref");
+	if (snapshot_get(host_of(call), ref, api_text(call, "snap"), &snapshot, err) < 0)
+		return -1;
+	return api_reply_json(reply, snapshot_json(&snapshot), err);
+}
+
+int api_snapshot_delete(struct api_call *call, struct api_reply *reply, struct err *err)
+{
+	const char *name = api_text(call, "snap");
+	if (snapshot_delete(host_of(call), api_text(call, "ref"), name, err) < 0)
+		return -1;
+	struct json *answer = json_new_object();
+	json_put_string(answer, "name", name);
+	json_put_bool(answer, "deleted", true);
+	return api_reply_json(reply, answer, err);
+}
+
+/* The seed's route names no snapshot: the current one is meant. */
+int api_snapshot_revert(struct api_call *call, struct api_reply *reply, struct err *err)
+{
+	struct vm vm;
+	if (snapshot_revert(call->api->inventory, api_text(call, "ref"), api_text(call, "snap"),
+		    &vm, err) < 0)
+		return -1;
+	struct json *answer = api_vm_json(call->api, &vm);
+	json_put_bool(answer, "changed", true);
+	return api_reply_json(reply, answer, err);
+}

@@ -1,0 +1,10 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+/* Handlers of snapshots; what each is for stands in its row of routes.c. */
+#include "api.h"
+
+api_handler api_snapshot_list;
+api_handler api_snapshot_create;
+api_handler api_snapshot_get;
+api_handler api_snapshot_delete;
+api_handler api_snapshot_revert;

@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: MIT */
+#include "api_vm.h"
+
+#include "vm.h"
+
+#include <string.h>
+
+static int list(struct api_call *call, bool only_active, struct api_reply *reply, struct err *err)
+{
+	AUTO(free) struct vm_list *vms = NULL;
+	if (inventory_list(call->api->inventory, &vms, err) < 0)
+		return -1;
+	struct json *items = json_new_array();
+	for (size_t i = 0; i < vms->count; i++)
+		if (vms->vms[i].active || !only_active)
+			json_push(items, api_vm_json(call->api, &vms->vms[i]));
+	struct json *answer = json_new_object();
+	json_put(answer, "items", items);
+	return api_reply_json(reply, answer, err);
+}
+
+int api_vm_list(struct api_call *call, struct api_reply *reply, struct err *err)
+{
+	return list(call, false, reply, err);
+}
+
+int api_vm_list_active(struct api_call *call, struct api_reply *reply, struct err *err)
+{
+	return list(call, true, reply, err);
+}
+
+static int create(struct api_call *call, const struct vm_create *how, struct api_reply *reply,
+	struct err *err)
+{
+	const struct arg *xml = api_arg(call, "xml");
+	const char *template = api_text(call, "template");
+	struct vm_create spec = *how;
+	AUTO(free) char *text = NULL;
+	if (!xml == !template)
+		return err_set(err, ERR_BAD_REQUEST, "%s: a VM is made from XML or from a template",
+			xml ? "both were given" : "neither was given");
+	if (template &&
+		domain_xml_template(call->api->config, template, &text, &spec.xml_len, err) < 0)
+		return -1;
+	spec.xml = template ? text : xml->text;
+	if (xml)
+		spec.xml_len = xml->len;
+	struct vm_created created;
+	if (vm_create(call->api->inventory, call->api->config, &spec, &created, err) < 0)
+		return -1;
+	struct json *answer = api_vm_json(call->api, &created.vm);
+	struct json *warnings = json_new_array();
+	if (created.warning[0])
+		json_push_string(warnings, created.warning);
+	json_put(answer, "warnings", warnings);
+	if (api_reply_json(reply, answer, err) < 0)
+		return -1;
+	return api_reply_location(
+		reply, (const char *const[]){ "v1", "vms", created.vm.uuid, NULL }, err);
+}
+
+int api_vm_create(struct api_call *call, struct api_reply *reply, struct err *err)
+{
+	bool persistent = api_flag(call, "persistent", true);
+	struct vm_create how = {
+		.name = api_text(call, "name"),
+		.persistent = persistent,
+		.start = api_flag(call, "start", !persistent),
+	};
+	if (!how.persistent && !how.start)
+		return err_set(err, ERR_BAD_REQUEST,
+			"start: a VM that is not persistent exists only while it runs");
+	return create(call, &how, reply, err);
+}
+
+int api_vm_create_transient(struct api_call *call, struct api_reply *reply, struct err *err)
+{
+	return create(call, &(struct vm_create){ .persistent = false, .start = true }, reply, err);
+}
+
+int api_vm_get(struct api_call *call, struct api_reply *reply, struct err *err)
+{
+	struct vm vm;
+	if (vm_get(inventory_host(call->api->inventory), api_text(call, "ref"), &vm, err) < 0)
+		return -1;
+	return api_reply_json(reply, api_vm_json(call->api, &vm), err);
+}
+
+int api_vm_get_xml(struct api_call *call, struct api_reply *reply, struct err *err)
+{
+	struct host *host = inventory_host(call->api->inventory);
+	if (vm_get_xml(host, api_text(call, "ref"), &reply->body, err) < 0)
+		return -1;
+	reply->type = "application/xml";
+	reply->body_len = strlen(reply->body);
+	return 0;
+}
+
+int api_vm_delete(struct api_call *call, struct api_reply *reply, struct err *err)
+{
+	struct vm_deleted deleted;
+	if (vm_delete(call->api->inventory, api_text(call, "ref"), &deleted, err) < 0)
+		return -1;
+	const struct {
+		bool was;
+		const char *name;
+	} parts[] = {
+		{ deleted.definition, "definition" },
+		{ deleted.managed_save, "managed_save" },
+		{ deleted.snapshots, "snapshot_metadata" },
+		{ deleted.nvram, "nvram" },
+	};
+	struct json *removed = json_new_array();
+	for (size_t i = 0; i < ARRAY_LEN(parts); i++)
+		if (parts[i].was)
+			json_push_string(removed, parts[i].name);
+	struct json *answer = json_new_object();
+	json_put_string(answer, "uuid", deleted.ref.uuid);
+	json_put_string(answer, "name", deleted.ref.name);
+	json_put_bool(answer, "stopped", deleted.stopped);
+	json_put(answer, "removed", removed);
+	return api_reply_json(reply, answer, err);
+}
+
+static int act(
+	struct api_call *call, enum vm_action action, struct api_reply *reply, struct err *err)
+{
+	struct vm vm;
+	bool changed = false;
+	if (vm_act(call->api->inventory, api_text(call, "ref"), action, &vm, &changed, err) < 0)
+		return -1;
+	struct json *answer = api_vm_json(call->api, &vm);
+	json_put_bool(answer, "changed", changed);
+	return api_reply_json(reply, answer, err);
+}
+
+#define DEFINE_ACTION(handler, action) \
+	int handler(struct api_call *call, struct api_reply *reply, struct err *err) \
+	{ \
+		return act(call, action, reply, err); \
+	}
+DEFINE_ACTION(api_vm_start, VM_START)
+DEFINE_ACTION(api_vm_stop, VM_STOP)
+DEFINE_ACTION(api_vm_suspend, VM_SUSPEND)
+DEFINE_ACTION(api_vm_resume, VM_RESUME)
+DEFINE_ACTION(api_vm_reboot, VM_REBOOT)
+DEFINE_ACTION(api_vm_reset, VM_RESET)

@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: MIT */
+#include "routes.h"
+
+#include "api_host.h"
+#include "api_snapshot.h"
+#include "api_vm.h"
+#include "snapshot.h"
+#include "xml.h"
+
+/* Longer than any name that there can be: such a one is answered "not found", not refused. */
+enum { REF_MAX = 256 };
+
+/* The seed's routes name the VM in the query. */
+static const struct field ref_query[] = {
+	{ "name", .as = "ref", .type = FIELD_TEXT, .required = true, .max = REF_MAX },
+	{ 0 },
+};
+
+static const struct field seed_create_query[] = {
+	{ "xmlName", .as = "template", .type = FIELD_TEXT, .max = 64 },
+	{ "xmlContent", .as = "xml", .type = FIELD_TEXT, .max = XML_BYTES_MAX },
+	{ 0 },
+};
+
+static const struct field create_query[] = {
+	{ "persistent", .type = FIELD_FLAG },
+	{ "start", .type = FIELD_FLAG },
+	{ 0 },
+};
+
+static const struct field create_fields[] = {
+	{ "xml", .type = FIELD_TEXT, .max = XML_BYTES_MAX },
+	{ "template", .type = FIELD_TEXT, .max = 64 },
+	{ "name", .type = FIELD_TEXT, .max = 63 },
+	{ "persistent", .type = FIELD_FLAG },
+	{ "start", .type = FIELD_FLAG },
+	{ 0 },
+};
+
+static const struct field snapshot_fields[] = {
+	{ "name", .type = FIELD_TEXT, .max = 63 },
+	{ "description", .type = FIELD_TEXT, .max = SNAPSHOT_DESCRIPTION_MAX },
+	{ 0 },
+};
+
+enum { JSON = API_BODY_JSON, XML = API_BODY_XML };
+
+/* Sorted by path, then by method as enum http_method has them; tests/unit checks it. */
+const struct route routes[] = {
+	{ "/healthz", HTTP_GET, ROLE_NONE, api_host_healthz, 200,
+		.summary = "Is the process alive? Never asks libvirt." },
+	{ "/readyz", HTTP_GET, ROLE_NONE, api_host_readyz, 200,
+		.summary = "Can it serve: is the host reachable, is it not stopping?" },
+	{ "/resume", HTTP_POST, ROLE_OPERATOR, api_vm_resume, 200, .query = ref_query,
+		.summary = "As POST /vm/resume." },
+	{ "/shutdown", HTTP_POST, ROLE_ADMIN, api_host_shutdown, 200,
+		.summary = "Finish what runs and end the process." },
+	{ "/suspend", HTTP_POST, ROLE_OPERATOR, api_vm_suspend, 200, .query = ref_query,
+		.summary = "As POST /vm/suspend." },
+	{ "/v1", HTTP_GET, ROLE_VIEWER, api_host_about, 200,
+		.summary = "Versions, hosts, and who you are here." },
+	{ "/v1/vms", HTTP_GET, ROLE_VIEWER, api_vm_list, 200, .summary = "All VMs, by name." },
+	{ "/v1/vms", HTTP_POST, ROLE_ADMIN, api_vm_create, 201, JSON | XML, create_query,
+		create_fields, .summary = "Create a VM from a template or from domain XML." },
+	{ "/v1/vms/{ref}", HTTP_GET, ROLE_VIEWER, api_vm_get, 200, .summary = "One VM." },
+	{ "/v1/vms/{ref}", HTTP_DELETE, ROLE_ADMIN, api_vm_delete, 200,
+		.summary = "Stop a VM and remove its definition; its disks stay." },
+	{ "/v1/vms/{ref}/reboot", HTTP_POST, ROLE_OPERATOR, api_vm_reboot, 200,
+		.summary = "Ask the guest to reboot." },
+	{ "/v1/vms/{ref}/reset", HTTP_POST, ROLE_OPERATOR, api_vm_reset, 200,
+		.summary = "Press the reset button." },
+	{ "/v1/vms/{ref}/resume", HTTP_POST, ROLE_OPERATOR, api_vm_resume, 200,
+		.summary = "Let a paused VM run on." },
+	{ "/v1/vms/{ref}/snapshots", HTTP_GET, ROLE_VIEWER, api_snapshot_list, 200,
+		.summary = "A VM's snapshots, a tree by parent." },
+	{ "/v1/vms/{ref}/snapshots", HTTP_POST, ROLE_OPERATOR, api_snapshot_create, 201, JSON | XML,
+		.fields = snapshot_fields, .summary = "Take a snapshot." },
+	{ "/v1/vms/{ref}/snapshots/{snap}", HTTP_GET, ROLE_VIEWER, api_snapshot_get, 200,
+		.summary = "One snapshot." },
+	{ "/v1/vms/{ref}/snapshots/{snap}", HTTP_DELETE, ROLE_OPERATOR, api_snapshot_delete, 200,
+		.summary = "Delete a snapshot; its children stay." },
+	{ "/v1/vms/{ref}/snapshots/{snap}/revert", HTTP_POST, ROLE_OPERATOR, api_snapshot_revert,
+		200, .summary = "Put the VM back to what it was." },
+	{ "/v1/vms/{ref}/start", HTTP_POST, ROLE_OPERATOR, api_vm_start, 200,
+		.summary = "Start a VM that is shut off." },
+	{ "/v1/vms/{ref}/stop", HTTP_POST, ROLE_OPERATOR, api_vm_stop, 200,
+		.summary = "Stop a VM at once, as if the plug was pulled." },
+	{ "/v1/vms/{ref}/suspend", HTTP_POST, ROLE_OPERATOR, api_vm_suspend, 200,
+		.summary = "Pause a running VM." },
+	{ "/v1/vms/{ref}/xml", HTTP_GET, ROLE_VIEWER, api_vm_get_xml, 200,
+		.summary = "The VM's domain XML." },
+	{ "/vm", HTTP_POST, ROLE_ADMIN, api_vm_create_transient, 201, XML, seed_create_query,
+		.summary = "Create and start a transient VM." },
+	{ "/vm", HTTP_DELETE, ROLE_ADMIN, api_vm_delete, 200, .query = ref_query,
+		.summary = "As DELETE /v1/vms/{ref}." },
+	{ "/vm/resume", HTTP_POST, ROLE_OPERATOR, api_vm_resume, 200, .query = ref_query,
+		.summary = "As POST /v1/vms/{ref}/resume." },
+	{ "/vm/snapshot", HTTP_POST, ROLE_OPERATOR, api_snapshot_create, 201, JSON | XML, ref_query,
+		snapshot_fields, .summary = "As POST /v1/vms/{ref}/snapshots." },
+	{ "/vm/snapshot/revert", HTTP_POST, ROLE_OPERATOR, api_snapshot_revert, 200,
+		.query = ref_query, .summary = "Revert to the current snapshot." },
+	{ "/vm/suspend", HTTP_POST, ROLE_OPERATOR, api_vm_suspend, 200, .query = ref_query,
+		.summary = "As POST /v1/vms/{ref}/suspend." },
+	{ "/vms", HTTP_GET, ROLE_VIEWER, api_vm_list_active, 200,
+		.summary = "The VMs that are not shut off." },
+};
+const size_t route_count = ARRAY_LEN(routes);
