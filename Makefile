@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: MIT
+#
+#   make run     install what is missing, build, serve on https://127.0.0.1:$(PORT)
+#   make check   install what the tests need and run them all
+#   make help    the rest
+
+VERSION := 0.1.0
+BUILD ?= build
+RUN_DIR ?= $(BUILD)/run
+PORT ?= 8443
+URI ?= test:///default
+
+CC = gcc
+CFLAGS ?= -O2 -g
+WARNINGS := -Wall -Wextra -Wshadow -Wswitch-enum -Wstrict-prototypes -Wmissing-prototypes \
+	-Wwrite-strings -Wcast-qual -Wformat=2 -Wvla -Werror
+HARDENING := -fstack-protector-strong -D_FORTIFY_SOURCE=2 -fPIE
+LIBS := libvirt json-c libxml-2.0
+ALL_CFLAGS = -std=gnu17 -D_GNU_SOURCE -DVIRTGATE_VERSION='"$(VERSION)"' -pthread $(WARNINGS) \
+	$(shell pkg-config --cflags $(LIBS)) $(CFLAGS) $(SANITIZE)
+LDLIBS = $(shell pkg-config --libs $(LIBS)) -lfcgi
+LDFLAGS_PROGRAM := -pie -Wl,-z,relro,-z,now
+
+SOURCES := $(sort $(wildcard fcgi-app/*.c))
+OBJECTS := $(SOURCES:fcgi-app/%.c=$(BUILD)/obj/%.o)
+# Everything but main: what a test links with.
+MODULES := $(filter-out main server,$(SOURCES:fcgi-app/%.c=%))
+
+.DELETE_ON_ERROR:
+.PHONY: all run check clean help FORCE
+
+all: $(BUILD)/virtgate guests
+
+include tests/guests/guests.mk
+include tests/tests.mk
+
+$(BUILD)/virtgate: $(OBJECTS)
+	$(CC) $(LDFLAGS_PROGRAM) -pthread -o $@ $^ $(LDLIBS)
+
+$(BUILD)/obj/%.o: fcgi-app/%.c Makefile
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) $(HARDENING) -MMD -MP -c -o $@ $<
+
+-include $(OBJECTS:.o=.d)
+
+# The sub-make starts after the packages are there: what pkg-config says is asked for then.
+run:
+	@deploy/deps run
+	@$(MAKE) --no-print-directory all
+	@BUILD='$(BUILD)' RUN_DIR='$(RUN_DIR)' PORT='$(PORT)' URI='$(URI)' deploy/quickstart
+
+check:
+	@deploy/deps check
+	@$(MAKE) --no-print-directory check-all
+
+clean:
+	rm -rf $(BUILD)
+
+help:
+	@sed -n 's/^#   //p' Makefile tests/tests.mk

@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: MIT */
+#include "config.h"
+#include "host.h"
+#include "inventory.h"
+#include "log.h"
+#include "routes.h"
+#include "server.h"
+#include "xml.h"
+
+#include <signal.h>
+#include <stdio.h>
+
+/* Bad settings, as sysexits.h has it (EX_CONFIG); systemd is told not to restart on it. */
+enum { EXIT_CONFIG = 78 };
+
+DEFINE_AUTO(struct host *, virt_host_free)
+DEFINE_AUTO(struct inventory *, inventory_free)
+
+static int complain(const struct err *err, int status)
+{
+	(void)fprintf(
+		stderr, "virtgate: %s%s%s\n", err->text, err->private[0] ? ": " : "", err->private);
+	return status;
+}
+
+static int check(struct host *host, const struct config *config)
+{
+	struct host_info info;
+	struct err err;
+	if (host_read(host, &info, &err) < 0) {
+		(void)fprintf(stderr, "virtgate: '%s' cannot be reached: %s\n",
+			config->uri[0] ? config->uri : "libvirt's default", err.private);
+		return EXIT_FAILURE;
+	}
+	(void)printf("settings are valid; %s %s by libvirt %s answers\n", info.driver,
+		info.driver_version, info.libvirt_version);
+	return EXIT_SUCCESS;
+}
+
+static int serve(struct api *api)
+{
+	struct server *server = NULL;
+	struct err err;
+	if (server_open(api->config, api, &server, &err) < 0)
+		return complain(&err, EXIT_FAILURE);
+	log_info("virtgate %s serves %s", VIRTGATE_VERSION, api->config->listen);
+	int unfinished = server_run(server);
+	if (unfinished) {
+		/* Those threads may use anything: leave it all to the kernel. */
+		log_error("stopped with %d requests unfinished", unfinished);
+		_exit(EXIT_FAILURE);
+	}
+	log_info("stopped");
+	server_free(server);
+	return EXIT_SUCCESS;
+}
+
+/* Threads inherit the mask; the main thread waits for these signals in server_run(). */
+static void block_stop_signals(void)
+{
+	sigset_t stop;
+	(void)sigemptyset(&stop);
+	(void)sigaddset(&stop, SIGTERM);
+	(void)sigaddset(&stop, SIGINT);
+	(void)pthread_sigmask(SIG_BLOCK, &stop, NULL);
+}
+
+static int run(const struct config *config)
+{
+	struct err err;
+	if (config->action == CONFIG_RUN)
+		block_stop_signals();
+	xml_init();
+	if (virt_start(&err) < 0)
+		return complain(&err, EXIT_FAILURE);
+	int status = EXIT_FAILURE;
+	{
+		AUTO(virt_host_free) struct host *host =
+			virt_host_new("local", config->uri, config->connections);
+		AUTO(inventory_free) struct inventory *inventory =
+			host ? inventory_new(host) : NULL;
+		struct api api = {
+			.config = config,
+			.inventory = inventory,
+			.routes = routes,
+			.route_count = route_count,
+		};
+		if (inventory)
+			status = config->action == CONFIG_CHECK ? check(host, config) : serve(&api);
+	}
+	virt_stop();
+	return status;
+}
+
+int main(int argc, char *argv[])
+{
+	struct config config;
+	struct err err;
+	if (config_load(&config, argc, argv, &err) < 0)
+		return complain(&err, EXIT_CONFIG);
+	switch (config.action) {
+	case CONFIG_HELP:
+		config_help(stdout);
+		return EXIT_SUCCESS;
+	case CONFIG_VERSION:
+		(void)puts("virtgate " VIRTGATE_VERSION);
+		return EXIT_SUCCESS;
+	case CONFIG_RUN:
+	case CONFIG_CHECK:
+		break;
+	}
+	return run(&config);
+}

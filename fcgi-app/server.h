@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+/*
+ * FastCGI (specification 1.0) to nginx: a listening socket, kept-alive connections, N workers.
+ *
+ * The listening socket and all connections stand in one epoll set, each armed for one event;
+ * every worker waits there for the next. So a connection that is kept alive holds no thread, and
+ * what nginx sends is answered by whichever worker is free.
+ *
+ * Once per process, from the main thread.
+ */
+#include "api.h"
+
+struct server;
+
+/*
+ * Opens the socket: systemd's (LISTEN_FDS, sd_listen_fds(3)) if there is one, else
+ * config->listen. A stale unix socket is replaced, one that somebody serves is not.
+ */
+int server_open(const struct config *config, struct api *api, struct server **ret, struct err *err);
+
+/*
+ * Serves until SIGTERM or SIGINT, which the caller has blocked in all threads. Then accepts no
+ * more, answers what has arrived, and returns: 0, or the number of workers that had not finished
+ * within config->drain seconds; after that the process can only exit.
+ */
+int server_run(struct server *server);
+
+void server_free(struct server *server); /* after server_run() returned 0 */
