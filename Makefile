@@ -11,6 +11,8 @@ PORT ?= 8443
 URI ?= test:///default
 
 CC = gcc
+# make V=1 shows the commands.
+Q = $(if $(V),,@)
 CFLAGS ?= -O2 -g
 WARNINGS := -Wall -Wextra -Wshadow -Wswitch-enum -Wstrict-prototypes -Wmissing-prototypes \
 	-Wwrite-strings -Wcast-qual -Wformat=2 -Wvla -Werror
@@ -27,7 +29,7 @@ OBJECTS := $(SOURCES:fcgi-app/%.c=$(BUILD)/obj/%.o)
 MODULES := $(filter-out main server,$(SOURCES:fcgi-app/%.c=%))
 
 .DELETE_ON_ERROR:
-.PHONY: all run check clean help FORCE
+.PHONY: all run check clean help
 
 all: $(BUILD)/virtgate guests
 
@@ -35,11 +37,13 @@ include tests/guests/guests.mk
 include tests/tests.mk
 
 $(BUILD)/virtgate: $(OBJECTS)
-	$(CC) $(LDFLAGS_PROGRAM) -pthread -o $@ $^ $(LDLIBS)
+	$(if $(V),,@echo "  LD $@")
+	$(Q)$(CC) $(LDFLAGS_PROGRAM) $(SANITIZE) -pthread -o $@ $^ $(LDLIBS)
 
 $(BUILD)/obj/%.o: fcgi-app/%.c Makefile
 	@mkdir -p $(@D)
-	$(CC) $(ALL_CFLAGS) $(HARDENING) -MMD -MP -c -o $@ $<
+	$(if $(V),,@echo "  CC $@")
+	$(Q)$(CC) $(ALL_CFLAGS) $(if $(SANITIZE),,$(HARDENING)) -MMD -MP -c -o $@ $<
 
 -include $(OBJECTS:.o=.d)
 

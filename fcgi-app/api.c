@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "api.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -414,6 +415,7 @@ static int run(struct api_call *call, const struct http_query *query, struct api
 	struct err *err)
 {
 	AUTO(json_free) struct json *body = NULL;
+	assert(call->route);
 	if (read_query(call, query, err) < 0 || read_body(call, &body, err) < 0)
 		return -1;
 	reply->status = call->route->status;

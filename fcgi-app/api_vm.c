@@ -29,6 +29,8 @@ int api_vm_list_active(struct api_call *call, struct api_reply *reply, struct er
 	return list(call, true, reply, err);
 }
 
+static const char from[] = "a VM is made from XML or from a template:";
+
 static int create(struct api_call *call, const struct vm_create *how, struct api_reply *reply,
 	struct err *err)
 {
@@ -36,15 +38,18 @@ static int create(struct api_call *call, const struct vm_create *how, struct api
 	const char *template = api_text(call, "template");
 	struct vm_create spec = *how;
 	AUTO(free) char *text = NULL;
-	if (!xml == !template)
-		return err_set(err, ERR_BAD_REQUEST, "%s: a VM is made from XML or from a template",
-			xml ? "both were given" : "neither was given");
-	if (template &&
-		domain_xml_template(call->api->config, template, &text, &spec.xml_len, err) < 0)
-		return -1;
-	spec.xml = template ? text : xml->text;
-	if (xml)
+	if (xml && template)
+		return err_set(err, ERR_BAD_REQUEST, "%s both were given", from);
+	if (template) {
+		if (domain_xml_template(call->api->config, template, &text, &spec.xml_len, err) < 0)
+			return -1;
+		spec.xml = text;
+	} else if (xml) {
+		spec.xml = xml->text;
 		spec.xml_len = xml->len;
+	} else {
+		return err_set(err, ERR_BAD_REQUEST, "%s neither was given", from);
+	}
 	struct vm_created created;
 	if (vm_create(call->api->inventory, call->api->config, &spec, &created, err) < 0)
 		return -1;

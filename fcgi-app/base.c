@@ -42,7 +42,7 @@ bool text_is_utf8(const char *s, size_t n)
 bool text_is_uuid(const char *s)
 {
 	size_t n = 0;
-	for (; s[n] && n < UUID_SIZE; n++) {
+	for (; n < UUID_SIZE && s[n]; n++) {
 		bool dash = n == 8 || n == 13 || n == 18 || n == 23;
 		if (dash ? s[n] != '-' : !isxdigit((unsigned char)s[n]))
 			return false;

@@ -44,7 +44,7 @@ static int compare_vm_uuid(const void *a, const void *b)
 
 static struct size *find_size(const struct inventory *inventory, const char *uuid)
 {
-	struct size key;
+	struct size key = { 0 };
 	(void)snprintf(key.uuid, sizeof key.uuid, "%s", uuid);
 	if (!inventory->size_count)
 		return NULL;
@@ -88,7 +88,7 @@ static int mark_flag(
 		return virt_fail(lease, VIRT_READ, err);
 	}
 	for (int i = 0; i < some.count; i++) {
-		struct vm key;
+		struct vm key = { 0 };
 		(void)virDomainGetUUIDString(some.list[i], key.uuid);
 		struct vm *vm = bsearch(&key, list->vms, list->count, sizeof key, compare_vm_uuid);
 		if (vm)
@@ -134,7 +134,7 @@ static bool recall_size(struct fetch *fetch, size_t i)
 	LOCK(&fetch->inventory->lock);
 	const struct size *size = find_size(fetch->inventory, vm->uuid);
 	if (fetch->sweep || !size || !size->read_at ||
-		clock_ms() - size->read_at > 2 * INVENTORY_SWEEP_MS)
+		clock_ms() - size->read_at > (int64_t)2 * INVENTORY_SWEEP_MS)
 		return false;
 	vm->sized = true;
 	vm->vcpus = size->vcpus;

@@ -1,0 +1,632 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The dispatcher and all handlers in process, on libvirt's test driver: request values in, reply
+ * values out. test:///default is one host for the whole process, so each test makes VMs of its
+ * own and removes them.
+ */
+#include "../unit/check.h"
+
+#include "../../fcgi-app/json.h"
+#include "../../fcgi-app/routes.h"
+#include "../../fcgi-app/xml.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static struct config config = {
+	.images = "/images",
+	.shares = "/shares",
+	.logs = "/logs",
+	.templates = TEMPLATES,
+};
+static struct api api = { .config = &config };
+
+struct request {
+	const char *method, *target;
+	const char *role;  /* NULL: admin; "": none */
+	const char *body;  /* NULL: none */
+	const char *media; /* NULL: JSON */
+	size_t body_len;   /* 0: the text's */
+};
+
+static void send(const struct request *r, struct api_reply *ret)
+{
+	const char *body = r->body ? r->body : "";
+	struct http_req req = {
+		.method = http_method_of(r->method),
+		.target = r->target,
+		.content_type = r->media ? r->media : r->body ? "application/json" : "",
+		.body = body,
+		.body_len = r->body_len ? r->body_len : strlen(body),
+		.request_id = "id-1",
+		.user = "somebody",
+		.role = r->role ? r->role : "admin",
+	};
+	api_answer(&api, &req, ret);
+}
+
+/* Sends it and says whether status and a part of the body are as wanted. */
+static void expect(const struct request *r, int status, const char *part)
+{
+	struct api_reply reply;
+	send(r, &reply);
+	const char *body = reply.body ? reply.body : "";
+	CHECK(reply.status == status, "%s %s: %d instead of %d: %s", r->method, r->target,
+		reply.status, status, body);
+	CHECK(!part || strstr(body, part), "%s %s: no %s in %s", r->method, r->target, part, body);
+	api_reply_done(&reply);
+}
+
+static void get(const char *target, int status, const char *part)
+{
+	expect(&(struct request){ "GET", target }, status, part);
+}
+
+static void post(const char *target, int status, const char *part)
+{
+	expect(&(struct request){ "POST", target }, status, part);
+}
+
+static void delete(const char *target, int status, const char *part)
+{
+	expect(&(struct request){ "DELETE", target }, status, part);
+}
+
+static void make_vm(const char *name, bool start)
+{
+	char body[128];
+	(void)snprintf(body, sizeof body, "{\"template\":\"helloworld\",\"name\":\"%s\",\"start\":%s}",
+		name, start ? "true" : "false");
+	expect(&(struct request){ "POST", "/v1/vms", .body = body }, 201, name);
+}
+
+static void test_routes_are_sorted_and_told_apart(void **state)
+{
+	(void)state;
+	for (size_t i = 1; i < route_count; i++) {
+		const struct route *a = &routes[i - 1];
+		const struct route *b = &routes[i];
+		int order = strcmp(a->path, b->path);
+		CHECK(order < 0 || (!order && a->method < b->method), "%s after %s", b->path,
+			a->path);
+	}
+	for (size_t i = 0; i < route_count; i++)
+		CHECK(routes[i].summary && routes[i].handle && routes[i].status, "%s",
+			routes[i].path);
+}
+
+static void test_every_route_refuses_those_below_its_role(void **state)
+{
+	static const char *const below[] = { [ROLE_VIEWER] = "", [ROLE_OPERATOR] = "viewer",
+		[ROLE_ADMIN] = "operator" };
+	(void)state;
+	for (size_t i = 0; i < route_count; i++) {
+		if (routes[i].role == ROLE_NONE)
+			continue;
+		struct request r = { http_method_name(routes[i].method), routes[i].path,
+			.role = below[routes[i].role] };
+		expect(&r, 403, "\"code\":\"forbidden\"");
+	}
+}
+
+static void test_every_path_knows_its_methods(void **state)
+{
+	static const char *const methods[] = { "GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS",
+		"get", "BREW" };
+	(void)state;
+	for (size_t i = 0; i < route_count; i++) {
+		for (size_t m = 0; m < ARRAY_LEN(methods); m++) {
+			bool known = false;
+			for (size_t j = 0; j < route_count; j++)
+				known |= !strcmp(routes[j].path, routes[i].path) &&
+					!strcmp(http_method_name(routes[j].method), methods[m]);
+			if (known)
+				continue;
+			struct api_reply reply;
+			send(&(struct request){ methods[m], routes[i].path }, &reply);
+			CHECK(reply.status == 405, "%s %s: %d", methods[m], routes[i].path,
+				reply.status);
+			CHECK(strstr(reply.allow, http_method_name(routes[i].method)), "%s",
+				reply.allow);
+			CHECK(!strstr(reply.allow, "GET") == !strstr(reply.allow, "HEAD"), "%s",
+				reply.allow);
+			api_reply_done(&reply);
+		}
+	}
+}
+
+static void test_strangers_learn_nothing(void **state)
+{
+	struct http_req req = { .method = HTTP_GET, .target = "/nowhere", .content_type = "",
+		.body = "", .request_id = "", .user = "", .role = "admin" };
+	struct api_reply reply;
+	(void)state;
+	api_answer(&api, &req, &reply);
+	assert_int_equal(reply.status, 401);
+	api_reply_done(&reply);
+	req.target = "/healthz";
+	api_answer(&api, &req, &reply);
+	assert_int_equal(reply.status, 200);
+	api_reply_done(&reply);
+	config.anonymous = ROLE_VIEWER;
+	req.target = "/v1";
+	api_answer(&api, &req, &reply);
+	config.anonymous = ROLE_NONE;
+	assert_int_equal(reply.status, 200);
+	CHECK(strstr(reply.body, "\"role\":\"viewer\""), "%s", reply.body);
+	api_reply_done(&reply);
+	expect(&(struct request){ "GET", "/v1", .role = "" }, 403, "forbidden");
+	expect(&(struct request){ "GET", "/v1", .role = "Admin" }, 403, "forbidden");
+	expect(&(struct request){ "GET", "/nowhere", .role = "" }, 403, "forbidden");
+}
+
+static void test_a_problem_has_the_members_of_rfc_9457(void **state)
+{
+	struct api_reply reply;
+	(void)state;
+	send(&(struct request){ "GET", "/v1/vms/none" }, &reply);
+	assert_string_equal(reply.type, "application/problem+json");
+	assert_string_equal(reply.body,
+		"{\"type\":\"about:blank\",\"title\":\"Not Found\",\"status\":404,"
+		"\"code\":\"vm_not_found\",\"detail\":\"there is no VM 'none'\","
+		"\"request_id\":\"id-1\",\"retryable\":false}");
+	api_reply_done(&reply);
+}
+
+static void test_parameters_are_strict(void **state)
+{
+	static const struct {
+		struct request r;
+		int status;
+		const char *part;
+	} cases[] = {
+		{ { "GET", "/v1/vms?x=1" }, 400, "'x' is not a query parameter" },
+		{ { "GET", "/v1/vms?=1" }, 400, "unknown_parameter" },
+		{ { "POST", "/vm/suspend" }, 400, "name: this query parameter is missing" },
+		{ { "POST", "/vm/suspend?name=" }, 400, "name: must not be empty" },
+		{ { "POST", "/vm/suspend?name=a&name=b" }, 400, "given twice" },
+		{ { "POST", "/vm/suspend?name=%zz" }, 400, "bad_request" },
+		{ { "POST", "/vm/suspend?name=%00" }, 400, "NUL" },
+		{ { "POST", "/vm/suspend?name=%ff" }, 400, "UTF-8" },
+		{ { "POST", "/vm/suspend?Name=a" }, 400, "it takes name" },
+		{ { "POST", "/vm/suspend?name=a&x=1" }, 400, "unknown_parameter" },
+		{ { "POST", "/v1/vms?start=yes" }, 400, "start: 'yes' is not 0 or 1" },
+		{ { "POST", "/v1/vms?start=1", .body = "{\"template\":\"linux\",\"start\":true}" }, 400,
+			"start: given twice" },
+		{ { "POST", "/vm?xmlName=a&xmlContent=b" }, 400, "both were given" },
+		{ { "POST", "/vm" }, 400, "neither was given" },
+		{ { "POST", "/v1/vms" }, 400, "neither was given" },
+		{ { "POST", "/v1/vms", .body = "{}" }, 400, "neither was given" },
+		{ { "POST", "/v1/vms", .body = "[]" }, 400, "must be a JSON object" },
+		{ { "POST", "/v1/vms", .body = "null" }, 400, "must be a JSON object" },
+		{ { "POST", "/v1/vms", .body = "{\"template\":1}" }, 400, "template: must be a string" },
+		{ { "POST", "/v1/vms", .body = "{\"template\":null}" }, 400,
+			"template: must be a string" },
+		{ { "POST", "/v1/vms", .body = "{\"template\":\"\"}" }, 400,
+			"template: must not be empty" },
+		{ { "POST", "/v1/vms", .body = "{\"template\":\"a\\u0000b\"}" }, 400, "NUL" },
+		{ { "POST", "/v1/vms", .body = "{\"start\":1}" }, 400, "start: must be true or false" },
+		{ { "POST", "/v1/vms", .body = "{\"nmae\":\"x\"}" }, 400, "'nmae' is not a field" },
+		{ { "POST", "/v1/vms", .body = "{\"name\":\"x\",\"name\":\"y\"}" }, 400,
+			"'name' is given twice" },
+		{ { "POST", "/v1/vms", .body = "{\"template\":\"linux\",\"persistent\":false,"
+					       "\"start\":false}" },
+			400, "exists only while it runs" },
+		{ { "POST", "/v1/vms", .body = "{" }, 400, "bad_json" },
+		{ { "POST", "/v1/vms", .body = "<domain/>", .media = "text/plain" }, 415,
+			"application/json or application/xml" },
+		{ { "POST", "/v1/vms", .body = "{}", .media = "" }, 415, "no Content-Type" },
+		{ { "POST", "/v1/vms/test/start", .body = "<x/>", .media = "text/xml" }, 415,
+			"send application/json" },
+		{ { "POST", "/v1/vms/test/suspend", .body = "{\"mode\":\"x\"}" }, 400,
+			"'mode' is not a field" },
+		{ { "GET", "/v1/vms", .body = "{\"a\":1}" }, 400, "'a' is not a field" },
+		{ { "GET", "/nowhere" }, 404, "not_found" },
+		{ { "GET", "/v1/vms/" }, 404, "not_found" },
+		{ { "GET", "/v1/vms/a/b/c" }, 404, "not_found" },
+		{ { "GET", "/v1/vms/%" }, 400, "hexadecimal" },
+	};
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++)
+		expect(&cases[i].r, cases[i].status, cases[i].part);
+}
+
+static void test_a_vm_that_is_not_there_is_404_everywhere(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < route_count; i++) {
+		char target[256] = "";
+		size_t len = 0;
+		for (const char *p = routes[i].path; *p; p++) {
+			if (*p == '{') {
+				len += (size_t)sprintf(target + len, "none");
+				p += strcspn(p, "}");
+			} else {
+				target[len++] = *p;
+			}
+		}
+		bool by_query = routes[i].query && routes[i].query->as &&
+			!strcmp(routes[i].query->as, "ref");
+		if (by_query)
+			(void)strcat(target, "?name=none");
+		else if (!strchr(routes[i].path, '{'))
+			continue;
+		expect(&(struct request){ http_method_name(routes[i].method), target }, 404,
+			"\"code\":\"vm_not_found\"");
+	}
+}
+
+static void test_actions_go_by_state(void **state)
+{
+	static const struct {
+		const char *action;
+		int status;
+		const char *part;
+	} steps[] = {
+		{ "stop", 200, "\"changed\":false" },
+		{ "suspend", 409, "\"state\":\"shutoff\"" },
+		{ "resume", 409, "\"code\":\"wrong_state\"" },
+		{ "reboot", 409, "\"hint\":\"start it first\"" },
+		{ "reset", 409, "\"state\":\"shutoff\"" },
+		{ "start", 200, "\"changed\":true" },
+		{ "start", 200, "\"changed\":false" },
+		{ "resume", 200, "\"changed\":false" },
+		{ "reset", 200, "\"changed\":true" },
+		{ "suspend", 200, "\"state\":\"paused\"" },
+		{ "suspend", 200, "\"changed\":false" },
+		{ "start", 409, "\"hint\":\"resume it instead\"" },
+		{ "reboot", 409, "\"state\":\"paused\"" },
+		{ "resume", 200, "\"state\":\"running\"" },
+		{ "reboot", 200, "\"changed\":true" },
+		{ "stop", 200, "\"state\":\"shutoff\"" },
+	};
+	(void)state;
+	make_vm("steps", false);
+	for (size_t i = 0; i < ARRAY_LEN(steps); i++) {
+		char target[64];
+		(void)snprintf(target, sizeof target, "/v1/vms/steps/%s", steps[i].action);
+		post(target, steps[i].status, steps[i].part);
+	}
+	delete("/v1/vms/steps", 200, "\"removed\":[\"definition\"]");
+	get("/v1/vms/steps", 404, NULL);
+}
+
+static void test_a_vm_is_found_by_name_and_by_uuid(void **state)
+{
+	struct api_reply reply;
+	(void)state;
+	make_vm("found", false);
+	send(&(struct request){ "GET", "/v1/vms/found" }, &reply);
+	char uuid[UUID_SIZE] = "";
+	(void)sscanf(strstr(reply.body, "\"uuid\":\"") + 8, "%36s", uuid);
+	api_reply_done(&reply);
+	char target[80];
+	(void)snprintf(target, sizeof target, "/v1/vms/%s", uuid);
+	get(target, 200, "\"name\":\"found\"");
+	delete(target, 200, "\"name\":\"found\"");
+}
+
+static void test_create_answers_location_and_overwrites_nothing(void **state)
+{
+	struct api_reply reply;
+	(void)state;
+	struct request r = { "POST", "/v1/vms",
+		.body = "{\"template\":\"helloworld\",\"name\":\"once\"}" };
+	send(&r, &reply);
+	assert_int_equal(reply.status, 201);
+	get(reply.location, 200, "\"name\":\"once\"");
+	char uuid[UUID_SIZE] = "";
+	(void)sscanf(reply.location, "/v1/vms/%36s", uuid);
+	api_reply_done(&reply);
+	expect(&r, 409, "\"code\":\"already_exists\"");
+	get("/v1/vms/once", 200, uuid);
+
+	char same_uuid[300];
+	(void)snprintf(same_uuid, sizeof same_uuid,
+		"<domain type='test'><name>other</name><uuid>%s</uuid><memory>8192</memory>"
+		"<os><type>hvm</type></os></domain>",
+		uuid);
+	expect(&(struct request){ "POST", "/v1/vms", .body = same_uuid, .media = "application/xml" },
+		409, "a VM with uuid");
+	get("/v1/vms/other", 404, NULL);
+	delete("/v1/vms/once", 200, NULL);
+}
+
+static void test_xml_is_taken_three_ways(void **state)
+{
+	static const char xml[] = "<domain type='kvm'>\n<name>x1</name>\n<memory>8192</memory>\n"
+				  "<os><type>hvm</type></os>\n</domain>";
+	char query[512] = "/vm?xmlContent=";
+	char json[512];
+	(void)state;
+	expect(&(struct request){ "POST", "/v1/vms", .body = xml, .media = "application/xml" }, 201,
+		"\"state\":\"shutoff\"");
+	delete("/v1/vms/x1", 200, NULL);
+
+	(void)snprintf(json, sizeof json,
+		"{\"xml\":\"<domain type='kvm'>\\n<name>x1</name><memory>8192</memory>"
+		"<os><type>hvm</type></os></domain>\",\"name\":\"x2\"}");
+	expect(&(struct request){ "POST", "/v1/vms", .body = json }, 201, "\"name\":\"x2\"");
+	delete("/v1/vms/x2", 200, NULL);
+
+	AUTO(free) char *encoded = http_encode_segment(xml);
+	(void)strcat(query, encoded);
+	post(query, 201, "\"persistent\":false");
+	delete("/vm?name=x1", 200, "\"stopped\":true");
+	expect(&(struct request){ "POST", "/vm", .body = xml, .media = "text/xml; charset=utf-8" },
+		201, "\"state\":\"running\"");
+	post("/v1/vms/x1/stop", 200, "\"state\":\"shutoff\"");
+	get("/v1/vms/x1", 404, NULL);
+}
+
+static void test_bad_domains_are_refused_and_leave_nothing(void **state)
+{
+	static const struct {
+		const char *xml;
+		const char *part;
+	} cases[] = {
+		{ "<domain type='test'><name>bad</name></domain>", "invalid_xml" },
+		{ "<domain type='test'><name>bad</name><memory>8192</memory><memoryy/>"
+		  "<os><type>hvm</type></os></domain>",
+			"schema refuses" },
+		{ "<domain type='test'><name>bad</name><memory>x</memory>"
+		  "<os><type>hvm</type></os></domain>",
+			"invalid_xml" },
+		{ "<!DOCTYPE domain><domain type='test'/>", "document type" },
+		{ "<domain", "not well-formed" },
+		{ "<domain type='test'><name>../bad</name><memory>8192</memory></domain>",
+			"invalid_spec" },
+	};
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		struct request r = { "POST", "/v1/vms?start=1", .body = cases[i].xml,
+			.media = "application/xml" };
+		expect(&r, 422, cases[i].part);
+		get("/v1/vms/bad", 404, NULL);
+	}
+	struct request nul = { "POST", "/v1/vms", .body = "<domain>\0</domain>",
+		.media = "application/xml", .body_len = 18 };
+	expect(&nul, 422, "NUL");
+}
+
+static void test_schema_errors_name_no_file_of_the_host(void **state)
+{
+	struct api_reply reply;
+	(void)state;
+	send(&(struct request){ "POST", "/v1/vms",
+		     .body = "<domain type='test'><name>bad</name><memory>8192</memory><memoryy/>"
+			     "<os><type>hvm</type></os></domain>",
+		     .media = "application/xml" },
+		&reply);
+	CHECK(!strstr(reply.body, "/usr/"), "%s", reply.body);
+	CHECK(strstr(reply.body, "memoryy"), "%s", reply.body);
+	api_reply_done(&reply);
+}
+
+static void test_the_list_has_every_vm_by_name(void **state)
+{
+	struct api_reply reply;
+	(void)state;
+	make_vm("list-b", true);
+	make_vm("list-a", false);
+	make_vm("list-c", true);
+	post("/v1/vms/list-c/suspend", 200, NULL);
+	send(&(struct request){ "GET", "/v1/vms" }, &reply);
+	const char *a = strstr(reply.body, "\"name\":\"list-a\"");
+	const char *b = strstr(reply.body, "\"name\":\"list-b\"");
+	const char *c = strstr(reply.body, "\"name\":\"list-c\"");
+	CHECK(a && b && c && a < b && b < c, "%s", reply.body);
+	CHECK(strstr(a, "\"state\":\"shutoff\"") < b, "%s", reply.body);
+	CHECK(strstr(a, "\"memory_kib\":2048"), "%s", reply.body);
+	api_reply_done(&reply);
+	send(&(struct request){ "GET", "/vms" }, &reply);
+	CHECK(!strstr(reply.body, "list-a"), "a VM that is shut off: %s", reply.body);
+	CHECK(strstr(reply.body, "list-b") && strstr(reply.body, "list-c"), "%s", reply.body);
+	api_reply_done(&reply);
+	delete("/v1/vms/list-a", 200, "\"stopped\":false");
+	delete("/v1/vms/list-b", 200, "\"stopped\":true");
+	delete("/v1/vms/list-c", 200, NULL);
+	send(&(struct request){ "GET", "/v1/vms" }, &reply);
+	CHECK(!strstr(reply.body, "list-"), "%s", reply.body);
+	api_reply_done(&reply);
+}
+
+static void test_one_of_three_is_the_one_that_is_named(void **state)
+{
+	(void)state;
+	make_vm("three-a", true);
+	make_vm("three-b", true);
+	make_vm("three-c", true);
+	post("/vm/suspend?name=three-a", 200, "\"name\":\"three-a\"");
+	get("/v1/vms/three-a", 200, "\"state\":\"paused\"");
+	get("/v1/vms/three-b", 200, "\"state\":\"running\"");
+	get("/v1/vms/three-c", 200, "\"state\":\"running\"");
+	post("/resume?name=three-a", 200, "\"state\":\"running\"");
+	delete("/vm?name=three-b", 200, "\"name\":\"three-b\"");
+	get("/v1/vms/three-a", 200, NULL);
+	get("/v1/vms/three-b", 404, NULL);
+	get("/v1/vms/three-c", 200, NULL);
+	delete("/v1/vms/three-a", 200, NULL);
+	delete("/v1/vms/three-c", 200, NULL);
+}
+
+static void test_snapshots_from_first_to_last(void **state)
+{
+	struct api_reply reply;
+	(void)state;
+	make_vm("snap", true);
+	get("/v1/vms/snap/snapshots", 200, "{\"items\":[]}");
+	post("/vm/snapshot/revert?name=snap", 404, "\"code\":\"snapshot_not_found\"");
+	expect(&(struct request){ "POST", "/v1/vms/snap/snapshots",
+		       .body = "{\"name\":\"s1\",\"description\":\"<first> & \\\"only\\\"\"}" },
+		201, "\"description\":\"<first> & \\\"only\\\"\"");
+	expect(&(struct request){ "POST", "/v1/vms/snap/snapshots", .body = "{\"name\":\"s1\"}" }, 409,
+		"\"code\":\"already_exists\"");
+	expect(&(struct request){ "POST", "/vm/snapshot?name=snap",
+		       .body = "<domainsnapshot><name>s2</name><description>d</description>"
+			       "<memory snapshot='external' file='/tmp/evil'/></domainsnapshot>",
+		       .media = "application/xml" },
+		201, "\"parent\":\"s1\"");
+	send(&(struct request){ "POST", "/v1/vms/snap/snapshots" }, &reply);
+	assert_int_equal(reply.status, 201);
+	get(reply.location, 200, "\"current\":true");
+	delete(reply.location, 200, "\"deleted\":true");
+	get(reply.location, 404, "snapshot_not_found");
+	api_reply_done(&reply);
+	post("/v1/vms/snap/suspend", 200, NULL);
+	post("/v1/vms/snap/snapshots/s1/revert", 200, "\"state\":\"running\"");
+	get("/v1/vms/snap/snapshots/s1", 200, "\"current\":true");
+	get("/v1/vms/snap", 200, "\"has_snapshots\":true");
+	delete("/v1/vms/snap/snapshots/s2", 200, NULL);
+	delete("/v1/vms/snap/snapshots/s2", 404, "has no snapshot 's2'");
+	delete("/v1/vms/snap", 200, "\"removed\":[\"definition\",\"snapshot_metadata\"]");
+}
+
+static void test_bad_snapshots_are_refused(void **state)
+{
+	static const struct {
+		const char *body, *media;
+		int status;
+		const char *part;
+	} cases[] = {
+		{ "{\"name\":\"a/b\"}", NULL, 422, "name: 'a/b' is not" },
+		{ "{\"name\":\"..\"}", NULL, 422, "invalid_spec" },
+		{ "{\"name\":\"\"}", NULL, 400, "must not be empty" },
+		{ "{\"description\":7}", NULL, 400, "description: must be a string" },
+		{ "{\"disks\":[]}", NULL, 400, "'disks' is not a field" },
+		{ "<domain/>", "application/xml", 422, "not <domainsnapshot>" },
+		{ "<domainsnapshot><name>../x</name></domainsnapshot>", "application/xml", 422,
+			"invalid_spec" },
+		{ "<!DOCTYPE x><domainsnapshot/>", "application/xml", 422, "document type" },
+	};
+	(void)state;
+	make_vm("badsnap", true);
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++)
+		expect(&(struct request){ "POST", "/v1/vms/badsnap/snapshots", .body = cases[i].body,
+			       .media = cases[i].media },
+			cases[i].status, cases[i].part);
+	get("/v1/vms/badsnap/snapshots", 200, "{\"items\":[]}");
+	delete("/v1/vms/badsnap", 200, NULL);
+}
+
+static void test_the_process_tells_of_itself(void **state)
+{
+	struct api_reply reply;
+	(void)state;
+	get("/v1", 200, "\"driver\":\"TEST\"");
+	get("/healthz", 200, "{\"alive\":true}");
+	get("/readyz", 200, "{\"ready\":true}");
+	atomic_store(&api.draining, true);
+	get("/readyz", 503, "\"code\":\"draining\"");
+	get("/healthz", 200, NULL);
+	atomic_store(&api.draining, false);
+	send(&(struct request){ "POST", "/shutdown" }, &reply);
+	CHECK(reply.stop && reply.status == 200, "%d", reply.status);
+	api_reply_done(&reply);
+	send(&(struct request){ "GET", "/shutdown" }, &reply);
+	CHECK(!reply.stop && reply.status == 405, "%d", reply.status);
+	api_reply_done(&reply);
+}
+
+static void test_only_admins_are_told_libvirts_words(void **state)
+{
+	struct request r = { "POST", "/v1/vms/lw/snapshots/none/revert" };
+	struct api_reply reply;
+	(void)state;
+	make_vm("lw", false);
+	r.target = "/v1/vms";
+	r.body = "<domain type='test'><name>lw2</name><memory>1</memory><os><type>hvm</type></os>"
+		 "<devices><disk type='file'><source file='/etc/x/y'/></disk></devices></domain>";
+	r.media = "application/xml";
+	send(&r, &reply);
+	CHECK(reply.status == 422, "%s", reply.body);
+	CHECK(strstr(reply.body, "\"message\":"), "%s", reply.body);
+	api_reply_done(&reply);
+	delete("/v1/vms/lw", 200, NULL);
+}
+
+struct racer {
+	pthread_t thread;
+	int status;
+};
+
+static void *race_create(void *data)
+{
+	struct racer *racer = data;
+	struct api_reply reply;
+	send(&(struct request){ "POST", "/v1/vms",
+		     .body = "{\"template\":\"helloworld\",\"name\":\"race\"}" },
+		&reply);
+	racer->status = reply.status;
+	api_reply_done(&reply);
+	return NULL;
+}
+
+static void test_of_many_creators_of_one_name_one_wins(void **state)
+{
+	struct racer racers[16];
+	int winners = 0;
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(racers); i++)
+		assert_int_equal(
+			pthread_create(&racers[i].thread, NULL, race_create, &racers[i]), 0);
+	for (size_t i = 0; i < ARRAY_LEN(racers); i++) {
+		(void)pthread_join(racers[i].thread, NULL);
+		CHECK(racers[i].status == 201 || racers[i].status == 409, "%d", racers[i].status);
+		winners += racers[i].status == 201;
+	}
+	assert_int_equal(winners, 1);
+	delete("/v1/vms/race", 200, NULL);
+}
+
+static struct host *host;
+
+static int set_up(void **state)
+{
+	struct err err;
+	(void)state;
+	xml_init();
+	if (virt_start(&err) < 0)
+		return -1;
+	host = virt_host_new("local", "test:///default", 4);
+	api.inventory = inventory_new(host);
+	api.routes = routes;
+	api.route_count = route_count;
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	(void)state;
+	inventory_free(api.inventory);
+	virt_host_free(host);
+	virt_stop();
+	return 0;
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_routes_are_sorted_and_told_apart),
+		cmocka_unit_test(test_every_route_refuses_those_below_its_role),
+		cmocka_unit_test(test_every_path_knows_its_methods),
+		cmocka_unit_test(test_strangers_learn_nothing),
+		cmocka_unit_test(test_a_problem_has_the_members_of_rfc_9457),
+		cmocka_unit_test(test_parameters_are_strict),
+		cmocka_unit_test(test_a_vm_that_is_not_there_is_404_everywhere),
+		cmocka_unit_test(test_actions_go_by_state),
+		cmocka_unit_test(test_a_vm_is_found_by_name_and_by_uuid),
+		cmocka_unit_test(test_create_answers_location_and_overwrites_nothing),
+		cmocka_unit_test(test_xml_is_taken_three_ways),
+		cmocka_unit_test(test_bad_domains_are_refused_and_leave_nothing),
+		cmocka_unit_test(test_schema_errors_name_no_file_of_the_host),
+		cmocka_unit_test(test_the_list_has_every_vm_by_name),
+		cmocka_unit_test(test_one_of_three_is_the_one_that_is_named),
+		cmocka_unit_test(test_snapshots_from_first_to_last),
+		cmocka_unit_test(test_bad_snapshots_are_refused),
+		cmocka_unit_test(test_the_process_tells_of_itself),
+		cmocka_unit_test(test_only_admins_are_told_libvirts_words),
+		cmocka_unit_test(test_of_many_creators_of_one_name_one_wins),
+	};
+	return cmocka_run_group_tests_name("api", tests, set_up, tear_down);
+}
