@@ -31,6 +31,7 @@
 	X(ERR_HAS_SNAPSHOTS, 409, "has_snapshots", 0) \
 	X(ERR_SNAPSHOT_UNSUPPORTED, 409, "snapshot_unsupported", 0) \
 	X(ERR_REVERT_NEEDS_FORCE, 409, "revert_needs_force", 0) \
+	X(ERR_START_FAILED, 409, "start_failed", 0) \
 	X(ERR_STORAGE_UNAVAILABLE, 409, "storage_unavailable", 0) \
 	X(ERR_AGENT_UNAVAILABLE, 409, "agent_unavailable", 0) \
 	X(ERR_ABORTED, 409, "aborted", 0) \

@@ -320,9 +320,14 @@ static const char *essence(const char *message)
 
 static void set_message(struct err *err, const char *text, const char *message)
 {
-	(void)snprintf(err->private, sizeof err->private, "%s", essence(message));
-	for (size_t n = strlen(err->private); n && strchr("\n|", err->private[n - 1]); n--)
-		err->private[n - 1] = '\0';
+	size_t n = 0;
+	for (const char *p = essence(message); *p && n < sizeof err->private - 2; p++) {
+		if (*p == '\n' && p[1])
+			err->private[n++] = ';';
+		if (*p != '\n' || p[1])
+			err->private[n++] = *p == '\n' ? ' ' : *p;
+	}
+	err->private[n] = '\0';
 	text_mask_controls(err->private);
 	/* Whatever has a slash may be a path of the host; the rest helps whoever asked. */
 	if (err->private[0] && !strchr(err->private, '/'))
@@ -334,31 +339,64 @@ static bool is_lost(const struct lease *lease, const virError *error)
 	return !lease->conn || (error->domain == VIR_FROM_RPC && error->code != VIR_ERR_RPC);
 }
 
+/* The same two codes are used for everything that keeps a VM from starting. */
+static const struct error_row *start_row(const virError *error)
+{
+	static const struct error_row storage = { .kind = ERR_STORAGE_UNAVAILABLE,
+		.text = "a file or directory that the VM names is missing or cannot be used" };
+	static const struct error_row device = { .kind = ERR_UNKNOWN_NETWORK,
+		.text = "the VM names a bridge or device that the host does not have" };
+	static const struct error_row failed = { .kind = ERR_START_FAILED,
+		.text = "the hypervisor cannot start this VM" };
+	if (error->code == VIR_ERR_INTERNAL_ERROR && error->domain == VIR_FROM_QEMU)
+		return &failed;
+	if (error->code != VIR_ERR_SYSTEM_ERROR)
+		return NULL;
+	/* libvirt keeps the errno there. */
+	switch (error->int1) {
+	case ENOENT:
+	case EACCES:
+	case EPERM:
+	case ENOTDIR:
+	case EISDIR:
+	case ELOOP:
+	case EROFS:
+	case EBUSY:
+		return &storage;
+	case ENODEV:
+		return &device;
+	default:
+		return error->domain == VIR_FROM_STORAGE ? &storage : NULL;
+	}
+}
+
+static const struct error_row *find_row(const virError *error, enum virt_op op)
+{
+	static const struct error_row other = { .kind = ERR_INTERNAL,
+		.text = "libvirt failed at this" };
+	for (size_t i = 0; i < ARRAY_LEN(error_rows); i++) {
+		const struct error_row *row = &error_rows[i];
+		if (row->code == error->code && (row->op == ANY_OP || row->op == (int)op))
+			return row;
+	}
+	const struct error_row *row =
+		op == VIRT_CREATE || op == VIRT_START ? start_row(error) : NULL;
+	return row ? row : &other;
+}
+
 int virt_fail(struct lease *lease, enum virt_op op, struct err *err)
 {
+	static const struct error_row lost = { .kind = ERR_HYPERVISOR_UNAVAILABLE,
+		.text = "the host's libvirt cannot be reached" };
+	static const virError none = { .code = VIR_ERR_OK };
 	const virError *last = virGetLastError();
-	virError none = { .message = NULL };
 	const virError *error = last ? last : &none;
-	const char *message = error->message ? error->message : "";
-	enum err_kind kind = ERR_INTERNAL;
-	const char *text = "libvirt failed at this";
 	lease->broken = is_lost(lease, error);
-	if (lease->broken) {
-		kind = ERR_HYPERVISOR_UNAVAILABLE;
-		text = "the host's libvirt cannot be reached";
-	}
-	for (size_t i = 0; !lease->broken && i < ARRAY_LEN(error_rows); i++) {
-		const struct error_row *row = &error_rows[i];
-		if (row->code == error->code && (row->op == ANY_OP || row->op == (int)op)) {
-			kind = row->kind;
-			text = row->text;
-			break;
-		}
-	}
-	(void)err_set(err, kind, "%s", text);
+	const struct error_row *row = lease->broken ? &lost : find_row(error, op);
+	(void)err_set(err, row->kind, "%s", row->text);
 	err->libvirt_code = error->code;
 	err->libvirt_domain = error->domain;
-	set_message(err, text, message);
+	set_message(err, row->text, error->message ? error->message : "");
 	return -1;
 }
 

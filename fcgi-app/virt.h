@@ -57,6 +57,7 @@ void lease_give(struct lease *lease);
 enum virt_op {
 	VIRT_READ,
 	VIRT_CREATE,
+	VIRT_START,
 	VIRT_ACT,
 	VIRT_DELETE,
 	VIRT_SNAPSHOT_READ,

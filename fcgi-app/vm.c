@@ -99,7 +99,7 @@ static int wrong_state(const struct action *action, enum vm_state state, struct 
  */
 static int explain_refusal(struct hold *hold, const struct action *action, struct err *err)
 {
-	(void)virt_fail(&hold->lease, VIRT_ACT, err);
+	(void)virt_fail(&hold->lease, action->target == VM_RUNNING ? VIRT_START : VIRT_ACT, err);
 	if (hold->lease.broken || err->kind == ERR_VM_NOT_FOUND || err->kind == ERR_VM_BUSY)
 		return -1;
 	enum vm_state state = domain_read_state(hold->dom);
@@ -180,7 +180,7 @@ static int make_domain(struct lease *lease, const struct vm_create *spec, const 
 	if (!dom)
 		return virt_fail(lease, VIRT_CREATE, err);
 	if (spec->persistent && spec->start && virDomainCreate(dom) < 0) {
-		(void)virt_fail(lease, VIRT_ACT, err);
+		(void)virt_fail(lease, VIRT_START, err);
 		(void)virDomainUndefine(dom);
 		return -1;
 	}

@@ -35,7 +35,9 @@ static void send(const struct request *r, struct api_reply *ret)
 	struct http_req req = {
 		.method = http_method_of(r->method),
 		.target = r->target,
-		.content_type = r->media ? r->media : r->body ? "application/json" : "",
+		.content_type = r->media ? r->media
+			: r->body        ? "application/json"
+					 : "",
 		.body = body,
 		.body_len = r->body_len ? r->body_len : strlen(body),
 		.request_id = "id-1",
@@ -67,7 +69,7 @@ static void post(const char *target, int status, const char *part)
 	expect(&(struct request){ "POST", target }, status, part);
 }
 
-static void delete(const char *target, int status, const char *part)
+static void delete (const char *target, int status, const char *part)
 {
 	expect(&(struct request){ "DELETE", target }, status, part);
 }
@@ -75,8 +77,9 @@ static void delete(const char *target, int status, const char *part)
 static void make_vm(const char *name, bool start)
 {
 	char body[128];
-	(void)snprintf(body, sizeof body, "{\"template\":\"helloworld\",\"name\":\"%s\",\"start\":%s}",
-		name, start ? "true" : "false");
+	(void)snprintf(body, sizeof body,
+		"{\"template\":\"helloworld\",\"name\":\"%s\",\"start\":%s}", name,
+		start ? "true" : "false");
 	expect(&(struct request){ "POST", "/v1/vms", .body = body }, 201, name);
 }
 
@@ -97,8 +100,9 @@ static void test_routes_are_sorted_and_told_apart(void **state)
 
 static void test_every_route_refuses_those_below_its_role(void **state)
 {
-	static const char *const below[] = { [ROLE_VIEWER] = "", [ROLE_OPERATOR] = "viewer",
-		[ROLE_ADMIN] = "operator" };
+	static const char *const below[] = {
+		[ROLE_VIEWER] = "", [ROLE_OPERATOR] = "viewer", [ROLE_ADMIN] = "operator"
+	};
 	(void)state;
 	for (size_t i = 0; i < route_count; i++) {
 		if (routes[i].role == ROLE_NONE)
@@ -137,8 +141,13 @@ static void test_every_path_knows_its_methods(void **state)
 
 static void test_strangers_learn_nothing(void **state)
 {
-	struct http_req req = { .method = HTTP_GET, .target = "/nowhere", .content_type = "",
-		.body = "", .request_id = "", .user = "", .role = "admin" };
+	struct http_req req = { .method = HTTP_GET,
+		.target = "/nowhere",
+		.content_type = "",
+		.body = "",
+		.request_id = "",
+		.user = "",
+		.role = "admin" };
 	struct api_reply reply;
 	(void)state;
 	api_answer(&api, &req, &reply);
@@ -191,26 +200,29 @@ static void test_parameters_are_strict(void **state)
 		{ { "POST", "/vm/suspend?Name=a" }, 400, "it takes name" },
 		{ { "POST", "/vm/suspend?name=a&x=1" }, 400, "unknown_parameter" },
 		{ { "POST", "/v1/vms?start=yes" }, 400, "start: 'yes' is not 0 or 1" },
-		{ { "POST", "/v1/vms?start=1", .body = "{\"template\":\"linux\",\"start\":true}" }, 400,
-			"start: given twice" },
+		{ { "POST", "/v1/vms?start=1", .body = "{\"template\":\"linux\",\"start\":true}" },
+			400, "start: given twice" },
 		{ { "POST", "/vm?xmlName=a&xmlContent=b" }, 400, "both were given" },
 		{ { "POST", "/vm" }, 400, "neither was given" },
 		{ { "POST", "/v1/vms" }, 400, "neither was given" },
 		{ { "POST", "/v1/vms", .body = "{}" }, 400, "neither was given" },
 		{ { "POST", "/v1/vms", .body = "[]" }, 400, "must be a JSON object" },
 		{ { "POST", "/v1/vms", .body = "null" }, 400, "must be a JSON object" },
-		{ { "POST", "/v1/vms", .body = "{\"template\":1}" }, 400, "template: must be a string" },
+		{ { "POST", "/v1/vms", .body = "{\"template\":1}" }, 400,
+			"template: must be a string" },
 		{ { "POST", "/v1/vms", .body = "{\"template\":null}" }, 400,
 			"template: must be a string" },
 		{ { "POST", "/v1/vms", .body = "{\"template\":\"\"}" }, 400,
 			"template: must not be empty" },
 		{ { "POST", "/v1/vms", .body = "{\"template\":\"a\\u0000b\"}" }, 400, "NUL" },
-		{ { "POST", "/v1/vms", .body = "{\"start\":1}" }, 400, "start: must be true or false" },
+		{ { "POST", "/v1/vms", .body = "{\"start\":1}" }, 400,
+			"start: must be true or false" },
 		{ { "POST", "/v1/vms", .body = "{\"nmae\":\"x\"}" }, 400, "'nmae' is not a field" },
 		{ { "POST", "/v1/vms", .body = "{\"name\":\"x\",\"name\":\"y\"}" }, 400,
 			"'name' is given twice" },
-		{ { "POST", "/v1/vms", .body = "{\"template\":\"linux\",\"persistent\":false,"
-					       "\"start\":false}" },
+		{ { "POST", "/v1/vms",
+			  .body = "{\"template\":\"linux\",\"persistent\":false,"
+				  "\"start\":false}" },
 			400, "exists only while it runs" },
 		{ { "POST", "/v1/vms", .body = "{" }, 400, "bad_json" },
 		{ { "POST", "/v1/vms", .body = "<domain/>", .media = "text/plain" }, 415,
@@ -287,7 +299,7 @@ static void test_actions_go_by_state(void **state)
 		(void)snprintf(target, sizeof target, "/v1/vms/steps/%s", steps[i].action);
 		post(target, steps[i].status, steps[i].part);
 	}
-	delete("/v1/vms/steps", 200, "\"removed\":[\"definition\"]");
+	delete ("/v1/vms/steps", 200, "\"removed\":[\"definition\"]");
 	get("/v1/vms/steps", 404, NULL);
 }
 
@@ -303,7 +315,7 @@ static void test_a_vm_is_found_by_name_and_by_uuid(void **state)
 	char target[80];
 	(void)snprintf(target, sizeof target, "/v1/vms/%s", uuid);
 	get(target, 200, "\"name\":\"found\"");
-	delete(target, 200, "\"name\":\"found\"");
+	delete (target, 200, "\"name\":\"found\"");
 }
 
 static void test_create_answers_location_and_overwrites_nothing(void **state)
@@ -326,10 +338,11 @@ static void test_create_answers_location_and_overwrites_nothing(void **state)
 		"<domain type='test'><name>other</name><uuid>%s</uuid><memory>8192</memory>"
 		"<os><type>hvm</type></os></domain>",
 		uuid);
-	expect(&(struct request){ "POST", "/v1/vms", .body = same_uuid, .media = "application/xml" },
+	expect(&(struct request){ "POST", "/v1/vms", .body = same_uuid,
+		       .media = "application/xml" },
 		409, "a VM with uuid");
 	get("/v1/vms/other", 404, NULL);
-	delete("/v1/vms/once", 200, NULL);
+	delete ("/v1/vms/once", 200, NULL);
 }
 
 static void test_xml_is_taken_three_ways(void **state)
@@ -341,18 +354,18 @@ static void test_xml_is_taken_three_ways(void **state)
 	(void)state;
 	expect(&(struct request){ "POST", "/v1/vms", .body = xml, .media = "application/xml" }, 201,
 		"\"state\":\"shutoff\"");
-	delete("/v1/vms/x1", 200, NULL);
+	delete ("/v1/vms/x1", 200, NULL);
 
 	(void)snprintf(json, sizeof json,
 		"{\"xml\":\"<domain type='kvm'>\\n<name>x1</name><memory>8192</memory>"
 		"<os><type>hvm</type></os></domain>\",\"name\":\"x2\"}");
 	expect(&(struct request){ "POST", "/v1/vms", .body = json }, 201, "\"name\":\"x2\"");
-	delete("/v1/vms/x2", 200, NULL);
+	delete ("/v1/vms/x2", 200, NULL);
 
 	AUTO(free) char *encoded = http_encode_segment(xml);
 	(void)strcat(query, encoded);
 	post(query, 201, "\"persistent\":false");
-	delete("/vm?name=x1", 200, "\"stopped\":true");
+	delete ("/vm?name=x1", 200, "\"stopped\":true");
 	expect(&(struct request){ "POST", "/vm", .body = xml, .media = "text/xml; charset=utf-8" },
 		201, "\"state\":\"running\"");
 	post("/v1/vms/x1/stop", 200, "\"state\":\"shutoff\"");
@@ -423,9 +436,9 @@ static void test_the_list_has_every_vm_by_name(void **state)
 	CHECK(!strstr(reply.body, "list-a"), "a VM that is shut off: %s", reply.body);
 	CHECK(strstr(reply.body, "list-b") && strstr(reply.body, "list-c"), "%s", reply.body);
 	api_reply_done(&reply);
-	delete("/v1/vms/list-a", 200, "\"stopped\":false");
-	delete("/v1/vms/list-b", 200, "\"stopped\":true");
-	delete("/v1/vms/list-c", 200, NULL);
+	delete ("/v1/vms/list-a", 200, "\"stopped\":false");
+	delete ("/v1/vms/list-b", 200, "\"stopped\":true");
+	delete ("/v1/vms/list-c", 200, NULL);
 	send(&(struct request){ "GET", "/v1/vms" }, &reply);
 	CHECK(!strstr(reply.body, "list-"), "%s", reply.body);
 	api_reply_done(&reply);
@@ -442,12 +455,12 @@ static void test_one_of_three_is_the_one_that_is_named(void **state)
 	get("/v1/vms/three-b", 200, "\"state\":\"running\"");
 	get("/v1/vms/three-c", 200, "\"state\":\"running\"");
 	post("/resume?name=three-a", 200, "\"state\":\"running\"");
-	delete("/vm?name=three-b", 200, "\"name\":\"three-b\"");
+	delete ("/vm?name=three-b", 200, "\"name\":\"three-b\"");
 	get("/v1/vms/three-a", 200, NULL);
 	get("/v1/vms/three-b", 404, NULL);
 	get("/v1/vms/three-c", 200, NULL);
-	delete("/v1/vms/three-a", 200, NULL);
-	delete("/v1/vms/three-c", 200, NULL);
+	delete ("/v1/vms/three-a", 200, NULL);
+	delete ("/v1/vms/three-c", 200, NULL);
 }
 
 static void test_snapshots_from_first_to_last(void **state)
@@ -460,8 +473,8 @@ static void test_snapshots_from_first_to_last(void **state)
 	expect(&(struct request){ "POST", "/v1/vms/snap/snapshots",
 		       .body = "{\"name\":\"s1\",\"description\":\"<first> & \\\"only\\\"\"}" },
 		201, "\"description\":\"<first> & \\\"only\\\"\"");
-	expect(&(struct request){ "POST", "/v1/vms/snap/snapshots", .body = "{\"name\":\"s1\"}" }, 409,
-		"\"code\":\"already_exists\"");
+	expect(&(struct request){ "POST", "/v1/vms/snap/snapshots", .body = "{\"name\":\"s1\"}" },
+		409, "\"code\":\"already_exists\"");
 	expect(&(struct request){ "POST", "/vm/snapshot?name=snap",
 		       .body = "<domainsnapshot><name>s2</name><description>d</description>"
 			       "<memory snapshot='external' file='/tmp/evil'/></domainsnapshot>",
@@ -470,16 +483,16 @@ static void test_snapshots_from_first_to_last(void **state)
 	send(&(struct request){ "POST", "/v1/vms/snap/snapshots" }, &reply);
 	assert_int_equal(reply.status, 201);
 	get(reply.location, 200, "\"current\":true");
-	delete(reply.location, 200, "\"deleted\":true");
+	delete (reply.location, 200, "\"deleted\":true");
 	get(reply.location, 404, "snapshot_not_found");
 	api_reply_done(&reply);
 	post("/v1/vms/snap/suspend", 200, NULL);
 	post("/v1/vms/snap/snapshots/s1/revert", 200, "\"state\":\"running\"");
 	get("/v1/vms/snap/snapshots/s1", 200, "\"current\":true");
 	get("/v1/vms/snap", 200, "\"has_snapshots\":true");
-	delete("/v1/vms/snap/snapshots/s2", 200, NULL);
-	delete("/v1/vms/snap/snapshots/s2", 404, "has no snapshot 's2'");
-	delete("/v1/vms/snap", 200, "\"removed\":[\"definition\",\"snapshot_metadata\"]");
+	delete ("/v1/vms/snap/snapshots/s2", 200, NULL);
+	delete ("/v1/vms/snap/snapshots/s2", 404, "has no snapshot 's2'");
+	delete ("/v1/vms/snap", 200, "\"removed\":[\"definition\",\"snapshot_metadata\"]");
 }
 
 static void test_bad_snapshots_are_refused(void **state)
@@ -502,11 +515,11 @@ static void test_bad_snapshots_are_refused(void **state)
 	(void)state;
 	make_vm("badsnap", true);
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++)
-		expect(&(struct request){ "POST", "/v1/vms/badsnap/snapshots", .body = cases[i].body,
-			       .media = cases[i].media },
+		expect(&(struct request){ "POST", "/v1/vms/badsnap/snapshots",
+			       .body = cases[i].body, .media = cases[i].media },
 			cases[i].status, cases[i].part);
 	get("/v1/vms/badsnap/snapshots", 200, "{\"items\":[]}");
-	delete("/v1/vms/badsnap", 200, NULL);
+	delete ("/v1/vms/badsnap", 200, NULL);
 }
 
 static void test_the_process_tells_of_itself(void **state)
@@ -542,7 +555,7 @@ static void test_only_admins_are_told_libvirts_words(void **state)
 	CHECK(reply.status == 422, "%s", reply.body);
 	CHECK(strstr(reply.body, "\"message\":"), "%s", reply.body);
 	api_reply_done(&reply);
-	delete("/v1/vms/lw", 200, NULL);
+	delete ("/v1/vms/lw", 200, NULL);
 }
 
 struct racer {
@@ -576,7 +589,7 @@ static void test_of_many_creators_of_one_name_one_wins(void **state)
 		winners += racers[i].status == 201;
 	}
 	assert_int_equal(winners, 1);
-	delete("/v1/vms/race", 200, NULL);
+	delete ("/v1/vms/race", 200, NULL);
 }
 
 static struct host *host;

@@ -7,7 +7,7 @@
 
 static int load(struct config *ret, struct err *err, const char *first, const char *second)
 {
-	char *const argv[] = { (char *)(uintptr_t)"virtgate", (char *)(uintptr_t)first,
+	char *const argv[] = { (char *)(uintptr_t) "virtgate", (char *)(uintptr_t)first,
 		(char *)(uintptr_t)second, NULL };
 	int argc = second ? 3 : first ? 2 : 1;
 	return config_load(ret, argc, argv, err);

@@ -37,7 +37,8 @@ static void test_a_name_is_one_and_good(void **state)
 		{ "<domain><name>c7a5fdbd-cdaf-9455-926a-d65c16db1809</name></domain>", NULL,
 			ERR_INVALID_SPEC },
 		{ "<domain><name>a</name><uuid>x</uuid></domain>", NULL, ERR_INVALID_SPEC },
-		{ "<domain><name>a</name><uuid>00000000-0000-0000-0000-000000000000</uuid></domain>",
+		{ "<domain><name>a</name><uuid>00000000-0000-0000-0000-000000000000</uuid></"
+		  "domain>",
 			NULL, ERR_INVALID_SPEC },
 		{ "<network><name>a</name></network>", NULL, ERR_INVALID_XML },
 	};

@@ -7,14 +7,15 @@
 
 static void test_only_json_is_read(void **state)
 {
-	static const char *const good[] = { "{}", "[]", "null", "1", "-0.5e+3", "\"x\"", " {\"a\":1}\n",
-		"{\"a\":{\"a\":1},\"b\":[{\"a\":1},{\"a\":2}]}", "{\"a\":\"\\u00e4\\n\\\"{[,:\"}",
-		"{\"a\":\"N\",\"b\":\"'I'\"}" };
-	static const char *const bad[] = { "", " ", "{", "}", "{\"a\"}", "{\"a\":}", "{\"a\":1,}", "[1,]",
-		"{'a':1}", "{\"a\":'x'}", "{a:1}", "{\"a\":01}", "{\"a\":+1}", "{\"a\":.5}", "{\"a\":NaN}",
-		"{\"a\":Infinity}", "{\"a\":-Infinity}", "{\"a\":nan}", "{\"a\":TRUE}", "{\"a\":tru}",
-		"{\"a\":1} x", "{\"a\":1}{", "/**/{}", "{}//", "{\"a\":\"\x01\"}", "{\"a\":\"\t\"}",
-		"{\"a\":\"\xff\"}", "{\"a\":\"\\x\"}", "{\"a\":1 \"b\":2}", "\xef\xbb\xbf{}" };
+	static const char *const good[] = { "{}", "[]", "null", "1", "-0.5e+3", "\"x\"",
+		" {\"a\":1}\n", "{\"a\":{\"a\":1},\"b\":[{\"a\":1},{\"a\":2}]}",
+		"{\"a\":\"\\u00e4\\n\\\"{[,:\"}", "{\"a\":\"N\",\"b\":\"'I'\"}" };
+	static const char *const bad[] = { "", " ", "{", "}", "{\"a\"}", "{\"a\":}", "{\"a\":1,}",
+		"[1,]", "{'a':1}", "{\"a\":'x'}", "{a:1}", "{\"a\":01}", "{\"a\":+1}", "{\"a\":.5}",
+		"{\"a\":NaN}", "{\"a\":Infinity}", "{\"a\":-Infinity}", "{\"a\":nan}",
+		"{\"a\":TRUE}", "{\"a\":tru}", "{\"a\":1} x", "{\"a\":1}{", "/**/{}", "{}//",
+		"{\"a\":\"\x01\"}", "{\"a\":\"\t\"}", "{\"a\":\"\xff\"}", "{\"a\":\"\\x\"}",
+		"{\"a\":1 \"b\":2}", "\xef\xbb\xbf{}" };
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(good); i++) {
 		struct json *value = NULL;
@@ -32,8 +33,8 @@ static void test_only_json_is_read(void **state)
 
 static void test_a_repeated_name_is_refused_by_name(void **state)
 {
-	static const char *const bad[] = { "{\"name\":1,\"name\":2}", "{\"x\":{\"name\":1,\"name\":1}}",
-		"[{\"name\":1,\"b\":{\"name\":1},\"name\":2}]" };
+	static const char *const bad[] = { "{\"name\":1,\"name\":2}",
+		"{\"x\":{\"name\":1,\"name\":1}}", "[{\"name\":1,\"b\":{\"name\":1},\"name\":2}]" };
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
 		struct json *value = NULL;
@@ -97,8 +98,9 @@ static void test_what_is_written_is_json(void **state)
 	json_push(array, json_new_object());
 	json_put(object, "a", array);
 	assert_int_equal(json_text(object, &text, &len, &err), 0);
-	assert_string_equal(text, "{\"s\":\"a\\\"\\\\/\\n\xc3\xa4</x>\",\"null\":null,"
-				  "\"i\":9223372036854775807,\"b\":false,\"a\":[\"x\",{}]}");
+	assert_string_equal(text,
+		"{\"s\":\"a\\\"\\\\/\\n\xc3\xa4</x>\",\"null\":null,"
+		"\"i\":9223372036854775807,\"b\":false,\"a\":[\"x\",{}]}");
 	assert_int_equal(len, strlen(text));
 }
 

@@ -15,12 +15,12 @@ static void test_utf8_accepts_only_shortest_forms_without_nul(void **state)
 		{ "", 0, true },
 		{ "plain", 5, true },
 		{ "\xc3\xa4\xe2\x82\xac\xf0\x9f\x98\x80", 9, true },
-		{ "a\0b", 3, false },	    /* NUL */
-		{ "\x80", 1, false },	    /* a continuation alone */
-		{ "\xc0\xaf", 2, false },   /* overlong '/' */
+		{ "a\0b", 3, false },     /* NUL */
+		{ "\x80", 1, false },     /* a continuation alone */
+		{ "\xc0\xaf", 2, false }, /* overlong '/' */
 		{ "\xe0\x80\xaf", 3, false },
 		{ "\xf0\x80\x80\xaf", 4, false },
-		{ "\xed\xa0\x80", 3, false }, /* a surrogate */
+		{ "\xed\xa0\x80", 3, false },     /* a surrogate */
 		{ "\xf4\x90\x80\x80", 4, false }, /* above U+10FFFF */
 		{ "\xf5\x80\x80\x80", 4, false },
 		{ "\xe2\x82", 2, false }, /* cut */
