@@ -28,7 +28,6 @@
 	X(ERR_METHOD_NOT_ALLOWED, 405, "method_not_allowed", 0) \
 	X(ERR_WRONG_STATE, 409, "wrong_state", 0) \
 	X(ERR_ALREADY_EXISTS, 409, "already_exists", 0) \
-	X(ERR_HAS_SNAPSHOTS, 409, "has_snapshots", 0) \
 	X(ERR_SNAPSHOT_UNSUPPORTED, 409, "snapshot_unsupported", 0) \
 	X(ERR_REVERT_NEEDS_FORCE, 409, "revert_needs_force", 0) \
 	X(ERR_START_FAILED, 409, "start_failed", 0) \

@@ -63,10 +63,11 @@ format:
 
 check-style:
 	tests/layers
+	tests/docs
 	clang-format --dry-run -Werror $(C_FILES)
 	cppcheck -q --error-exitcode=1 --inline-suppr --std=c11 -D_GNU_SOURCE \
 		--enable=warning,performance,portability --suppress=missingIncludeSystem \
 		--suppress=normalCheckLevelMaxBranches $(wildcard fcgi-app/*.c)
 	clang-tidy --quiet $(wildcard fcgi-app/*.c) -- $(ALL_CFLAGS) 2>/dev/null
-	shellcheck deploy/deps deploy/quickstart tests/layers tests/e2e/namespace tests/e2e/libvirtd \
+	shellcheck deploy/deps deploy/quickstart tests/layers tests/docs tests/e2e/namespace tests/e2e/libvirtd \
 		tests/e2e/valgrind .ci/run
