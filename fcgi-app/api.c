@@ -43,7 +43,7 @@ struct json *api_vm_json(const struct api *api, const struct vm *vm)
 	struct json *o = json_new_object();
 	json_put_string(o, "uuid", vm->uuid);
 	json_put_string(o, "name", vm->name);
-	json_put_string(o, "host", virt_host_name(inventory_host(api->inventory)));
+	json_put_string(o, "host", virt_host_name(api->host));
 	json_put_string(o, "state", vm_state_name(vm->state));
 	json_put_string(o, "reason", vm->reason);
 	json_put_bool(o, "persistent", vm->persistent);
@@ -318,6 +318,19 @@ static int read_body(struct api_call *call, struct json **ret_json, struct err *
 
 /* Routing */
 
+/* The name in {braces}, as text that ends there. */
+static const char *path_arg_name(const char *braced)
+{
+	static const char *const names[] = { "ref", "snap" };
+	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+		size_t n = strlen(names[i]);
+		if (!strncmp(braced + 1, names[i], n) && braced[n + 1] == '}')
+			return names[i];
+	}
+	assert(!"the table has a name that is not listed here");
+	return "";
+}
+
 /* Does the pattern match? Its {arguments} are added to the call when one is given. */
 static bool match_path(const char *pattern, const struct http_path *path, struct api_call *call)
 {
@@ -332,7 +345,7 @@ static bool match_path(const char *pattern, const struct http_path *path, struct
 		if (*p == '{' && call)
 			/* A pattern has fewer names than API_ARGS_MAX. */
 			call->args[call->arg_count++] = (struct arg){
-				.name = n == strlen("{ref}") ? "ref" : "snap",
+				.name = path_arg_name(p),
 				.text = segment,
 				.len = strlen(segment),
 			};

@@ -21,7 +21,8 @@ struct route;
 /* What all requests share; set before the first, constant but for `draining`. */
 struct api {
 	const struct config *config;
-	struct inventory *inventory;
+	struct host *host;
+	struct inventory *inventory; /* of the host */
 	const struct route *routes;
 	size_t route_count;
 	atomic_bool draining;

@@ -20,7 +20,7 @@ static struct json *host_json(struct host *host)
 int api_host_about(struct api_call *call, struct api_reply *reply, struct err *err)
 {
 	struct json *hosts = json_new_array();
-	json_push(hosts, host_json(inventory_host(call->api->inventory)));
+	json_push(hosts, host_json(call->api->host));
 	struct json *answer = json_new_object();
 	json_put_string(answer, "name", "virtgate");
 	json_put_string(answer, "version", VIRTGATE_VERSION);
@@ -43,7 +43,7 @@ int api_host_readyz(struct api_call *call, struct api_reply *reply, struct err *
 	struct host_info info;
 	if (atomic_load(&call->api->draining))
 		return err_set(err, ERR_DRAINING, "virtgate is stopping");
-	if (host_read(inventory_host(call->api->inventory), &info, err) < 0)
+	if (host_read(call->api->host, &info, err) < 0)
 		return -1;
 	struct json *answer = json_new_object();
 	json_put_bool(answer, "ready", true);

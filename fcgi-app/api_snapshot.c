@@ -3,11 +3,6 @@
 
 #include "snapshot.h"
 
-static struct host *host_of(const struct api_call *call)
-{
-	return inventory_host(call->api->inventory);
-}
-
 static struct json *snapshot_json(const struct snapshot *snapshot)
 {
 	char created[RFC3339_SIZE];
@@ -26,7 +21,7 @@ int api_snapshot_list(struct api_call *call, struct api_reply *reply, struct err
 {
 	AUTO(free) struct snapshot *list = NULL;
 	size_t count = 0;
-	if (snapshot_list(host_of(call), api_text(call, "ref"), &list, &count, err) < 0)
+	if (snapshot_list(call->api->host, api_text(call, "ref"), &list, &count, err) < 0)
 		return -1;
 	struct json *items = json_new_array();
 	for (size_t i = 0; i < count; i++)
@@ -50,7 +45,7 @@ int api_snapshot_create(struct api_call *call, struct api_reply *reply, struct e
 		name = asked.name;
 		description = asked.description;
 	}
-	if (snapshot_create(host_of(call), ref, name, description, &made, err) < 0)
+	if (snapshot_create(call->api->host, ref, name, description, &made, err) < 0)
 		return -1;
 	if (api_reply_json(reply, snapshot_json(&made), err) < 0)
 		return -1;
@@ -62,7 +57,7 @@ int api_snapshot_get(struct api_call *call, struct api_reply *reply, struct err 
 {
 	struct snapshot snapshot;
 	const char *ref = api_text(call, "ref");
-	if (snapshot_get(host_of(call), ref, api_text(call, "snap"), &snapshot, err) < 0)
+	if (snapshot_get(call->api->host, ref, api_text(call, "snap"), &snapshot, err) < 0)
 		return -1;
 	return api_reply_json(reply, snapshot_json(&snapshot), err);
 }
@@ -70,7 +65,7 @@ int api_snapshot_get(struct api_call *call, struct api_reply *reply, struct err 
 int api_snapshot_delete(struct api_call *call, struct api_reply *reply, struct err *err)
 {
 	const char *name = api_text(call, "snap");
-	if (snapshot_delete(host_of(call), api_text(call, "ref"), name, err) < 0)
+	if (snapshot_delete(call->api->host, api_text(call, "ref"), name, err) < 0)
 		return -1;
 	struct json *answer = json_new_object();
 	json_put_string(answer, "name", name);

@@ -86,15 +86,14 @@ int api_vm_create_transient(struct api_call *call, struct api_reply *reply, stru
 int api_vm_get(struct api_call *call, struct api_reply *reply, struct err *err)
 {
 	struct vm vm;
-	if (vm_get(inventory_host(call->api->inventory), api_text(call, "ref"), &vm, err) < 0)
+	if (vm_get(call->api->host, api_text(call, "ref"), &vm, err) < 0)
 		return -1;
 	return api_reply_json(reply, api_vm_json(call->api, &vm), err);
 }
 
 int api_vm_get_xml(struct api_call *call, struct api_reply *reply, struct err *err)
 {
-	struct host *host = inventory_host(call->api->inventory);
-	if (vm_get_xml(host, api_text(call, "ref"), &reply->body, err) < 0)
+	if (vm_get_xml(call->api->host, api_text(call, "ref"), &reply->body, err) < 0)
 		return -1;
 	reply->type = "application/xml";
 	reply->body_len = strlen(reply->body);

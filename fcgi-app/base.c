@@ -58,6 +58,20 @@ bool text_is_name(const char *s)
 	return n >= 1 && n <= 63 && !s[n] && !strchr("._+-", s[0]);
 }
 
+void text_mask_malformed(char *s)
+{
+	size_t left = strlen(s);
+	while (left) {
+		size_t len = utf8_length((const unsigned char *)s, left);
+		if (!len) {
+			*s = '?';
+			len = 1;
+		}
+		s += len;
+		left -= len;
+	}
+}
+
 void text_mask_controls(char *s)
 {
 	for (; *s; s++)

@@ -85,7 +85,10 @@ bool text_is_uuid(const char *s);
 bool text_is_name(const char *s);
 #define TEXT_NAME_RULE "1 to 63 of the characters A-Z a-z 0-9 . _ + -, the first a letter or digit"
 
-/* Puts '?' for every control character, so that a logged value stays on its line. */
+/* Puts '?' for every byte that is no part of well-formed UTF-8. */
+void text_mask_malformed(char *s);
+
+/* Puts '?' for every control character, so that a text stays on its line. */
 void text_mask_controls(char *s);
 
 /* Writes a random UUID (RFC 9562 version 4). */

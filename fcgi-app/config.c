@@ -21,7 +21,8 @@ struct setting {
 
 static const struct setting settings[] = {
 	{ "listen", TEXT, AT(listen), "/run/virtgate/virtgate.sock",
-		.help = "where nginx connects: a unix socket's path, or host:port.\n"
+		.help = "where nginx connects: a unix socket's path, or host:port on\n"
+			"the loopback.\n"
 			"A socket handed over by systemd (LISTEN_FDS) wins" },
 	{ "socket-group", TEXT, AT(socket_group), "",
 		.help = "group that may connect to the unix socket" },

@@ -112,8 +112,11 @@ int domain_read(struct lease *lease, virDomainPtr dom, struct vm *ret, struct er
 int domain_lookup(struct lease *lease, const char *ref, virDomainPtr *ret, struct err *err)
 {
 	virDomainPtr dom = NULL;
-	if (text_is_uuid(ref))
+	if (text_is_uuid(ref)) {
 		dom = virDomainLookupByUUIDString(lease->conn, ref);
+		if (!dom && virt_fail(lease, VIRT_READ, err) < 0 && err->kind != ERR_VM_NOT_FOUND)
+			return -1;
+	}
 	if (!dom)
 		dom = virDomainLookupByName(lease->conn, ref);
 	if (!dom) {

@@ -44,13 +44,15 @@ static int set_single(struct xml_node *root, const char *name, const char *value
 static int settle_name(struct domain_xml *domain, const char *name, struct err *err)
 {
 	struct xml_node *root = xml_root(domain->doc);
-	if (read_single(root, "name", domain->name, sizeof domain->name, err) < 0)
+	if (xml_child(root, "name") && xml_next(xml_child(root, "name")))
+		return err_set(err, ERR_INVALID_XML, "domain XML: more than one <name>");
+	if (!name && read_single(root, "name", domain->name, sizeof domain->name, err) < 0)
 		return -1;
-	if (name && strlen(name) < sizeof domain->name)
-		memcpy(domain->name, name, strlen(name) + 1);
-	if (!text_is_name(domain->name) || (name && !text_is_name(name)))
+	if (!text_is_name(name ? name : domain->name))
 		return err_set(err, ERR_INVALID_SPEC, "name: '%s' is not %s",
 			name ? name : domain->name, TEXT_NAME_RULE);
+	if (name)
+		memcpy(domain->name, name, strlen(name) + 1);
 	if (text_is_uuid(domain->name))
 		return err_set(err, ERR_INVALID_SPEC,
 			"name: '%s' looks like a uuid, so a path could mean another VM",
@@ -204,8 +206,15 @@ static int open_template(const struct config *config, const char *name, struct e
 		return no_template(name, err);
 	(void)snprintf(file, sizeof file, has_suffix ? "%s" : "%s.xml", name);
 	AUTO(close) int dir = open(config->templates, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	int fd = openat(dir, file, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-	return fd < 0 ? no_template(name, err) : fd;
+	int fd = dir < 0 ? -1 : openat(dir, file, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	if (fd >= 0)
+		return fd;
+	if (dir >= 0 && (errno == ENOENT || errno == ELOOP))
+		return no_template(name, err);
+	(void)err_set(err, ERR_INTERNAL, "the templates cannot be read");
+	(void)snprintf(
+		err->private, sizeof err->private, "%s: %s", config->templates, strerror(errno));
+	return -1;
 }
 
 int domain_xml_template(

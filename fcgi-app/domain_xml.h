@@ -20,8 +20,9 @@ void domain_xml_done(struct domain_xml *domain);
 #define AUTO_DOMAIN_XML __attribute__((cleanup(domain_xml_done)))
 
 /*
- * ERR_INVALID_XML unless it is one <domain> with one good name; `name` replaces the document's
- * own, NULL keeps it. A document without a uuid gets a random one.
+ * ERR_INVALID_XML unless it is a <domain> with at most one name and uuid, ERR_INVALID_SPEC when
+ * one of these is not good; `name` replaces the document's own, NULL keeps it. A document without
+ * a uuid gets a random one.
  * A relative kernel, initrd or disk is taken from config->images, a filesystem's source from
  * config->shares, a serial log from config->logs; ERR_INVALID_SPEC when it leads out with "..".
  */

@@ -4,7 +4,6 @@
 #include <assert.h>
 #include <stdarg.h>
 #include <stdio.h>
-#include <string.h>
 
 static const struct {
 	int status;
@@ -16,14 +15,6 @@ static const struct {
 #undef X
 };
 
-/* A message that was cut must not end inside a UTF-8 character. */
-static void trim_partial_character(char *s)
-{
-	size_t n = strlen(s);
-	for (int cut = 0; cut < 4 && n && !text_is_utf8(s, n); cut++)
-		s[--n] = '\0';
-}
-
 int err_set(struct err *err, enum err_kind kind, const char *fmt, ...)
 {
 	assert(kind < ERR_KIND_COUNT);
@@ -32,7 +23,7 @@ int err_set(struct err *err, enum err_kind kind, const char *fmt, ...)
 	va_start(args, fmt);
 	(void)vsnprintf(made.text, sizeof made.text, fmt, args);
 	va_end(args);
-	trim_partial_character(made.text);
+	text_mask_malformed(made.text);
 	*err = made;
 	return -1;
 }
@@ -43,7 +34,7 @@ int err_hint(struct err *err, const char *fmt, ...)
 	va_start(args, fmt);
 	(void)vsnprintf(err->hint, sizeof err->hint, fmt, args);
 	va_end(args);
-	trim_partial_character(err->hint);
+	text_mask_malformed(err->hint);
 	return -1;
 }
 

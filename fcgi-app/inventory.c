@@ -208,9 +208,13 @@ static int fetch_all(struct lease *lease, void *data, struct err *err)
 		set_from_stats(&list->vms[i], stats[i]);
 	fetch->list = list;
 	fetch->read_at = read_at;
-	if (fill_sizes(lease, fetch, stats, err) < 0)
+	int rc = fill_sizes(lease, fetch, stats, err);
+	if (!rc)
+		remember_sizes(fetch);
+	fetch->list = NULL;
+	fetch->read_at = NULL;
+	if (rc < 0)
 		return -1;
-	remember_sizes(fetch);
 	qsort(list->vms, list->count, sizeof list->vms[0], compare_vm_uuid);
 	if (mark_flags(lease, list, err) < 0)
 		return -1;

@@ -2,6 +2,7 @@
 #include "json.h"
 
 #include <json-c/json.h>
+#include <stdio.h>
 #include <string.h>
 
 /* struct json is json-c's own object under a name of ours. */
@@ -24,7 +25,8 @@ DEFINE_AUTO(json_tokener *, json_tokener_free)
 
 /*
  * What json-c 0.16 lets through even with JSON_TOKENER_STRICT, seen by trying: '…' as strings,
- * NaN and Infinity, control characters in strings, and a name twice in an object (the last wins).
+ * NaN and Infinity, "1.", control characters and half surrogate pairs in strings, and a name
+ * twice in an object (the last wins).
  * The scan below runs over text that json-c has accepted, so it need not know the rest of the
  * grammar.
  */
@@ -78,6 +80,23 @@ static int scan_name(struct scan *scan, const char *s, size_t len, struct err *e
 	return 0;
 }
 
+/* Stands at a backslash; ends at the last character of the escape. */
+static int scan_escape(struct scan *scan, struct err *err)
+{
+	unsigned high = 0;
+	unsigned low = 0;
+	if (scan->end - scan->at >= 6 && sscanf(scan->at, "\\u%4x", &high) == 1) {
+		bool pair = scan->end - scan->at >= 12 &&
+			sscanf(scan->at + 6, "\\u%4x", &low) == 1 && low >= 0xdc00 && low <= 0xdfff;
+		if (high >= 0xd800 && high <= 0xdfff && (high > 0xdbff || !pair))
+			return bad_json(scan, err, "half of a surrogate pair");
+		if (high >= 0xd800 && high <= 0xdfff)
+			scan->at += 6;
+	}
+	scan->at++;
+	return 0;
+}
+
 /* Passes over a string; its opening quote has been read. */
 static int scan_string(struct scan *scan, bool is_name, struct err *err)
 {
@@ -85,8 +104,8 @@ static int scan_string(struct scan *scan, bool is_name, struct err *err)
 	for (; scan->at < scan->end && *scan->at != '"'; scan->at++) {
 		if ((unsigned char)*scan->at < 0x20)
 			return bad_json(scan, err, "control characters in a string are escaped");
-		if (*scan->at == '\\' && scan->at + 1 < scan->end)
-			scan->at++;
+		if (*scan->at == '\\' && scan_escape(scan, err) < 0)
+			return -1;
 	}
 	if (is_name && scan_name(scan, start, (size_t)(scan->at - start), err) < 0)
 		return -1;
@@ -129,6 +148,10 @@ static int scan_strictly(struct scan *scan, struct err *err)
 			break;
 		case ',':
 			want_name = scan->open[scan->depth].object;
+			break;
+		case '.':
+			if (scan->at == scan->end || *scan->at < '0' || *scan->at > '9')
+				return bad_json(scan, err, "a digit follows the point");
 			break;
 		case '\'':
 		case 'N':
@@ -201,11 +224,6 @@ enum json_kind json_kind_of(const struct json *value)
 bool json_get_bool(const struct json *value)
 {
 	return json_object_get_boolean(to_jc(value));
-}
-
-int64_t json_get_int(const struct json *value)
-{
-	return json_object_get_int64(to_jc(value));
 }
 
 const char *json_get_string(const struct json *value, size_t *ret_len)

@@ -35,5 +35,4 @@ static void log_line(const char *level, const char *fmt, va_list args)
 		va_end(args); \
 	}
 DEFINE_LOG(log_info, "info")
-DEFINE_LOG(log_warn, "warning")
 DEFINE_LOG(log_error, "error")

@@ -9,5 +9,4 @@
 #include "base.h"
 
 void log_info(const char *fmt, ...) FORMAT(1, 2);
-void log_warn(const char *fmt, ...) FORMAT(1, 2);
 void log_error(const char *fmt, ...) FORMAT(1, 2);

@@ -29,12 +29,30 @@ static int check(struct host *host, const struct config *config)
 	struct err err;
 	if (host_read(host, &info, &err) < 0) {
 		(void)fprintf(stderr, "virtgate: '%s' cannot be reached: %s\n",
-			config->uri[0] ? config->uri : "libvirt's default", err.private);
+			config->uri[0] ? config->uri : "libvirt's default",
+			err.private[0] ? err.private : err.text);
 		return EXIT_FAILURE;
 	}
 	(void)printf("settings are valid; %s %s by libvirt %s answers\n", info.driver,
 		info.driver_version, info.libvirt_version);
 	return EXIT_SUCCESS;
+}
+
+static void leave(int signal)
+{
+	(void)signal;
+	_exit(EXIT_SUCCESS);
+}
+
+/*
+ * Everything is answered. What is left is to close connections, and libvirt has no timeout for
+ * that: a host that hangs must not keep the process.
+ */
+static void leave_soon(void)
+{
+	enum { SECONDS = 2 };
+	(void)signal(SIGALRM, leave);
+	(void)alarm(SECONDS);
 }
 
 static int serve(struct api *api)
@@ -52,6 +70,7 @@ static int serve(struct api *api)
 	}
 	log_info("stopped");
 	server_free(server);
+	leave_soon();
 	return EXIT_SUCCESS;
 }
 
@@ -81,6 +100,7 @@ static int run(const struct config *config)
 			host ? inventory_new(host) : NULL;
 		struct api api = {
 			.config = config,
+			.host = host,
 			.inventory = inventory,
 			.routes = routes,
 			.route_count = route_count,

@@ -8,6 +8,8 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <netdb.h>
+#include <netinet/in.h>
+#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -28,15 +30,26 @@ enum {
 	STACK_BYTES = 1024 * 1024,
 };
 
+/* From nginx; busy while a worker has it, else waiting in the epoll set. */
+struct connection {
+	int fd;
+	bool busy;
+	struct connection *next, *previous;
+};
+
 struct server {
 	const struct config *config;
 	struct api *api;
-	int listener;
+	bool inherited; /* the listener: its backlog is for whoever serves it next */
+	bool unlink;    /* the listener's path is ours */
 	int epoll;
-	int wake; /* readable from the moment that workers shall drain and end */
+	int wake; /* readable from the moment that workers shall end */
 	pthread_t *workers;
 	int worker_count;
-	const char *unlink_path; /* or NULL */
+
+	pthread_mutex_t lock;
+	int listener; /* -1 once closed */
+	struct connection *connections;
 };
 
 /* The socket */
@@ -46,7 +59,12 @@ static int listen_inherited(void)
 	const char *pid = getenv("LISTEN_PID");
 	const char *fds = getenv("LISTEN_FDS");
 	enum { FIRST_FD = 3 };
+	int listening = 0;
 	if (!pid || !fds || strtol(pid, NULL, 10) != getpid() || strtol(fds, NULL, 10) < 1)
+		return -1;
+	if (getsockopt(FIRST_FD, SOL_SOCKET, SO_ACCEPTCONN, &listening,
+		    &(socklen_t){ sizeof(int) }) < 0 ||
+		!listening)
 		return -1;
 	(void)fcntl(FIRST_FD, F_SETFD, FD_CLOEXEC);
 	(void)fcntl(FIRST_FD, F_SETFL, O_NONBLOCK);
@@ -95,7 +113,7 @@ static int listen_unix(struct server *server, struct err *err)
 	(void)umask(old);
 	if (rc < 0)
 		return cannot_listen(config, strerror(errno), err);
-	server->unlink_path = config->listen;
+	server->unlink = true;
 	if (grant_group(config, err) < 0)
 		return -1;
 	if (listen(fd, BACKLOG) < 0)
@@ -110,6 +128,18 @@ static void auto_addrinfo(struct addrinfo **info)
 		freeaddrinfo(*info);
 }
 
+/* Whoever can connect can claim any role, so nobody on another machine may. */
+static bool is_loopback(const struct sockaddr *address)
+{
+	if (address->sa_family == AF_INET)
+		return ntohl(((const struct sockaddr_in *)(const void *)address)
+				       ->sin_addr.s_addr) >>
+			24 ==
+			IN_LOOPBACKNET;
+	const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)(const void *)address;
+	return IN6_IS_ADDR_LOOPBACK(&v6->sin6_addr);
+}
+
 static int listen_tcp(struct server *server, struct err *err)
 {
 	const struct config *config = server->config;
@@ -122,10 +152,12 @@ static int listen_tcp(struct server *server, struct err *err)
 	(void)snprintf(host, sizeof host, "%.*s", (int)(bracketed ? n - 2 : n),
 		config->listen + bracketed);
 	__attribute__((cleanup(auto_addrinfo))) struct addrinfo *info = NULL;
-	struct addrinfo hints = { .ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE };
+	struct addrinfo hints = { .ai_socktype = SOCK_STREAM };
 	int rc = getaddrinfo(host[0] ? host : NULL, colon + 1, &hints, &info);
 	if (rc)
 		return cannot_listen(config, gai_strerror(rc), err);
+	if (!is_loopback(info->ai_addr))
+		return cannot_listen(config, "not a loopback address", err);
 	int flags = SOCK_NONBLOCK | SOCK_CLOEXEC;
 	AUTO(close) int fd = socket(info->ai_family, info->ai_socktype | flags, info->ai_protocol);
 	(void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &(int){ 1 }, sizeof(int));
@@ -138,7 +170,8 @@ static int listen_tcp(struct server *server, struct err *err)
 static int open_listener(struct server *server, struct err *err)
 {
 	server->listener = listen_inherited();
-	if (server->listener >= 0)
+	server->inherited = server->listener >= 0;
+	if (server->inherited)
 		return 0;
 	return server->config->listen[0] == '/' ? listen_unix(server, err)
 						: listen_tcp(server, err);
@@ -146,9 +179,13 @@ static int open_listener(struct server *server, struct err *err)
 
 /* The epoll set */
 
-static int arm(const struct server *server, int fd, int op)
+/* Arms a descriptor for one event, which will carry the tag. */
+static int arm(const struct server *server, int fd, void *tag, int op)
 {
-	struct epoll_event event = { .events = EPOLLIN | EPOLLRDHUP | EPOLLONESHOT, .data.fd = fd };
+	struct epoll_event event = {
+		.events = EPOLLIN | EPOLLRDHUP | EPOLLONESHOT,
+		.data.ptr = tag,
+	};
 	return epoll_ctl(server->epoll, op, fd, &event);
 }
 
@@ -158,33 +195,105 @@ int server_open(const struct config *config, struct api *api, struct server **re
 	if (!server)
 		return err_memory(err);
 	*server = (struct server){ .config = config, .api = api, .listener = -1 };
+	(void)pthread_mutex_init(&server->lock, NULL);
 	server->wake = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
 	server->epoll = epoll_create1(EPOLL_CLOEXEC);
 	server->workers = calloc((size_t)config->workers, sizeof server->workers[0]);
-	struct epoll_event wake = { .events = EPOLLIN, .data.fd = server->wake };
-	if (server->wake < 0 || server->epoll < 0 || !server->workers || FCGX_Init() ||
-		epoll_ctl(server->epoll, EPOLL_CTL_ADD, server->wake, &wake) < 0)
+	struct epoll_event wake = { .events = EPOLLIN, .data.ptr = &server->wake };
+	bool good = server->workers && !FCGX_Init() &&
+		!epoll_ctl(server->epoll, EPOLL_CTL_ADD, server->wake, &wake);
+	if (!good)
 		(void)err_set(err, ERR_INTERNAL, "cannot set up: %s", strerror(errno));
-	else if (!open_listener(server, err) && !arm(server, server->listener, EPOLL_CTL_ADD)) {
+	if (good && !open_listener(server, err)) {
 		/* libfcgi puts a handler of its own on it. */
 		(void)signal(SIGPIPE, SIG_IGN);
-		*ret = server;
-		return 0;
+		if (!arm(server, server->listener, &server->listener, EPOLL_CTL_ADD)) {
+			*ret = server;
+			return 0;
+		}
+		(void)cannot_listen(config, strerror(errno), err);
 	}
 	server_free(server);
 	return -1;
 }
 
+static void close_listener(struct server *server)
+{
+	if (server->listener < 0)
+		return;
+	(void)close(server->listener);
+	server->listener = -1;
+	if (server->unlink)
+		(void)unlink(server->config->listen);
+}
+
 void server_free(struct server *server)
 {
-	const int fds[] = { server->listener, server->epoll, server->wake };
-	for (size_t i = 0; i < ARRAY_LEN(fds); i++)
-		if (fds[i] >= 0)
-			(void)close(fds[i]);
-	if (server->unlink_path)
-		(void)unlink(server->unlink_path);
+	close_listener(server);
+	if (server->epoll >= 0)
+		(void)close(server->epoll);
+	if (server->wake >= 0)
+		(void)close(server->wake);
+	(void)pthread_mutex_destroy(&server->lock);
 	free(server->workers);
 	free(server);
+}
+
+/* Connections; the lock is held for these. */
+
+static void add_connection(struct server *server, int fd)
+{
+	const struct timeval timeout = { .tv_sec = IO_TIMEOUT_SECONDS };
+	struct connection *connection = calloc(1, sizeof *connection);
+	(void)setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof timeout);
+	(void)setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof timeout);
+	if (!connection || arm(server, fd, connection, EPOLL_CTL_ADD) < 0) {
+		free(connection);
+		(void)close(fd);
+		return;
+	}
+	connection->fd = fd;
+	connection->next = server->connections;
+	if (connection->next)
+		connection->next->previous = connection;
+	server->connections = connection;
+}
+
+/* Its descriptor is closed already. The last one to go, in draining, lets the workers end. */
+static void remove_connection(struct server *server, struct connection *connection)
+{
+	if (connection->next)
+		connection->next->previous = connection->previous;
+	if (connection->previous)
+		connection->previous->next = connection->next;
+	else
+		server->connections = connection->next;
+	free(connection);
+	if (!server->connections && atomic_load(&server->api->draining))
+		(void)eventfd_write(server->wake, 1);
+}
+
+/* A worker is done with it: nginx closed it, or it waits for its next request. */
+static void release_connection(struct server *server, struct connection *connection, bool closed)
+{
+	LOCK(&server->lock);
+	connection->busy = false;
+	bool keep = !closed && !atomic_load(&server->api->draining);
+	if (keep && !arm(server, connection->fd, connection, EPOLL_CTL_MOD))
+		return;
+	if (!closed)
+		(void)close(connection->fd);
+	remove_connection(server, connection);
+}
+
+/* Accepts one connection; false: there is none. *ret_error is errno then. */
+static bool accept_one(struct server *server, int *ret_error)
+{
+	int fd = accept4(server->listener, NULL, NULL, SOCK_CLOEXEC);
+	*ret_error = errno;
+	if (fd >= 0)
+		add_connection(server, fd);
+	return fd >= 0;
 }
 
 /* One request */
@@ -196,31 +305,41 @@ static const char *param(const FCGX_Request *fcgi, const char *name)
 }
 
 /*
- * Reads the whole body, keeps no more than API_BODY_MAX of it and returns its true length: what
- * stays unread would be taken for the next request on this connection. -1: memory.
+ * Reads the whole body, for what stays unread would be taken for the next request on this
+ * connection, and keeps no more than API_BODY_MAX of it. A body that is not as long as announced
+ * broke off somewhere and is not acted upon.
  */
-static int read_body(const FCGX_Request *fcgi, char **ret, size_t *ret_len)
+static int read_body(
+	const FCGX_Request *fcgi, struct http_req *req, char **ret_body, struct err *err)
 {
-	long long announced = strtoll(param(fcgi, "CONTENT_LENGTH"), NULL, 10);
+	const char *length = param(fcgi, "CONTENT_LENGTH");
+	long long announced = strtoll(length, NULL, 10);
 	size_t room = announced < 0        ? 0
 		: announced > API_BODY_MAX ? API_BODY_MAX
 					   : (size_t)announced;
-	char *body = malloc(room + 1);
+	AUTO(free) char *body = malloc(room + 1);
 	char surplus[4096];
 	size_t len = 0;
-	for (;;) {
-		char *to = body && len < room ? body + len : surplus;
-		size_t size = to == surplus ? sizeof surplus : room - len;
-		int n = FCGX_GetStr(to, (int)size, fcgi->in);
-		if (n <= 0)
-			break;
-		len += (size_t)n;
+	for (int n = 1; n > 0; len += (size_t)n) {
+		bool fits = body && len < room;
+		size_t size = fits ? room - len : sizeof surplus;
+		n = FCGX_GetStr(fits ? body + len : surplus, (int)size, fcgi->in);
 	}
-	if (body)
-		body[len < room ? len : room] = '\0';
-	*ret = body;
-	*ret_len = len;
-	return body ? 0 : -1;
+	if (!body)
+		return err_memory(err);
+	if (len && !*length)
+		return err_set(err, ERR_LENGTH_REQUIRED, "body: its length was not announced");
+	if (len > API_BODY_MAX)
+		return err_set(err, ERR_BODY_TOO_LARGE,
+			"body: %zu bytes are more than the %d allowed", len, API_BODY_MAX);
+	if (FCGX_GetError(fcgi->in) || (long long)len != announced)
+		return err_set(err, ERR_BAD_REQUEST, "body: %lld bytes were announced and %zu came",
+			announced, len);
+	body[len] = '\0';
+	req->body = body;
+	req->body_len = len;
+	*ret_body = TAKE(body);
+	return 0;
 }
 
 static void answer(struct server *server, const FCGX_Request *fcgi, struct http_req *req,
@@ -228,20 +347,11 @@ static void answer(struct server *server, const FCGX_Request *fcgi, struct http_
 {
 	AUTO(free) char *body = NULL;
 	struct err err;
-	if (read_body(fcgi, &body, &req->body_len) < 0) {
-		(void)err_memory(&err);
+	if (read_body(fcgi, req, &body, &err) < 0)
 		api_answer_error(req, &err, reply);
-		return;
-	}
-	if (req->body_len > API_BODY_MAX) {
-		(void)err_set(&err, ERR_BODY_TOO_LARGE,
-			"body: %zu bytes are more than the %d allowed", req->body_len,
-			API_BODY_MAX);
-		api_answer_error(req, &err, reply);
-		return;
-	}
-	req->body = body;
-	api_answer(server->api, req, reply);
+	else
+		api_answer(server->api, req, reply);
+	req->body = "";
 }
 
 static void send_reply(
@@ -263,25 +373,49 @@ static void send_reply(
 		(void)FCGX_PutStr(reply->body, (int)reply->body_len, out);
 }
 
+/* Copies a value for the log, where a " would end it. */
+static void copy_value(char *ret, size_t size, const char *value, size_t len)
+{
+	size_t n = 0;
+	for (; n < len && n + 1 < size && value[n]; n++)
+		ret[n] = value[n] == '"' ? '\'' : value[n];
+	ret[n] = '\0';
+}
+
 static void log_request(const FCGX_Request *fcgi, const struct http_req *req,
 	const struct api_reply *reply, int64_t microseconds)
 {
-	int path_len = (int)strcspn(req->target, "?");
 	const struct err *err = &reply->err;
-	char failure[1200] = "";
+	char method[24];
+	char path[256];
+	char user[80];
+	char detail[sizeof err->text];
+	char private[sizeof err->private];
+	copy_value(method, sizeof method, param(fcgi, "REQUEST_METHOD"), SIZE_MAX);
+	copy_value(path, sizeof path, req->target, strcspn(req->target, "?"));
+	copy_value(user, sizeof user, req->user, SIZE_MAX);
+	copy_value(detail, sizeof detail, err->text, SIZE_MAX);
+	copy_value(private, sizeof private, err->private, SIZE_MAX);
+	char failure[sizeof detail + sizeof private + 100] = "";
 	if (reply->failed)
-		(void)snprintf(failure, sizeof failure, " code=%s detail=\"%s\"",
-			err_code(err->kind), err->text);
-	if (reply->failed && err->private[0]) {
-		size_t n = strlen(failure);
-		(void)snprintf(failure + n, sizeof failure - n, " libvirt=%d/%d \"%s\"",
-			err->libvirt_code, err->libvirt_domain, err->private);
-	}
-	log_info("request id=%s method=%.16s path=\"%.*s\" user=\"%.64s\" role=%s status=%d "
-		 "bytes=%zu ms=%lld.%03lld%s",
-		req->request_id, param(fcgi, "REQUEST_METHOD"), path_len > 200 ? 200 : path_len,
-		req->target, req->user, api_role_name(reply->role), reply->status, reply->body_len,
-		(long long)microseconds / 1000, (long long)microseconds % 1000, failure);
+		(void)snprintf(failure, sizeof failure,
+			" code=%s detail=\"%s\" libvirt=%d/%d private=\"%s\"", err_code(err->kind),
+			detail, err->libvirt_code, err->libvirt_domain, private);
+	log_info("request id=%s method=\"%s\" path=\"%s\" user=\"%s\" role=%s status=%d bytes=%zu "
+		 "ms=%lld.%03lld%s",
+		req->request_id, method, path, user, api_role_name(reply->role), reply->status,
+		reply->body_len, (long long)microseconds / 1000, (long long)microseconds % 1000,
+		failure);
+}
+
+/* nginx's, if it can stand in a header and in the log as it is; else one of our own. */
+static const char *request_id(const FCGX_Request *fcgi, char own[static UUID_SIZE])
+{
+	const char *given = param(fcgi, "REQUEST_ID");
+	if (text_is_name(given))
+		return given;
+	uuid_make(own);
+	return own;
 }
 
 static int64_t clock_us(void)
@@ -294,12 +428,13 @@ static int64_t clock_us(void)
 static void serve_request(struct server *server, FCGX_Request *fcgi)
 {
 	int64_t start = clock_us();
+	char own_id[UUID_SIZE];
 	struct http_req req = {
 		.method = http_method_of(param(fcgi, "REQUEST_METHOD")),
 		.target = param(fcgi, "REQUEST_URI"),
 		.content_type = param(fcgi, "CONTENT_TYPE"),
 		.body = "",
-		.request_id = param(fcgi, "REQUEST_ID"),
+		.request_id = request_id(fcgi, own_id),
 		.user = param(fcgi, "REMOTE_USER"),
 		.role = param(fcgi, "VIRTGATE_ROLE"),
 	};
@@ -309,71 +444,53 @@ static void serve_request(struct server *server, FCGX_Request *fcgi)
 	log_request(fcgi, &req, &reply, clock_us() - start);
 	bool stop = reply.stop;
 	api_reply_done(&reply);
+	if (stop || atomic_load(&server->api->draining))
+		fcgi->keepConnection = 0;
 	FCGX_Finish_r(fcgi);
 	if (stop)
 		(void)kill(getpid(), SIGTERM);
 }
 
 /*
- * Reads one request from a connection that has something to read, answers it, and arms the
- * connection for the next. With no listening socket libfcgi returns an error for a connection
- * that was closed, where it would otherwise wait for another.
+ * Reads one request from a connection that has something to read, and answers it. With no
+ * listening socket libfcgi returns an error for a connection that was closed, where it would
+ * otherwise wait for another.
  */
-static void serve_connection(struct server *server, int fd)
+static void serve_connection(struct server *server, struct connection *connection)
 {
+	{
+		LOCK(&server->lock);
+		connection->busy = true;
+	}
 	FCGX_Request fcgi;
 	(void)FCGX_InitRequest(&fcgi, -1, 0);
-	fcgi.ipcFd = fd;
+	fcgi.ipcFd = connection->fd;
 	fcgi.keepConnection = 1; /* or FCGX_Accept_r() begins by closing it */
-	if (FCGX_Accept_r(&fcgi) < 0)
-		return;
-	if (atomic_load(&server->api->draining))
-		fcgi.keepConnection = 0;
-	serve_request(server, &fcgi);
-	if (fcgi.ipcFd >= 0 && arm(server, fcgi.ipcFd, EPOLL_CTL_MOD) < 0)
-		(void)close(fcgi.ipcFd);
+	if (!FCGX_Accept_r(&fcgi))
+		serve_request(server, &fcgi);
+	release_connection(server, connection, fcgi.ipcFd < 0);
 }
 
 static void accept_connection(struct server *server)
 {
-	const struct timeval timeout = { .tv_sec = IO_TIMEOUT_SECONDS };
-	int fd = accept4(server->listener, NULL, NULL, SOCK_CLOEXEC);
-	int error = errno;
-	if (!atomic_load(&server->api->draining))
-		(void)arm(server, server->listener, EPOLL_CTL_MOD);
-	if (fd < 0) {
-		if (error == EMFILE || error == ENFILE || error == ENOMEM)
-			/* The listener stays ready: without a pause this would spin. */
-			(void)usleep(10000);
-		return;
+	enum { PAUSE_MICROSECONDS = 10000 };
+	int error = 0;
+	bool accepted = true;
+	{
+		LOCK(&server->lock);
+		if (server->listener >= 0)
+			accepted = accept_one(server, &error);
 	}
-	(void)setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof timeout);
-	(void)setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof timeout);
-	if (arm(server, fd, EPOLL_CTL_ADD) < 0)
-		(void)close(fd);
+	/* Out of descriptors or memory the listener stays ready: without a pause this would spin.
+	 */
+	if (!accepted && error != EAGAIN && error != ECONNABORTED)
+		(void)usleep(PAUSE_MICROSECONDS);
+	LOCK(&server->lock);
+	if (server->listener >= 0)
+		(void)arm(server, server->listener, &server->listener, EPOLL_CTL_MOD);
 }
 
 /* Workers */
-
-/* Answers what has arrived; what is idle then stays so, and its close tells nginx. */
-static void drain(struct server *server)
-{
-	for (;;) {
-		/* Besides the wake-up itself, which stays ready, one more. */
-		struct epoll_event events[2];
-		int n = epoll_wait(server->epoll, events, ARRAY_LEN(events), 0);
-		int served = 0;
-		for (int i = 0; i < n; i++) {
-			int fd = events[i].data.fd;
-			if (fd == server->wake || fd == server->listener)
-				continue;
-			serve_connection(server, fd);
-			served++;
-		}
-		if (!served)
-			return;
-	}
-}
 
 static void *work(void *data)
 {
@@ -382,14 +499,12 @@ static void *work(void *data)
 		struct epoll_event event;
 		if (epoll_wait(server->epoll, &event, 1, -1) < 1)
 			continue;
-		if (event.data.fd == server->wake) {
-			drain(server);
+		if (event.data.ptr == &server->wake)
 			return NULL;
-		}
-		if (event.data.fd == server->listener)
+		if (event.data.ptr == &server->listener)
 			accept_connection(server);
 		else
-			serve_connection(server, event.data.fd);
+			serve_connection(server, event.data.ptr);
 	}
 }
 
@@ -407,14 +522,45 @@ static void start_workers(struct server *server)
 	(void)pthread_attr_destroy(&attr);
 }
 
-static int join_workers(struct server *server, int seconds)
+/* Returns how many requests are not finished when time is up. */
+static int join_workers(struct server *server)
 {
-	struct timespec deadline = clock_after_ms((int64_t)seconds * 1000);
-	int unfinished = 0;
+	struct timespec deadline;
+	(void)clock_gettime(CLOCK_REALTIME, &deadline);
+	/* Without a moment for the threads to end, --drain 0 would always find some. */
+	deadline.tv_sec += server->config->drain ? server->config->drain : 1;
+	bool late = false;
 	for (int i = 0; i < server->worker_count; i++)
-		if (pthread_clockjoin_np(server->workers[i], NULL, CLOCK_MONOTONIC, &deadline))
-			unfinished++;
-	return unfinished;
+		late |= pthread_timedjoin_np(server->workers[i], NULL, &deadline) != 0;
+	if (!late)
+		return 0;
+	LOCK(&server->lock);
+	int unfinished = 0;
+	for (const struct connection *c = server->connections; c; c = c->next)
+		unfinished += c->busy;
+	return unfinished ? unfinished : 1;
+}
+
+/*
+ * Accepts no more but what waits already, and closes what is idle; a connection with a request
+ * on it is closed when that is answered.
+ */
+static void drain(struct server *server)
+{
+	LOCK(&server->lock);
+	atomic_store(&server->api->draining, true);
+	(void)epoll_ctl(server->epoll, EPOLL_CTL_DEL, server->listener, NULL);
+	int error = 0;
+	while (!server->inherited && accept_one(server, &error))
+		;
+	close_listener(server);
+	for (const struct connection *c = server->connections; c; c = c->next) {
+		struct pollfd pending = { .fd = c->fd, .events = POLLIN };
+		if (!c->busy && !poll(&pending, 1, 0))
+			(void)shutdown(c->fd, SHUT_RD); /* a worker reads the end, and closes it */
+	}
+	if (!server->connections)
+		(void)eventfd_write(server->wake, 1);
 }
 
 int server_run(struct server *server)
@@ -425,12 +571,11 @@ int server_run(struct server *server)
 	(void)sigaddset(&signals, SIGTERM);
 	(void)sigaddset(&signals, SIGINT);
 	start_workers(server);
-	if (!server->worker_count)
+	if (!server->worker_count) {
 		log_error("no worker could be started");
-	else
-		(void)sigwait(&signals, &got);
-	atomic_store(&server->api->draining, true);
-	(void)epoll_ctl(server->epoll, EPOLL_CTL_DEL, server->listener, NULL);
-	(void)eventfd_write(server->wake, 1);
-	return join_workers(server, server->config->drain);
+		return 1;
+	}
+	(void)sigwait(&signals, &got);
+	drain(server);
+	return join_workers(server);
 }

@@ -15,14 +15,16 @@ struct server;
 
 /*
  * Opens the socket: systemd's (LISTEN_FDS, sd_listen_fds(3)) if there is one, else
- * config->listen. A stale unix socket is replaced, one that somebody serves is not.
+ * config->listen, a unix path or host:port on the loopback. A stale unix socket is replaced, one
+ * that somebody serves is not.
  */
 int server_open(const struct config *config, struct api *api, struct server **ret, struct err *err);
 
 /*
  * Serves until SIGTERM or SIGINT, which the caller has blocked in all threads. Then accepts no
- * more, answers what has arrived, and returns: 0, or the number of workers that had not finished
- * within config->drain seconds; after that the process can only exit.
+ * more, answers what has arrived, closes what is idle, and returns: 0, or the number of requests
+ * that had not finished within config->drain seconds; after that the process can only exit. A
+ * listening socket that was handed over keeps its backlog, for whoever serves it next.
  */
 int server_run(struct server *server);
 

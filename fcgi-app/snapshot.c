@@ -39,7 +39,7 @@ static int describe(
 	AUTO(xml_free) struct xml *doc = NULL;
 	if (!text)
 		return virt_fail(lease, VIRT_SNAPSHOT_READ, err);
-	if (xml_parse(text, strlen(text), "libvirt's snapshot XML", &doc, err) < 0)
+	if (xml_parse_trusted(text, &doc, err) < 0)
 		return -1;
 	const struct xml_node *root = xml_root(doc);
 	struct snapshot s = { 0 };
@@ -223,7 +223,15 @@ int snapshot_create(struct host *host, const char *ref, const char *name, const 
 		(void)virt_fail(&hold.lease, VIRT_SNAPSHOT_CREATE, err);
 		return explain_unsupported(err);
 	}
-	return describe(&hold.lease, snap, ret, err);
+	/* It is there, so not being able to read it back is no failure. */
+	struct err ignored;
+	if (!describe(&hold.lease, snap, ret, &ignored))
+		return 0;
+	*ret = (struct snapshot){ .created = time(NULL), .current = true };
+	(void)snprintf(ret->name, sizeof ret->name, "%s", name);
+	(void)snprintf(
+		ret->description, sizeof ret->description, "%s", description ? description : "");
+	return 0;
 }
 
 int snapshot_delete(struct host *host, const char *ref, const char *name, struct err *err)
@@ -253,8 +261,12 @@ int snapshot_revert(struct inventory *inventory, const char *ref, const char *na
 				vm_state_name(domain_read_state(hold.dom)));
 		return -1;
 	}
-	if (domain_read(&hold.lease, hold.dom, ret, err) < 0)
-		return -1;
-	inventory_touch(inventory, ret->uuid);
+	inventory_touch(inventory, hold.vm.uuid);
+	struct err ignored;
+	if (!domain_read(&hold.lease, hold.dom, ret, &ignored))
+		return 0;
+	*ret = hold.vm;
+	ret->state = VM_UNKNOWN;
+	ret->reason = "unknown";
 	return 0;
 }

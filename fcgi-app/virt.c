@@ -241,14 +241,16 @@ static const struct error_row {
 } error_rows[] = {
 	{ VIR_ERR_NO_DOMAIN, ANY_OP, ERR_VM_NOT_FOUND, "no such VM" },
 	{ VIR_ERR_NO_DOMAIN_SNAPSHOT, ANY_OP, ERR_SNAPSHOT_NOT_FOUND, "no such snapshot" },
-	{ VIR_ERR_OPERATION_INVALID, VIRT_CREATE, ERR_ALREADY_EXISTS,
-		"a VM of this name or uuid exists" },
+	{ VIR_ERR_OPERATION_INVALID, VIRT_CREATE, ERR_START_FAILED,
+		"the hypervisor cannot start this VM" },
 	{ VIR_ERR_OPERATION_INVALID, VIRT_SNAPSHOT_CREATE, ERR_SNAPSHOT_UNSUPPORTED,
 		"the VM cannot be snapshotted as it is now" },
 	{ VIR_ERR_OPERATION_INVALID, ANY_OP, ERR_WRONG_STATE,
 		"the VM's state does not allow this" },
-	{ VIR_ERR_OPERATION_FAILED, VIRT_CREATE, ERR_ALREADY_EXISTS,
-		"a VM of this name or uuid exists" },
+	{ VIR_ERR_OPERATION_FAILED, VIRT_CREATE, ERR_START_FAILED,
+		"the hypervisor cannot make this VM" },
+	{ VIR_ERR_OPERATION_FAILED, VIRT_START, ERR_START_FAILED,
+		"the hypervisor cannot start this VM" },
 	{ VIR_ERR_OPERATION_FAILED, VIRT_SNAPSHOT_CREATE, ERR_ALREADY_EXISTS,
 		"a snapshot of this name exists" },
 	{ VIR_ERR_DOM_EXIST, ANY_OP, ERR_ALREADY_EXISTS, "a VM of this name or uuid exists" },
@@ -318,6 +320,14 @@ static const char *essence(const char *message)
 	return after ? after + 1 : message;
 }
 
+/* Do libvirt's own words help whoever asked, and only them? */
+static bool is_about_the_request(enum err_kind kind)
+{
+	return kind == ERR_INVALID_XML || kind == ERR_INVALID_SPEC || kind == ERR_UNSUPPORTED ||
+		kind == ERR_UNKNOWN_NETWORK || kind == ERR_UNKNOWN_POOL ||
+		kind == ERR_SNAPSHOT_UNSUPPORTED || kind == ERR_START_FAILED;
+}
+
 static void set_message(struct err *err, const char *text, const char *message)
 {
 	size_t n = 0;
@@ -329,8 +339,8 @@ static void set_message(struct err *err, const char *text, const char *message)
 	}
 	err->private[n] = '\0';
 	text_mask_controls(err->private);
-	/* Whatever has a slash may be a path of the host; the rest helps whoever asked. */
-	if (err->private[0] && !strchr(err->private, '/'))
+	/* Whatever has a slash may be a path of the host. */
+	if (is_about_the_request(err->kind) && err->private[0] && !strchr(err->private, '/'))
 		(void)snprintf(err->text, sizeof err->text, "%s: %.400s", text, err->private);
 }
 
@@ -392,7 +402,9 @@ int virt_fail(struct lease *lease, enum virt_op op, struct err *err)
 	const virError *last = virGetLastError();
 	const virError *error = last ? last : &none;
 	lease->broken = is_lost(lease, error);
-	const struct error_row *row = lease->broken ? &lost : find_row(error, op);
+	const struct error_row *row = find_row(error, op);
+	if (lease->broken && row->kind != ERR_HYPERVISOR_UNAVAILABLE)
+		row = &lost;
 	(void)err_set(err, row->kind, "%s", row->text);
 	err->libvirt_code = error->code;
 	err->libvirt_domain = error->domain;

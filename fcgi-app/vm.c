@@ -66,20 +66,24 @@ static int call_reset(virDomainPtr dom)
 static const struct action {
 	const char *name;
 	int (*call)(virDomainPtr);
+	enum virt_op op;
 	unsigned from;        /* states it can be done in */
 	unsigned done;        /* states in which nothing is left to do */
 	enum vm_state target; /* VM_UNKNOWN: where it was */
 } actions[] = {
-	[VM_START] = { "started", virDomainCreate, IN(VM_SHUTOFF) | IN(VM_CRASHED), IN(VM_RUNNING),
-		VM_RUNNING },
-	[VM_STOP] = { "stopped", virDomainDestroy,
+	[VM_START] = { "started", virDomainCreate, VIRT_START, IN(VM_SHUTOFF) | IN(VM_CRASHED),
+		IN(VM_RUNNING), VM_RUNNING },
+	[VM_STOP] = { "stopped", virDomainDestroy, VIRT_ACT,
 		IN(VM_RUNNING) | IN(VM_PAUSED) | IN(VM_SHUTDOWN) | IN(VM_CRASHED) |
 			IN(VM_PMSUSPENDED) | IN(VM_UNKNOWN),
 		IN(VM_SHUTOFF), VM_SHUTOFF },
-	[VM_SUSPEND] = { "suspended", virDomainSuspend, IN(VM_RUNNING), IN(VM_PAUSED), VM_PAUSED },
-	[VM_RESUME] = { "resumed", virDomainResume, IN(VM_PAUSED), IN(VM_RUNNING), VM_RUNNING },
-	[VM_REBOOT] = { "rebooted", call_reboot, IN(VM_RUNNING), 0, VM_UNKNOWN },
-	[VM_RESET] = { "reset", call_reset, IN(VM_RUNNING) | IN(VM_PAUSED), 0, VM_UNKNOWN },
+	[VM_SUSPEND] = { "suspended", virDomainSuspend, VIRT_ACT, IN(VM_RUNNING), IN(VM_PAUSED),
+		VM_PAUSED },
+	[VM_RESUME] = { "resumed", virDomainResume, VIRT_ACT, IN(VM_PAUSED), IN(VM_RUNNING),
+		VM_RUNNING },
+	[VM_REBOOT] = { "rebooted", call_reboot, VIRT_ACT, IN(VM_RUNNING), 0, VM_UNKNOWN },
+	[VM_RESET] = { "reset", call_reset, VIRT_ACT, IN(VM_RUNNING) | IN(VM_PAUSED), 0,
+		VM_UNKNOWN },
 };
 _Static_assert(ARRAY_LEN(actions) == VM_ACTION_COUNT, "a row per action");
 
@@ -99,7 +103,7 @@ static int wrong_state(const struct action *action, enum vm_state state, struct 
  */
 static int explain_refusal(struct hold *hold, const struct action *action, struct err *err)
 {
-	(void)virt_fail(&hold->lease, action->target == VM_RUNNING ? VIRT_START : VIRT_ACT, err);
+	(void)virt_fail(&hold->lease, action->op, err);
 	if (hold->lease.broken || err->kind == ERR_VM_NOT_FOUND || err->kind == ERR_VM_BUSY)
 		return -1;
 	enum vm_state state = domain_read_state(hold->dom);
@@ -168,24 +172,64 @@ static int refuse_existing(struct lease *lease, const struct domain_xml *domain,
 	return err->kind == ERR_VM_NOT_FOUND ? 0 : -1;
 }
 
-/* Defines and starts it, as asked; undoes the first when the second fails. */
-static int make_domain(struct lease *lease, const struct vm_create *spec, const char *xml,
-	virDomainPtr *ret, struct err *err)
+/* By its uuid, through a connection of its own: the one it was made by may be lost. */
+static void undo_define(struct host *host, const char *uuid)
 {
+	struct err ignored;
+	AUTO_LEASE struct lease lease = { 0 };
+	if (lease_take(host, &lease, &ignored) < 0)
+		return;
+	AUTO(virDomainFree) virDomainPtr dom = virDomainLookupByUUIDString(lease.conn, uuid);
+	if (dom)
+		(void)virDomainUndefine(dom);
+}
+
+/* Defines and starts it, as asked; undoes the first when the second fails. */
+static int make_domain(struct lease *lease, const struct vm_create *spec,
+	const struct domain_xml *domain, virDomainPtr *ret, struct err *err)
+{
+	AUTO(free) char *xml = xml_text(domain->doc);
+	if (!xml)
+		return err_memory(err);
 	AUTO(virDomainFree) virDomainPtr dom = NULL;
 	if (spec->persistent)
 		dom = virDomainDefineXMLFlags(lease->conn, xml, VIR_DOMAIN_DEFINE_VALIDATE);
 	else
 		dom = virDomainCreateXML(lease->conn, xml, VIR_DOMAIN_START_VALIDATE);
-	if (!dom)
-		return virt_fail(lease, VIRT_CREATE, err);
+	if (!dom) {
+		(void)virt_fail(lease, VIRT_CREATE, err);
+		/* Somebody else may have been quicker; libvirt's codes do not tell that apart. */
+		struct err now;
+		if (!lease->broken && refuse_existing(lease, domain, &now) < 0 &&
+			now.kind == ERR_ALREADY_EXISTS)
+			*err = now;
+		return -1;
+	}
 	if (spec->persistent && spec->start && virDomainCreate(dom) < 0) {
 		(void)virt_fail(lease, VIRT_START, err);
-		(void)virDomainUndefine(dom);
+		undo_define(lease->host, domain->uuid);
 		return -1;
 	}
 	*ret = TAKE(dom);
 	return 0;
+}
+
+/* It exists, so whatever goes wrong from here on is no failure: a guest may have ended already. */
+static void read_created(struct lease *lease, virDomainPtr dom, const struct vm_create *spec,
+	const struct domain_xml *domain, struct vm *ret)
+{
+	struct err err;
+	if (!domain_read(lease, dom, ret, &err))
+		return;
+	bool gone = err.kind == ERR_VM_NOT_FOUND;
+	*ret = (struct vm){
+		.state = spec->start && !gone ? VM_RUNNING : VM_SHUTOFF,
+		.reason = "unknown",
+		.active = spec->start && !gone,
+		.persistent = spec->persistent,
+	};
+	(void)snprintf(ret->name, sizeof ret->name, "%s", domain->name);
+	(void)snprintf(ret->uuid, sizeof ret->uuid, "%s", domain->uuid);
 }
 
 int vm_create(struct inventory *inventory, const struct config *config,
@@ -197,20 +241,15 @@ int vm_create(struct inventory *inventory, const struct config *config,
 		return -1;
 	AUTO_GATE struct gate gate = { 0 };
 	AUTO_LEASE struct lease lease = { 0 };
+	AUTO(virDomainFree) virDomainPtr dom = NULL;
 	if (gate_enter(host, domain.name, &gate, err) < 0 || lease_take(host, &lease, err) < 0 ||
 		refuse_existing(&lease, &domain, err) < 0 ||
-		domain_xml_accelerate(&domain, (enum accel)config->accel, &lease, err) < 0)
+		domain_xml_accelerate(&domain, (enum accel)config->accel, &lease, err) < 0 ||
+		make_domain(&lease, spec, &domain, &dom, err) < 0)
 		return -1;
-	AUTO(free) char *xml = xml_text(domain.doc);
-	if (!xml)
-		return err_memory(err);
-	AUTO(virDomainFree) virDomainPtr dom = NULL;
-	struct vm_created created = { 0 };
-	if (make_domain(&lease, spec, xml, &dom, err) < 0 ||
-		domain_read(&lease, dom, &created.vm, err) < 0)
-		return -1;
-	(void)snprintf(created.warning, sizeof created.warning, "%s", domain.warning);
-	*ret = created;
+	inventory_touch(inventory, domain.uuid);
+	read_created(&lease, dom, spec, &domain, &ret->vm);
+	(void)snprintf(ret->warning, sizeof ret->warning, "%s", domain.warning);
 	return 0;
 }
 
@@ -222,7 +261,7 @@ static int has_nvram(struct lease *lease, virDomainPtr dom, bool *ret, struct er
 	AUTO(xml_free) struct xml *doc = NULL;
 	if (!text)
 		return virt_fail(lease, VIRT_DELETE, err);
-	if (xml_parse(text, strlen(text), "libvirt's domain XML", &doc, err) < 0)
+	if (xml_parse_trusted(text, &doc, err) < 0)
 		return -1;
 	*ret = xml_find(xml_root(doc), "os/nvram");
 	return 0;
@@ -232,8 +271,6 @@ static int undefine(
 	struct lease *lease, virDomainPtr dom, struct vm_deleted *deleted, struct err *err)
 {
 	unsigned flags = 0;
-	if (has_nvram(lease, dom, &deleted->nvram, err) < 0)
-		return -1;
 	if (deleted->managed_save)
 		flags |= VIR_DOMAIN_UNDEFINE_MANAGED_SAVE;
 	if (deleted->snapshots)
@@ -262,11 +299,15 @@ int vm_delete(struct inventory *inventory, const char *ref, struct vm_deleted *r
 	};
 	(void)snprintf(deleted.ref.name, sizeof deleted.ref.name, "%s", vm->name);
 	(void)snprintf(deleted.ref.uuid, sizeof deleted.ref.uuid, "%s", vm->uuid);
+	/* Whatever can fail comes before the VM is touched. */
+	if (vm->persistent && has_nvram(&hold.lease, hold.dom, &deleted.nvram, err) < 0)
+		return -1;
 	if (vm->active && virDomainDestroy(hold.dom) < 0) {
 		(void)virt_fail(&hold.lease, VIRT_DELETE, err);
 		if (hold.lease.broken || virDomainIsActive(hold.dom) > 0)
 			return -1;
 	}
+	inventory_touch(inventory, vm->uuid);
 	if (vm->persistent && undefine(&hold.lease, hold.dom, &deleted, err) < 0)
 		return -1;
 	*ret = deleted;

@@ -402,6 +402,24 @@ static void test_bad_domains_are_refused_and_leave_nothing(void **state)
 	expect(&nul, 422, "NUL");
 }
 
+static void test_a_vm_whose_xml_grew_by_escapes_can_be_deleted(void **state)
+{
+	enum { QUOTES = 40000 };
+	(void)state;
+	AUTO(free) char *xml = malloc(QUOTES + 300);
+	char *p = xml +
+		sprintf(xml,
+			"<domain type='test'><name>quotes</name><memory>8192</memory>"
+			"<os><type>hvm</type></os><description>");
+	memset(p, '"', QUOTES);
+	(void)strcpy(p + QUOTES, "</description></domain>");
+	struct request r = { "POST", "/v1/vms?start=1", .body = xml, .media = "application/xml" };
+	expect(&r, 201, NULL);
+	post("/v1/vms/quotes/snapshots", 201, NULL);
+	get("/v1/vms/quotes/snapshots", 200, "\"current\":true");
+	delete ("/v1/vms/quotes", 200, "snapshot_metadata");
+}
+
 static void test_schema_errors_name_no_file_of_the_host(void **state)
 {
 	struct api_reply reply;
@@ -602,6 +620,7 @@ static int set_up(void **state)
 	if (virt_start(&err) < 0)
 		return -1;
 	host = virt_host_new("local", "test:///default", 4);
+	api.host = host;
 	api.inventory = inventory_new(host);
 	api.routes = routes;
 	api.route_count = route_count;
@@ -632,6 +651,7 @@ int main(void)
 		cmocka_unit_test(test_create_answers_location_and_overwrites_nothing),
 		cmocka_unit_test(test_xml_is_taken_three_ways),
 		cmocka_unit_test(test_bad_domains_are_refused_and_leave_nothing),
+		cmocka_unit_test(test_a_vm_whose_xml_grew_by_escapes_can_be_deleted),
 		cmocka_unit_test(test_schema_errors_name_no_file_of_the_host),
 		cmocka_unit_test(test_the_list_has_every_vm_by_name),
 		cmocka_unit_test(test_one_of_three_is_the_one_that_is_named),
