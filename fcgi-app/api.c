@@ -152,10 +152,11 @@ bool api_flag(const struct api_call *call, const char *name, bool preset)
 	return arg ? arg->flag : preset;
 }
 
-static int add_arg(struct api_call *call, const struct arg *arg, struct err *err)
+/* `given` is the name that the client knows it by. */
+static int add_arg(struct api_call *call, const struct arg *arg, const char *given, struct err *err)
 {
 	if (api_arg(call, arg->name))
-		return err_set(err, ERR_BAD_REQUEST, "%s: given twice", arg->name);
+		return err_set(err, ERR_BAD_REQUEST, "%s: given twice", given);
 	if (call->arg_count == API_ARGS_MAX)
 		return err_set(err, ERR_BAD_REQUEST, "too many parameters");
 	call->args[call->arg_count++] = *arg;
@@ -226,7 +227,7 @@ static int read_param(struct api_call *call, const char *name, const char *value
 		arg.flag = value[0] == '1';
 		break;
 	}
-	return add_arg(call, &arg, err);
+	return add_arg(call, &arg, name, err);
 }
 
 static int read_query(struct api_call *call, const struct http_query *query, struct err *err)
@@ -264,7 +265,7 @@ static int read_member(const char *name, const struct json *value, void *data)
 		arg.flag = json_get_bool(value);
 		break;
 	}
-	return add_arg(args->call, &arg, err);
+	return add_arg(args->call, &arg, name, err);
 }
 
 /* The body's media type as a bit; 0: one that this route does not take. */
@@ -300,7 +301,7 @@ static int read_body(struct api_call *call, struct json **ret_json, struct err *
 	case API_BODY_XML:
 		return add_arg(call,
 			&(struct arg){ .name = "xml", .text = req->body, .len = req->body_len },
-			err);
+			"the XML", err);
 	case API_BODY_JSON:
 		break;
 	default:
@@ -359,6 +360,7 @@ static enum http_method row_method(enum http_method method)
 	return method == HTTP_HEAD ? HTTP_GET : method;
 }
 
+/* Sets call->route to a row of this path even when the method is wrong. */
 static int find_route(struct api_call *call, const struct http_path *path, struct err *err)
 {
 	const struct api *api = call->api;
@@ -368,9 +370,9 @@ static int find_route(struct api_call *call, const struct http_path *path, struc
 		const struct route *route = &api->routes[i];
 		if (!match_path(route->path, path, NULL))
 			continue;
+		call->route = route;
 		if (route->method == row_method(call->req->method)) {
 			(void)match_path(route->path, path, call);
-			call->route = route;
 			return 0;
 		}
 		const char *name =
@@ -408,7 +410,7 @@ static enum role role_of(const struct api *api, const struct http_req *req)
 }
 
 /* Who is not known is not told which paths there are. */
-static int refuse_strangers(const struct api_call *call, struct err *err)
+static int refuse_strangers(const struct api_call *call, bool found, struct err *err)
 {
 	if (call->route && call->route->role == ROLE_NONE)
 		return 0;
@@ -417,7 +419,7 @@ static int refuse_strangers(const struct api_call *call, struct err *err)
 	if (call->role == ROLE_NONE)
 		return err_set(
 			err, ERR_FORBIDDEN, "user '%.64s' has no role here", call->req->user);
-	if (call->route && call->role < call->route->role)
+	if (found && call->role < call->route->role)
 		return err_set(err, ERR_FORBIDDEN, "this needs the role %s, and user '%.64s' is %s",
 			api_role_name(call->route->role), call->req->user,
 			api_role_name(call->role));
@@ -444,7 +446,7 @@ static int answer(struct api_call *call, struct api_reply *reply, struct err *er
 	int found = http_path_parse(call->req->target, &path, &where);
 	if (!found)
 		found = find_route(call, &path, &where);
-	if (refuse_strangers(call, err) < 0)
+	if (refuse_strangers(call, !found, err) < 0)
 		return -1;
 	if (found < 0) {
 		*err = where;

@@ -364,6 +364,8 @@ static void send_reply(
 		(void)FCGX_FPrintF(out, "Location: %s\r\n", reply->location);
 	if (reply->allow[0])
 		(void)FCGX_FPrintF(out, "Allow: %s\r\n", reply->allow);
+	if (reply->status == 401) /* RFC 9110 section 15.5.2; nginx's own 401 is the usual one */
+		(void)FCGX_FPrintF(out, "WWW-Authenticate: Basic realm=\"virtgate\"\r\n");
 	if (reply->retry_after)
 		(void)FCGX_FPrintF(out, "Retry-After: %d\r\n", reply->retry_after);
 	if (reply->type)

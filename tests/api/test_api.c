@@ -157,6 +157,11 @@ static void test_strangers_learn_nothing(void **state)
 	api_answer(&api, &req, &reply);
 	assert_int_equal(reply.status, 200);
 	api_reply_done(&reply);
+	req.method = HTTP_PUT;
+	api_answer(&api, &req, &reply);
+	assert_int_equal(reply.status, 405);
+	api_reply_done(&reply);
+	req.method = HTTP_GET;
 	config.anonymous = ROLE_VIEWER;
 	req.target = "/v1";
 	api_answer(&api, &req, &reply);
