@@ -20,6 +20,7 @@ static void log_line(const char *level, const char *fmt, va_list args)
 	int head = snprintf(line, LINE_MAX_BYTES, "%s %s ", when, level);
 	(void)vsnprintf(line + head, LINE_MAX_BYTES - (size_t)head, fmt, args);
 	text_mask_controls(line);
+	text_mask_malformed(line);
 	size_t n = strlen(line);
 	line[n++] = '\n';
 	ssize_t written = write(STDERR_FILENO, line, n);
