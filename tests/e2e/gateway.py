@@ -1,0 +1,439 @@
+# SPDX-License-Identifier: MIT
+"""virtgate behind nginx, as in production, and an HTTPS client that checks every answer.
+
+A Gateway is a directory for nginx made from nginx-conf/, one process of virtgate and one nginx in
+front of it. A Client speaks HTTP over TLS to it, keeps its connection, and asserts of whatever
+comes back what docs/api.md promises of every answer: see check_answer().
+
+VIRTGATE_BIN names the program to test (build/virtgate), VIRTGATE_TEST_PATIENCE multiplies every
+time limit: for valgrind and the sanitizers.
+"""
+
+import base64
+import functools
+import http.client
+import json
+import os
+import random
+import re
+import secrets
+import shutil
+import signal
+import socket
+import ssl
+import subprocess
+import tempfile
+import time
+import urllib.parse
+from pathlib import Path
+
+REPO = Path(__file__).resolve().parents[2]
+BINARY = Path(os.environ.get("VIRTGATE_BIN", "build/virtgate"))
+PATIENCE = float(os.environ.get("VIRTGATE_TEST_PATIENCE", "1"))
+USERS = {"admin": "admin", "operator": "operator", "viewer": "viewer", "norole": None}
+
+# What must not stand in an answer: where things lie on the host.
+HOST_PATH = re.compile(
+    r"(?:/var/(?:lib|log|cache|run)|/usr|/etc|/run|/tmp|/root|/home|/proc|/dev/shm|"
+    + re.escape(str(REPO))
+    + r")/[^\s'\"<>,;:)]*"
+)
+# What a sanitizer or valgrind writes when it has found something.
+COMPLAINT = re.compile(
+    r"Sanitizer|runtime error:|ERROR SUMMARY: [1-9]|(?:definitely|indirectly|possibly) lost: [1-9]"
+    r"|Invalid (?:read|write) of|uninitialised value|GLib-CRITICAL|\*\*\* .* \*\*\*"
+)
+# What nginx writes when its configuration or itself is at fault: not a client, not a backend.
+NGINX_COMPLAINT = re.compile(r"\[(?:alert|emerg|crit)\](?!.*(?:SSL_do_handshake|connect\(\)))")
+
+
+def read_error_table():
+    """The closed list of err.h: code -> (status, seconds of Retry-After, of nginx alone?)."""
+    text = (REPO / "fcgi-app/err.h").read_text()
+    rows = re.compile(r'X\(ERR_\w+, (\d+), "(\w+)", (\d+)\)')
+    marker = text.index("/* nginx */")
+    return {
+        m[2]: (int(m[1]), int(m[3]), m.start() > marker) for m in rows.finditer(text)
+    }
+
+
+ERRORS = read_error_table()
+
+
+def wait_until(condition, what, seconds=10):
+    """Polls until condition() is true and returns its value; fails when that takes too long."""
+    deadline = time.monotonic() + seconds * PATIENCE
+    while True:
+        value = condition()
+        if value:
+            return value
+        assert time.monotonic() < deadline, f"not within {seconds * PATIENCE} s: {what}"
+        time.sleep(0.01)
+
+
+def free_port():
+    """Below the ports that the kernel gives to connections, so that none takes it meanwhile."""
+    while True:
+        port = random.randrange(10000, 32768)
+        with socket.socket() as s:
+            try:
+                s.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
+
+
+def process_is_alive(pid):
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except FileNotFoundError:
+        return False
+    return state not in "ZX"
+
+
+class Answer:
+    def __init__(self, response, body):
+        self.status = response.status
+        self.headers = response.headers
+        self.body = body
+        self.closes = response.will_close
+
+    @functools.cached_property
+    def json(self):
+        return json.loads(self.body.decode("utf-8"))
+
+    @property
+    def code(self):
+        return self.json["code"]
+
+    @property
+    def request_id(self):
+        return self.headers["X-Request-Id"]
+
+    @property
+    def location(self):
+        return self.headers["Location"]
+
+    def __repr__(self):
+        return f"<{self.status} {self.body[:600]!r}>"
+
+
+def check_answer(answer, method, target, user, sent):
+    """What is promised of every answer whatsoever."""
+    assert re.fullmatch(r"[0-9a-f]{32}", answer.request_id or ""), (target, answer)
+    assert len(answer.headers.get_all("X-Request-Id")) == 1, answer.headers
+    assert answer.headers["X-Content-Type-Options"] == "nosniff", answer.headers
+    assert "Server" not in answer.headers or "/" not in answer.headers["Server"], answer.headers
+    if answer.status == 401:
+        assert answer.headers["WWW-Authenticate"].startswith("Basic "), answer.headers
+    if answer.status == 405:
+        assert answer.headers["Allow"], answer.headers
+    if method == "HEAD":
+        assert answer.body == b"", answer
+    elif answer.status >= 400:
+        check_problem(answer, user)
+    if not (answer.status == 200 and target.partition("?")[0].endswith("/xml")):
+        check_no_host_path(answer, sent)
+
+
+def check_problem(answer, user):
+    problem = answer.json
+    assert answer.headers["Content-Type"] == "application/problem+json", answer.headers
+    assert problem["type"] == "about:blank", problem
+    assert problem["status"] == answer.status, problem
+    assert isinstance(problem["title"], str) and problem["title"], problem
+    assert isinstance(problem["detail"], str) and problem["detail"], problem
+    assert isinstance(problem["retryable"], bool), problem
+    assert problem["request_id"] == answer.request_id, problem
+    assert problem["code"] in ERRORS, problem
+    status, retry_after, of_nginx = ERRORS[problem["code"]]
+    assert status == answer.status, problem
+    assert answer.headers["Retry-After"] == (str(retry_after) if retry_after else None), problem
+    if not of_nginx:
+        assert problem["retryable"] == bool(retry_after), problem
+    if user != "admin":
+        assert "message" not in problem.get("libvirt", {}), problem
+
+
+def check_no_host_path(answer, sent):
+    if not answer.body:
+        return
+    if "json" not in answer.headers.get("Content-Type", ""):
+        text = answer.body.decode("utf-8", "replace")
+    else:
+        value = answer.json
+        if answer.status >= 400:
+            value = {**value, "libvirt": None}
+        text = json.dumps(value, ensure_ascii=False)
+    if not HOST_PATH.search(text):
+        return
+    # What the client said itself may be said back.
+    said = urllib.parse.unquote_plus(sent.decode("latin-1"))
+    leaked = [path for path in HOST_PATH.findall(text) if path not in said]
+    assert not leaked, (leaked, answer)
+
+
+class Client:
+    """One kept-alive HTTPS connection of one user; opened anew when the server closes it."""
+
+    def __init__(self, gateway, user="admin", password=None):
+        self.gateway = gateway
+        self.user = user
+        self.connections = 0
+        self.sock = None
+        self.credentials = ""
+        if user is not None:
+            pair = f"{user}:{password or gateway.passwords[user]}".encode()
+            self.credentials = f"Authorization: Basic {base64.b64encode(pair).decode()}\r\n"
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+    def close(self):
+        if self.sock:
+            self.sock.close()
+        self.sock = None
+
+    def connect(self):
+        if not self.sock:
+            self.sock = self.gateway.connect_tls()
+            self.connections += 1
+
+    def request(self, method, target, body=None, type=None, headers="", **kind):
+        """headers are lines that end in CRLF; kind is json=VALUE or xml=TEXT."""
+        if "json" in kind:
+            body, type = json.dumps(kind["json"]), "application/json"
+        elif "xml" in kind:
+            body, type = kind["xml"], "application/xml"
+        if isinstance(body, str):
+            body = body.encode()
+        head = f"{method} {target} HTTP/1.1\r\nHost: localhost\r\n{self.credentials}{headers}"
+        if type is not None:
+            head += f"Content-Type: {type}\r\n"
+        if body is not None or method in ("POST", "PUT", "PATCH"):
+            head += f"Content-Length: {len(body or b'')}\r\n"
+        return self.send(head.encode("latin-1") + b"\r\n" + (body or b""), method, target)
+
+    def send(self, data, method="GET", target=""):
+        """Sends these very bytes, which are one request, and reads its answer."""
+        self.connect()
+        try:
+            self.sock.sendall(data)
+            answer = self.read(method)
+        except BaseException:
+            self.close()
+            raise
+        check_answer(answer, method, target, self.user, data)
+        if answer.closes:
+            self.close()
+        return answer
+
+    def read(self, method="GET"):
+        response = http.client.HTTPResponse(self.sock, method=method)
+        response.begin()
+        body = response.read()
+        response.close()
+        return Answer(response, body)
+
+    def get(self, target, **how):
+        return self.request("GET", target, **how)
+
+    def post(self, target, **how):
+        return self.request("POST", target, **how)
+
+    def delete(self, target, **how):
+        return self.request("DELETE", target, **how)
+
+
+LISTEN_CONF = """\
+listen 127.0.0.1:{port} ssl http2;
+{more}
+"""
+
+
+class Gateway:
+    def __init__(self, uri="test:///default", listen=None, more_listen="", activated=False, **settings):
+        """settings are virtgate's, named as its variables are without VIRTGATE_, in lower case."""
+        self.dir = Path(tempfile.mkdtemp(prefix="virtgate-test."))
+        self.dir.chmod(0o755)
+        self.templates = self.dir / "templates"
+        self.log_file = self.dir / "virtgate.log"
+        self.port = free_port()
+        self.listen = listen or str(self.dir / "virtgate.sock")
+        self.more_listen = more_listen
+        self.activated = activated
+        self.settings = {
+            "uri": uri, "listen": self.listen, "templates": str(self.templates), **settings,
+        }
+        self.passwords = {user: secrets.token_hex(12) for user in USERS}
+        self.virtgate = None
+        self.nginx = None
+        self.make_directory()
+
+    # Files
+
+    def make_directory(self):
+        shutil.copytree(REPO / "xml", self.templates)
+        conf = self.dir / "virtgate"
+        conf.mkdir()
+        own = {
+            "listen.conf": LISTEN_CONF.format(port=self.port, more=self.more_listen),
+            "backends.conf": f"server {self.backend()};\n",
+            "roles.conf": "".join(f'"~^{u}$" {r};\n' for u, r in USERS.items() if r),
+            "htpasswd": self.htpasswd(),
+        }
+        for name, text in own.items():
+            (conf / name).write_text(text)
+        for file in (REPO / "nginx-conf").iterdir():
+            if file.name == "nginx.conf":
+                (self.dir / file.name).symlink_to(file)
+            elif file.name not in own:
+                (conf / file.name).symlink_to(file)
+        subprocess.run(
+            ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
+             "-nodes", "-days", "2", "-subj", "/CN=localhost",
+             "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1",
+             "-keyout", conf / "key.pem", "-out", conf / "cert.pem"],
+            check=True, capture_output=True)
+        self.tls = ssl.create_default_context(cafile=conf / "cert.pem")
+
+    def backend(self):
+        return f"unix:{self.listen}" if self.listen.startswith("/") else self.listen
+
+    def htpasswd(self):
+        hashes = subprocess.run(
+            ["openssl", "passwd", "-apr1", *self.passwords.values()],
+            check=True, capture_output=True, text=True).stdout.split()
+        return "".join(f"{user}:{hash}\n" for user, hash in zip(self.passwords, hashes))
+
+    def log(self):
+        return self.log_file.read_text(errors="replace")
+
+    def nginx_log(self):
+        file = self.dir / "error.log"
+        return file.read_text(errors="replace") if file.exists() else ""
+
+    # Processes
+
+    def environment(self):
+        env = {k: v for k, v in os.environ.items()
+               if not k.startswith(("VIRTGATE_", "LISTEN_", "LIBVIRT_DEFAULT"))}
+        env.update((f"VIRTGATE_{name.upper()}", str(v)) for name, v in self.settings.items()
+                   if not name.startswith("env_"))
+        env.update((name[4:], str(v)) for name, v in self.settings.items()
+                   if name.startswith("env_"))
+        return env
+
+    def start_virtgate(self):
+        env = self.environment()
+        command = [str(BINARY.resolve())]
+        if self.activated:
+            passed = [f"--setenv={name}" for name in env]
+            command = ["systemd-socket-activate", f"--listen={self.listen}", *passed, *command]
+        with open(self.log_file, "a") as log:
+            self.virtgate = subprocess.Popen(
+                command, env=env, cwd=REPO, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+
+    def start_nginx(self):
+        user = " user root;" if os.geteuid() == 0 else ""
+        with open(self.dir / "nginx.out", "a") as out:
+            self.nginx = subprocess.Popen(
+                ["nginx", "-p", str(self.dir), "-c", "nginx.conf", "-e", "stderr",
+                 "-g", "daemon off;" + user],
+                stdin=subprocess.DEVNULL, stdout=out, stderr=out)
+
+    def start(self):
+        self.start_virtgate()
+        self.start_nginx()
+        self.wait_ready()
+        return self
+
+    def wait_ready(self):
+        def ready():
+            assert self.virtgate.poll() is None, f"virtgate ended: {self.log()}"
+            assert self.nginx.poll() is None, (self.dir / "nginx.out").read_text()
+            try:
+                with self.client(None) as client:
+                    return client.get("/readyz").status == 200
+            except ConnectionError:
+                return False
+        wait_until(ready, "/readyz answers 200", 20)
+
+    def wait_serving(self):
+        """Waits for the virtgate that was started last; a signal before would find no handler."""
+        wait_until(lambda: " serves " in self.log()[self.log().rfind("stopped"):], "it serves")
+
+    def processes(self):
+        """The process ids of virtgate, of nginx and of nginx's workers."""
+        pids = []
+        for process in (self.virtgate, self.nginx):
+            if process and process.poll() is None:
+                children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text()
+                pids += [process.pid, *map(int, children.split())]
+        return pids
+
+    @staticmethod
+    def end(process, signal_number, what, seconds=40):
+        if process.poll() is None:
+            process.send_signal(signal_number)
+        try:
+            return process.wait(seconds * PATIENCE)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+            raise AssertionError(f"{what} did not end within {seconds * PATIENCE} s") from None
+
+    def stop_nginx(self):
+        nginx, self.nginx = self.nginx, None
+        return self.end(nginx, signal.SIGTERM, "nginx") if nginx else 0
+
+    def stop_virtgate(self):
+        """Ends virtgate by SIGTERM; it must exit with 0 and have nothing to complain of."""
+        virtgate, self.virtgate = self.virtgate, None
+        if not virtgate:
+            return
+        status = self.end(virtgate, signal.SIGTERM, "virtgate")
+        self.check_log()
+        assert status == 0, f"virtgate ended with {status}:\n{self.log()[-3000:]}"
+
+    def check_log(self):
+        bad = [line for line in self.log().splitlines()
+               if COMPLAINT.search(line) and " request id=" not in line]
+        assert not bad, "\n".join(bad) + "\n" + self.log()[-6000:]
+
+    def stop(self):
+        """Ends all, checks that nothing was left running or wrong, and removes the directory."""
+        pids = self.processes()
+        try:
+            try:
+                assert self.stop_nginx() == 0
+            finally:
+                self.stop_virtgate()
+            wait_until(lambda: not any(map(process_is_alive, pids)), "all processes are gone")
+            if self.listen.startswith("/") and not self.activated:
+                assert not Path(self.listen).exists()
+            bad = [line for line in self.nginx_log().splitlines() if NGINX_COMPLAINT.search(line)]
+            assert not bad, bad
+        finally:
+            shutil.rmtree(self.dir, ignore_errors=True)
+
+    # Connections
+
+    def connect_tcp(self):
+        sock = socket.create_connection(("127.0.0.1", self.port), timeout=60 * PATIENCE)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return sock
+
+    def connect_tls(self, context=None):
+        sock = self.connect_tcp()
+        try:
+            return (context or self.tls).wrap_socket(sock, server_hostname="127.0.0.1")
+        except BaseException:
+            sock.close()
+            raise
+
+    def client(self, user="admin", password=None):
+        return Client(self, user, password)

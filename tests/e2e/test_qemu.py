@@ -1,0 +1,604 @@
+# SPDX-License-Identifier: MIT
+"""The real thing: guests under QEMU, on a libvirtd that can be killed.
+
+Runs in tests/e2e/namespace, a machine of its own. The guests are tests/guests: hello greets and
+halts, ticker counts seconds aloud, so that one hears it stand still and go back.
+"""
+
+import concurrent.futures
+import os
+import re
+import shutil
+import signal
+import subprocess
+import time
+import urllib.parse
+import uuid
+from pathlib import Path
+
+import pytest
+from gateway import PATIENCE, REPO, Gateway, process_is_alive, wait_until
+
+if "LIBVIRTD_PID_FILE" not in os.environ:
+    pytest.skip("needs a libvirtd of its own: run it by tests/e2e/namespace",
+                allow_module_level=True)
+
+IMAGES = Path("/var/lib/libvirt/images")
+LOGS = Path("/var/log/libvirt/qemu")
+DISK = ("<disk type='file' device='disk'><driver name='qemu' type='qcow2'/><source file='{}'/>"
+        "<target dev='hda' bus='ide'/></disk>")
+
+
+def virsh(*arguments):
+    run = subprocess.run(["virsh", "-c", "qemu:///system", *arguments], capture_output=True,
+                         text=True, timeout=60 * PATIENCE)
+    assert run.returncode == 0, (arguments, run.stderr)
+    return run.stdout.strip()
+
+
+def libvirtd(command):
+    subprocess.run([REPO / "tests/e2e/libvirtd", command], check=True, timeout=60 * PATIENCE)
+
+
+def domain(name, kernel="hello", devices="", type="kvm", log=True):
+    log = f"<log file='serial-{name}.log' append='on'/>" if log else ""
+    return (f"<domain type='{type}'><name>{name}</name><memory unit='KiB'>2048</memory>"
+            f"<vcpu>1</vcpu><os><type>hvm</type><kernel>{kernel}_qemu-x86_64</kernel></os>"
+            f"<devices>{devices}<serial type='pty'>{log}</serial></devices></domain>")
+
+
+def said(name):
+    file = LOGS / f"serial-{name}.log"
+    return file.read_text(errors="replace") if file.exists() else ""
+
+
+def ticks(name):
+    return [int(n) for n in re.findall(r"tick (\d+)\r?\n", said(name))]
+
+
+def last_tick(name):
+    return (ticks(name) or [0])[-1]
+
+
+def wait_for_tick(name, number):
+    wait_until(lambda: last_tick(name) >= number, f"{name} says tick {number}", 30)
+
+
+def make_disk(name):
+    subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", IMAGES / name, "1M"], check=True)
+    return DISK.format(name)
+
+
+def qemu_pid(name):
+    return int(Path(f"/run/libvirt/qemu/{name}.pid").read_text())
+
+
+def names_in(answer):
+    assert answer.status == 200, answer
+    return [vm["name"] for vm in answer.json["items"]]
+
+
+@pytest.fixture(scope="module")
+def gateway():
+    for guest in (REPO / "build/guests").iterdir():
+        shutil.copy(guest, IMAGES)
+    gateway = Gateway(uri="qemu:///system", accel="tcg")
+    try:
+        gateway.start()
+        yield gateway
+    finally:
+        gateway.stop()
+
+
+@pytest.fixture(autouse=True)
+def no_vm_stays():
+    yield
+    if not process_is_alive(int(Path(os.environ["LIBVIRTD_PID_FILE"]).read_text())):
+        libvirtd("start")
+    for vm in virsh("list", "--all", "--uuid").split():
+        if virsh("domstate", vm) != "shut off":
+            virsh("destroy", vm)
+        if vm in virsh("list", "--all", "--uuid").split():
+            virsh("undefine", "--snapshots-metadata", "--managed-save", vm)
+
+
+@pytest.fixture
+def create(admin):
+    def create(xml, options="?start=1"):
+        answer = admin.post("/v1/vms" + options, xml=xml)
+        assert answer.status == 201, answer
+        return answer.json
+    return create
+
+
+# Guests
+
+
+def test_the_seeds_hello_world_from_creation_to_deletion(admin):
+    answer = admin.post("/vm?xmlName=helloworld.xml")
+    assert answer.status == 201, answer
+    assert answer.json["name"] == "vm_helloworld" and answer.json["state"] == "running"
+    assert answer.json["persistent"] is False
+    assert "qemu" in answer.json["warnings"][0]
+    assert names_in(admin.get("/vms")) == ["vm_helloworld"] == virsh("list", "--name").split()
+
+    # Its greeting may have been before anybody listened: press the reset button and listen.
+    pty = re.search(r"<serial type='pty'>\s*<source path='([^']+)'",
+                    admin.get(answer.location + "/xml").body.decode())[1]
+    terminal = os.open(pty, os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK)
+    heard = bytearray()
+
+    def greeted():
+        try:
+            heard.extend(os.read(terminal, 4096))
+        except BlockingIOError:
+            pass
+        return b"Hello, world!" in heard
+
+    try:
+        assert admin.post(answer.location + "/reset").status == 200
+        wait_until(greeted, "the guest greets", 20)
+    finally:
+        os.close(terminal)
+
+    for action, state, libvirts in ("suspend", "paused", "paused"), ("resume", "running", "running"):
+        acted = admin.post(f"/vm/{action}?name=vm_helloworld")
+        assert (acted.status, acted.json["state"], acted.json["changed"]) == (200, state, True)
+        assert virsh("domstate", "vm_helloworld") == libvirts
+        assert admin.get("/vms").json["items"][0]["state"] == state
+
+    pid = qemu_pid("vm_helloworld")
+    deleted = admin.delete("/vm?name=vm_helloworld")
+    assert (deleted.status, deleted.json["stopped"]) == (200, True)
+    assert admin.get("/vms").json == {"items": []}
+    assert virsh("list", "--all", "--name") == ""
+    assert not process_is_alive(pid)
+
+
+def test_a_persistent_vm_by_v1(admin, create):
+    vm = create(domain("hello"), "")
+    at = f"/v1/vms/{vm['uuid']}"
+    assert (vm["state"], vm["persistent"], vm["memory_kib"], vm["vcpus"]) == ("shutoff", True, 2048, 1)
+    steps = [
+        ("suspend", 409, None), ("resume", 409, None), ("reboot", 409, None), ("reset", 409, None),
+        ("stop", 200, False), ("start", 200, True), ("start", 200, False), ("resume", 200, False),
+        ("suspend", 200, True), ("suspend", 200, False), ("start", 409, None), ("reset", 200, True),
+        ("resume", 200, True), ("reboot", 200, True), ("reset", 200, True), ("stop", 200, True),
+        ("stop", 200, False), ("start", 200, True),
+    ]
+    states = {"start": "running", "resume": "running", "suspend": "paused", "stop": "shutoff"}
+    state = "shutoff"
+    for action, status, changed in steps:
+        greeted = said("hello").count("Hello, world!")
+        answer = admin.post(f"{at}/{action}")
+        assert answer.status == status, (action, answer)
+        if action in ("start", "reset") and changed and state != "paused":
+            wait_until(lambda: said("hello").count("Hello, world!") > greeted, "it greets", 20)
+        if status == 409:
+            assert answer.code == "wrong_state"
+        else:
+            assert answer.json["changed"] is changed, (action, answer)
+            state = states.get(action, state)
+        assert answer.json["state"] == state == admin.get(at).json["state"], (action, answer)
+    assert admin.get("/v1/vms").json["items"] == [admin.get("/v1/vms/hello").json]
+    answer = admin.delete(at)
+    assert (answer.status, answer.json["stopped"]) == (200, True)
+    assert answer.json["removed"] == ["definition"]
+    assert admin.get(at).status == 404 and virsh("list", "--all", "--name") == ""
+
+
+def test_a_transient_vm_is_gone_when_it_stops(admin, create):
+    vm = create(domain("passing"), "?persistent=0")
+    answer = admin.post(f"/v1/vms/{vm['uuid']}/stop")
+    assert (answer.status, answer.json["state"], answer.json["changed"]) == (200, "shutoff", True)
+    assert admin.get("/v1/vms/passing").status == 404
+
+
+def test_ticks_stop_go_on_and_go_back(admin, create):
+    vm = create(domain("ticker", "ticker", make_disk("ticker.qcow2")))
+    at = f"/v1/vms/{vm['uuid']}"
+    wait_for_tick("ticker", 1)
+
+    assert admin.post(f"{at}/suspend").json["state"] == "paused"
+    stood = last_tick("ticker")
+    deadline = time.monotonic() + 1.6
+    while time.monotonic() < deadline:
+        assert last_tick("ticker") <= stood + 1  # one may still have been on its way
+        time.sleep(0.05)
+    stood = last_tick("ticker")
+    assert admin.post(f"{at}/resume").json["state"] == "running"
+    wait_for_tick("ticker", stood + 1)
+
+    answer = admin.post(f"{at}/snapshots", json={"name": "early", "description": "the first"})
+    assert (answer.status, answer.json["state"]) == (201, "running"), answer
+    early = last_tick("ticker")
+    wait_for_tick("ticker", early + 2)
+    heard = len(ticks("ticker"))
+    answer = admin.post(f"{at}/snapshots/early/revert")
+    assert (answer.status, answer.json["state"]) == (200, "running"), answer
+    wait_until(lambda: len(ticks("ticker")) > heard, "it ticks again", 30)
+    seen = ticks("ticker")
+    back = next(i for i in range(1, len(seen)) if seen[i] < seen[i - 1] or seen[i] == seen[i - 1])
+    assert early <= seen[back] <= early + 1, (early, seen)
+
+    # A second one, child of the first; then the seed's revert, which means the current one.
+    answer = admin.post("/vm/snapshot?name=ticker",
+                        xml="<domainsnapshot><name>late</name></domainsnapshot>")
+    assert (answer.status, answer.json["parent"]) == (201, "early"), answer
+    assert admin.get(answer.location).json == answer.json
+    listed = admin.get(f"{at}/snapshots").json["items"]
+    assert [(s["name"], s["parent"], s["current"]) for s in listed] == [
+        ("early", None, False), ("late", "early", True)]
+    assert listed[0]["description"] == "the first"
+    assert admin.get(at).json["has_snapshots"] is True
+    admin.post(f"{at}/suspend")
+    answer = admin.post("/vm/snapshot/revert?name=ticker")
+    assert (answer.status, answer.json["state"]) == (200, "running"), answer
+    assert admin.post(f"{at}/snapshots", json={"name": "late"}).code == "already_exists"
+
+    assert admin.delete(f"{at}/snapshots/early").status == 200
+    listed = admin.get(f"{at}/snapshots").json["items"]
+    assert [(s["name"], s["parent"]) for s in listed] == [("late", None)]
+    assert admin.post(f"{at}/snapshots/early/revert").code == "snapshot_not_found"
+
+    answer = admin.delete(at)
+    assert answer.status == 200, answer
+    assert set(answer.json["removed"]) == {"definition", "snapshot_metadata"}
+    assert admin.get(at).status == 404 and (IMAGES / "ticker.qcow2").exists()
+
+
+def test_a_snapshot_of_a_vm_that_is_shut_off(admin, create):
+    vm = create(domain("off", devices=make_disk("off.qcow2")), "")
+    at = f"/v1/vms/{vm['uuid']}"
+    answer = admin.post(f"{at}/snapshots")
+    assert (answer.status, answer.json["state"]) == (201, "shutoff"), answer
+    admin.post(f"{at}/start")
+    answer = admin.post(f"{answer.location}/revert")
+    assert (answer.status, answer.json["state"]) == (200, "shutoff"), answer
+
+
+@pytest.mark.parametrize("start", ["?start=1", ""])
+def test_a_snapshot_without_a_disk_is_409_with_reason_and_hint(admin, create, start):
+    vm = create(domain("diskless"), start)
+    for target in f"/v1/vms/{vm['uuid']}/snapshots", "/vm/snapshot?name=diskless":
+        answer = admin.post(target)
+        assert (answer.status, answer.code) == (409, "snapshot_unsupported"), answer
+        assert re.search("disk|snapshot", answer.json["detail"]), answer
+        assert "disk" in answer.json["hint"], answer
+        assert answer.json["libvirt"]["code"]
+    assert admin.get(f"/v1/vms/{vm['uuid']}/snapshots").json == {"items": []}
+
+
+def test_a_snapshot_of_a_raw_disk_is_409_with_the_hint_to_use_qcow2(admin, create):
+    (IMAGES / "raw.img").write_bytes(b"\0" * (1 << 20))
+    vm = create(domain("raw", devices=DISK.replace("qcow2", "raw").format("raw.img")))
+    answer = admin.post(f"/v1/vms/{vm['uuid']}/snapshots")
+    assert (answer.status, answer.code) == (409, "snapshot_unsupported"), answer
+    assert "qcow2" in answer.json["hint"]
+
+
+MISSING = {
+    "kernel": domain("broken", "nothing"),
+    "disk": domain("broken", devices=DISK.format("nothing.qcow2")),
+    "bridge": domain("broken", devices="<interface type='bridge'><source bridge='nobr'/></interface>"),
+    "network": domain("broken", devices="<interface type='network'><source network='none'/></interface>"),
+    "log directory": domain("broken").replace("serial-broken.log", "no/such/serial.log"),
+    "share": domain("broken", devices="<filesystem type='mount'><source dir='none'/>"
+                    "<target dir='x'/></filesystem>"),
+    "machine": domain("broken").replace("<type>", "<type machine='none'>"),
+    "memory": domain("broken").replace("2048", str(1 << 40)),
+}
+
+
+@pytest.mark.parametrize("what", MISSING)
+@pytest.mark.parametrize("target", ["/v1/vms?start=1", "/v1/vms?persistent=0", "/vm"])
+def test_a_vm_that_cannot_start_is_refused_and_leaves_nothing(gateway, admin, what, target):
+    answer = admin.post(target, xml=MISSING[what])
+    assert 400 <= answer.status < 500, answer
+    assert virsh("list", "--all", "--name") == ""
+    assert admin.get("/v1/vms").json == {"items": []}
+    assert admin.get("/v1/vms/broken").status == 404
+    # Nothing in the way of a better one.
+    answer = admin.post("/v1/vms?start=1", xml=domain("broken"))
+    assert answer.status == 201, answer
+
+
+def test_who_is_no_admin_hears_no_host_path_of_libvirts(gateway, admin, operator, create):
+    vm = create(domain("no-disk", devices=DISK.format("gone.qcow2")), "")
+    for client in admin, operator:
+        answer = client.post(f"/v1/vms/{vm['uuid']}/start")
+        assert 400 <= answer.status < 500, answer
+        assert ("message" in answer.json["libvirt"]) == (client is admin)
+    assert operator.get(f"/v1/vms/{vm['uuid']}").json["state"] == "shutoff"
+
+
+def test_the_same_name_or_uuid_is_409_and_the_vm_runs_on(admin, create):
+    vm = create(domain("hello"))
+    pid, before = qemu_pid("hello"), admin.get("/v1/vms/hello/xml").body
+    other = domain("hello").replace("2048", "4096")
+    same_uuid = domain("other").replace("<memory", f"<uuid>{vm['uuid']}</uuid><memory")
+    for xml in other, same_uuid:
+        for target in "/v1/vms", "/v1/vms?start=1", "/v1/vms?persistent=0", "/vm":
+            answer = admin.post(target, xml=xml)
+            assert (answer.status, answer.code) == (409, "already_exists"), answer
+    assert admin.get("/v1/vms/hello/xml").body == before
+    assert qemu_pid("hello") == pid and process_is_alive(pid)
+    assert names_in(admin.get("/v1/vms")) == ["hello"]
+
+
+def test_many_creations_of_one_name_at_once_make_one_vm(gateway, admin):
+    def post(_):
+        with gateway.client("admin") as client:
+            return client.post("/v1/vms", xml=domain("one", log=False)).status
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        statuses = list(pool.map(post, range(8)))
+    assert statuses.count(201) == 1 and set(statuses) <= {201, 409, 503}, statuses
+    assert names_in(admin.get("/v1/vms")) == ["one"]
+
+
+# VMs that virtgate did not make
+
+
+@pytest.mark.parametrize("name", ["two words", "Ünïcødé ☃", "a'b\"c", "100%", "a+b&c=d?e#f", "-x"])
+def test_a_vm_with_a_name_outside_our_rule_can_be_used(tmp_path, admin, operator, name):
+    id = str(uuid.uuid4())
+    escaped = name.replace("&", "&amp;")
+    file = tmp_path / "vm.xml"
+    file.write_text(domain("NAME", type="qemu", log=False).replace("hello_", f"{IMAGES}/hello_")
+                    .replace("NAME", escaped).replace("<memory", f"<uuid>{id}</uuid><memory"))
+    virsh("define", str(file))
+    ref = urllib.parse.quote(name, safe="")
+    assert names_in(admin.get("/v1/vms")) == [name]
+    assert operator.get(f"/v1/vms/{ref}").json["uuid"] == id
+    assert operator.post(f"/v1/vms/{ref}/start").json["state"] == "running"
+    form = urllib.parse.urlencode({"name": name})
+    assert operator.post(f"/vm/suspend?{form}").json["state"] == "paused"
+    answer = operator.post(f"/vm/resume?name={urllib.parse.quote(name, safe='')}")
+    assert answer.json["state"] == "running"
+    assert operator.get(f"/v1/vms/{ref}/snapshots").json == {"items": []}
+    answer = admin.delete(f"/v1/vms/{ref}")
+    assert (answer.status, answer.json["name"]) == (200, name)
+
+
+def test_a_ref_is_a_uuid_first_and_a_name_then(tmp_path, admin, create):
+    real = create(domain("real"), "")
+    file = tmp_path / "vm.xml"
+    file.write_text(domain(real["uuid"], type="qemu", log=False))
+    file.write_text(file.read_text().replace("hello_", f"{IMAGES}/hello_"))
+    virsh("define", str(file))
+    assert admin.get(f"/v1/vms/{real['uuid']}").json["name"] == "real"
+    assert len(admin.get("/v1/vms").json["items"]) == 2
+
+
+def test_a_change_behind_its_back_is_seen_at_once(admin, create):
+    create(domain("hello"))
+    virsh("suspend", "hello")
+    assert admin.get("/v1/vms/hello").json["state"] == "paused"
+    assert admin.get("/v1/vms").json["items"][0]["state"] == "paused"
+    virsh("destroy", "hello")
+    virsh("autostart", "hello")
+    vm = admin.get("/v1/vms").json["items"][0]
+    assert (vm["state"], vm["reason"], vm["autostart"]) == ("shutoff", "destroyed", True)
+    virsh("autostart", "--disable", "hello")
+    virsh("undefine", "hello")
+    assert admin.get("/v1/vms").json == {"items": []}
+    assert admin.post("/v1/vms/hello/start").status == 404
+
+
+def test_a_deletion_takes_the_managed_save_with_it(admin, create):
+    create(domain("hello"))
+    virsh("managedsave", "hello")
+    vm = admin.get("/v1/vms/hello").json
+    assert (vm["state"], vm["managed_save"]) == ("shutoff", True)
+    assert admin.get("/v1/vms").json["items"] == [vm]
+    answer = admin.delete("/v1/vms/hello")
+    assert (answer.status, set(answer.json["removed"])) == (200, {"definition", "managed_save"})
+
+
+def test_a_vm_with_much_metadata_can_be_deleted(tmp_path, admin):
+    file = tmp_path / "vm.xml"
+    xml = domain("large", type="qemu", log=False).replace("hello_", f"{IMAGES}/hello_")
+    file.write_text(xml.replace("<memory", f"<description>{'x' * 200000}</description><memory"))
+    virsh("define", str(file))
+    answer = admin.delete("/v1/vms/large")
+    assert answer.status == 200, answer
+    assert virsh("list", "--all", "--name") == ""
+
+
+# How much a list costs
+
+
+def test_a_list_costs_the_same_few_calls_whatever_the_number_of_vms(new_gateway, tmp_path):
+    log = tmp_path / "libvirt.log"
+    gateway = new_gateway(uri="qemu:///system", env_LIBVIRT_LOG_FILTERS="2:rpc.netclient",
+                          env_LIBVIRT_LOG_OUTPUTS=f"2:file:{log}")
+
+    def calls():
+        # Those of libvirt's own protocol, of type "call": not the keepalive's.
+        return len(re.findall(r"RPC_CLIENT_MSG_TX_QUEUE:.* prog=536903814 .* type=0 ",
+                              log.read_text()))
+
+    def cost(client, count):
+        seen = []
+        for _ in range(5):  # a sweep, every ten seconds, may come between
+            before = calls()
+            assert len(client.get("/v1/vms").json["items"]) == count
+            seen.append(calls() - before)
+        return min(seen[1:])
+
+    with gateway.client("admin") as admin:
+        made, costs = 0, []
+        for count in 3, 30:
+            for made in range(made, count):
+                answer = admin.post("/v1/vms", xml=domain(f"vm-{made}", log=False))
+                assert answer.status == 201, answer
+            made = count
+            costs.append(cost(admin, count))
+    assert costs[0] == costs[1], costs
+    assert 1 <= costs[0] <= 6, costs
+
+
+# The daemon dies
+
+
+def use_all_connections(gateway):
+    """So that the pool holds several, all of which the daemon's end breaks."""
+    def get(_):
+        with gateway.client("admin") as client:
+            return [client.get("/v1/vms").status for _ in range(5)]
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        assert {status for all in pool.map(get, range(8)) for status in all} == {200}
+
+
+def timed(call):
+    start = time.monotonic()
+    return call(), time.monotonic() - start
+
+
+def test_while_the_daemon_is_dead_503_at_once_and_all_is_well_when_it_is_back(gateway, admin, create):
+    vm = create(domain("hello"))
+    at = f"/v1/vms/{vm['uuid']}"
+    pid = qemu_pid("hello")
+    use_all_connections(gateway)
+    libvirtd("kill")
+    requests = [
+        ("GET", "/v1/vms"), ("GET", "/vms"), ("GET", at), ("GET", f"{at}/xml"), ("GET", "/readyz"),
+        ("GET", f"{at}/snapshots"), ("POST", f"{at}/suspend"), ("POST", f"{at}/stop"),
+        ("POST", "/vm/suspend?name=hello"), ("POST", f"{at}/snapshots"), ("DELETE", at),
+        ("POST", "/vm?xmlName=helloworld.xml"), ("POST", "/vm/snapshot/revert?name=hello"),
+    ]
+    for method, target in requests * 2:
+        answer, seconds = timed(lambda m=method, t=target: admin.request(m, t))
+        assert (answer.status, answer.code) == (503, "hypervisor_unavailable"), (target, answer)
+        assert answer.headers["Retry-After"] == "2" and answer.json["retryable"] is True
+        assert seconds < 1 * PATIENCE, (target, seconds)
+    assert admin.get("/healthz").status == 200
+    assert admin.get("/v1").json["hosts"][0]["reachable"] is False
+    assert admin.get("/v1/vms/none?x=1").status == 400  # needs no hypervisor to be wrong
+    libvirtd("start")
+    answer = admin.get("/v1/vms")
+    assert answer.status == 200, answer
+    assert [(v["uuid"], v["state"]) for v in answer.json["items"]] == [(vm["uuid"], "running")]
+    assert admin.get("/readyz").status == 200
+    assert qemu_pid("hello") == pid and process_is_alive(pid)
+    assert admin.post(f"{at}/suspend").json["state"] == "paused"
+
+
+@pytest.mark.parametrize("end", ["kill", "stop"])
+@pytest.mark.parametrize("method, target", [
+    ("GET", "/v1/vms"), ("GET", "/v1/vms/hello"), ("GET", "/vms"), ("GET", "/v1/vms/hello/xml"),
+    ("GET", "/v1/vms/hello/snapshots"), ("GET", "/readyz"), ("HEAD", "/v1/vms/hello"),
+])
+def test_a_restart_between_two_requests_is_not_seen_by_the_next_read(
+        gateway, admin, create, end, method, target):
+    create(domain("hello", log=False), "")
+    use_all_connections(gateway)
+    libvirtd(end)
+    libvirtd("start")
+    for _ in range(12):
+        answer = admin.request(method, target)
+        assert answer.status == 200, answer
+
+
+@pytest.mark.parametrize("end", ["kill", "stop"])
+def test_a_change_after_a_restart_happens_once_or_is_503(gateway, admin, create, end):
+    create(domain("hello"))
+    use_all_connections(gateway)
+    libvirtd(end)
+    libvirtd("start")
+    answer = admin.post("/v1/vms/hello/suspend")
+    assert answer.status in (200, 503), answer
+    state = virsh("domstate", "hello")
+    assert state == ("paused" if answer.status == 200 else "running")
+    if answer.status == 200:
+        assert answer.json["changed"] is True
+    libvirtd(end)
+    libvirtd("start")
+    answer = admin.post("/v1/vms", xml=domain("second"))
+    assert answer.status in (201, 503), answer
+    assert ("second" in virsh("list", "--all", "--name").split()) == (answer.status == 201)
+
+
+def test_a_change_that_was_refused_with_503_does_not_happen_later(gateway, admin, create):
+    create(domain("hello"))
+    libvirtd("kill")
+    assert admin.post("/v1/vms/hello/stop").status == 503
+    assert admin.post("/vm?xmlName=helloworld.xml").status == 503
+    libvirtd("start")
+    assert admin.get("/v1/vms/hello").json["state"] == "running"
+    assert names_in(admin.get("/v1/vms")) == ["hello"]
+
+
+def test_requests_without_pause_see_200_or_503_while_the_daemon_restarts(gateway, create):
+    create(domain("hello"))
+    stop = time.monotonic() + 60 * PATIENCE
+    answers = []
+
+    def read(_):
+        seen = []
+        with gateway.client("viewer") as client:
+            while time.monotonic() < stop:
+                answer, seconds = timed(lambda: client.get("/v1/vms"))
+                seen.append((answer.status, answer.code if answer.status != 200 else "", seconds))
+        return seen
+
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        running = [pool.submit(read, i) for i in range(8)]
+        try:
+            for _ in range(3):
+                libvirtd("kill")
+                libvirtd("start")
+        finally:
+            stop = 0
+        for reader in running:
+            answers += reader.result()
+    assert {a[:2] for a in answers} <= {(200, ""), (503, "hypervisor_unavailable")}
+    assert max(a[2] for a in answers) < 5 * PATIENCE
+    with gateway.client("viewer") as client:
+        assert client.get("/v1/vms").status == 200
+
+
+def test_what_runs_at_sigterm_is_finished_and_answered(new_gateway):
+    gateway = new_gateway(uri="qemu:///system", accel="tcg")
+
+    def create():
+        with gateway.client("admin") as client:
+            return client.post("/v1/vms?start=1", xml=domain("last"))
+
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        running = pool.submit(create)
+        wait_until(lambda: running.done() or Path("/run/libvirt/qemu/last.pid").exists(),
+                   "QEMU is being started")
+        gateway.virtgate.terminate()
+        answer = running.result()
+    assert gateway.virtgate.wait(40 * PATIENCE) == 0
+    assert answer.status == 201, answer
+    assert virsh("domstate", "last") == "running"
+
+
+# QEMU dies
+
+
+def test_a_qemu_that_was_killed_is_told_honestly(admin, create):
+    create(domain("kept"))
+    create(domain("passing"), "?persistent=0")
+    for name in "kept", "passing":
+        os.kill(qemu_pid(name), signal.SIGKILL)
+    wait_until(lambda: admin.get("/v1/vms/passing").status == 404, "the transient one is gone")
+    wait_until(lambda: admin.get("/v1/vms/kept").json["state"] != "running", "libvirt has noticed")
+    vm = admin.get("/v1/vms/kept").json
+    assert (vm["state"], vm["reason"]) == ("shutoff", "crashed")
+    assert admin.get("/v1/vms").json["items"] == [vm]
+    assert names_in(admin.get("/vms")) == []
+    assert admin.post("/v1/vms/kept/suspend").code == "wrong_state"
+    assert admin.post("/v1/vms/kept/start").json["state"] == "running"
+
+
+def test_a_qemu_that_died_while_the_daemon_was_down_is_told_honestly(admin, create):
+    create(domain("kept"))
+    pid = qemu_pid("kept")
+    libvirtd("kill")
+    os.kill(pid, signal.SIGKILL)
+    libvirtd("start")
+    wait_until(lambda: admin.get("/v1/vms/kept").json["state"] == "shutoff", "libvirt has noticed")
+    assert admin.post("/v1/vms/kept/start").json["changed"] is True
