@@ -47,11 +47,12 @@ $(BUILD)/obj/%.o: fcgi-app/%.c Makefile
 
 -include $(OBJECTS:.o=.d)
 
+# exec: no shell stays in between to keep a signal from the script.
 # The sub-make starts after the packages are there: what pkg-config says is asked for then.
 run:
 	@deploy/deps run
 	@$(MAKE) --no-print-directory all
-	@BUILD='$(BUILD)' RUN_DIR='$(RUN_DIR)' PORT='$(PORT)' URI='$(URI)' deploy/quickstart
+	@exec env BUILD='$(BUILD)' RUN_DIR='$(RUN_DIR)' PORT='$(PORT)' URI='$(URI)' deploy/quickstart
 
 check:
 	@deploy/deps check

@@ -360,7 +360,6 @@ static enum http_method row_method(enum http_method method)
 	return method == HTTP_HEAD ? HTTP_GET : method;
 }
 
-/* Sets call->route to a row of this path even when the method is wrong. */
 static int find_route(struct api_call *call, const struct http_path *path, struct err *err)
 {
 	const struct api *api = call->api;
@@ -370,9 +369,10 @@ static int find_route(struct api_call *call, const struct http_path *path, struc
 		const struct route *route = &api->routes[i];
 		if (!match_path(route->path, path, NULL))
 			continue;
-		call->route = route;
+		call->open = route->role == ROLE_NONE;
 		if (route->method == row_method(call->req->method)) {
 			(void)match_path(route->path, path, call);
+			call->route = route;
 			return 0;
 		}
 		const char *name =
@@ -410,16 +410,16 @@ static enum role role_of(const struct api *api, const struct http_req *req)
 }
 
 /* Who is not known is not told which paths there are. */
-static int refuse_strangers(const struct api_call *call, bool found, struct err *err)
+static int refuse_strangers(const struct api_call *call, struct err *err)
 {
-	if (call->route && call->route->role == ROLE_NONE)
+	if (call->open)
 		return 0;
 	if (call->role == ROLE_NONE && !*call->req->user)
 		return err_set(err, ERR_UNAUTHENTICATED, "this needs a user; none was given");
 	if (call->role == ROLE_NONE)
 		return err_set(
 			err, ERR_FORBIDDEN, "user '%.64s' has no role here", call->req->user);
-	if (found && call->role < call->route->role)
+	if (call->route && call->role < call->route->role)
 		return err_set(err, ERR_FORBIDDEN, "this needs the role %s, and user '%.64s' is %s",
 			api_role_name(call->route->role), call->req->user,
 			api_role_name(call->role));
@@ -446,7 +446,7 @@ static int answer(struct api_call *call, struct api_reply *reply, struct err *er
 	int found = http_path_parse(call->req->target, &path, &where);
 	if (!found)
 		found = find_route(call, &path, &where);
-	if (refuse_strangers(call, !found, err) < 0)
+	if (refuse_strangers(call, err) < 0)
 		return -1;
 	if (found < 0) {
 		*err = where;

@@ -79,7 +79,8 @@ enum { API_ARGS_MAX = 16 };
 struct api_call {
 	struct api *api;
 	const struct http_req *req;
-	const struct route *route;
+	const struct route *route; /* NULL until it is found */
+	bool open;                 /* the path is for everybody */
 	enum role role;
 	struct arg args[API_ARGS_MAX];
 	size_t arg_count;

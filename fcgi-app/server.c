@@ -323,6 +323,7 @@ static int read_body(
 	for (int n = 1; n > 0; len += (size_t)n) {
 		bool fits = body && len < room;
 		size_t size = fits ? room - len : sizeof surplus;
+		/* cppcheck-suppress legacyUninitvar */
 		n = FCGX_GetStr(fits ? body + len : surplus, (int)size, fcgi->in);
 	}
 	if (!body)

@@ -54,7 +54,7 @@ check-tsan: all
 	$(TSAN_RUN) VIRTGATE_BIN=$(BUILD)/tsan/virtgate $(PYTEST) tests/e2e/test_load.py
 
 check-valgrind: all
-	VIRTGATE_BIN=tests/e2e/valgrind VIRTGATE_TEST_REQUESTS=1000 $(PYTEST) tests/e2e/test_load.py
+	VIRTGATE_BIN=tests/e2e/valgrind VIRTGATE_TEST_REQUESTS=1000 VIRTGATE_TEST_PATIENCE=5 $(PYTEST) tests/e2e/test_load.py
 
 C_FILES := $(wildcard fcgi-app/*.[ch] tests/*/*.[ch])
 
@@ -62,12 +62,13 @@ format:
 	clang-format -i $(C_FILES)
 
 check-style:
-	tests/layers
-	tests/docs
-	clang-format --dry-run -Werror $(C_FILES)
-	cppcheck -q --error-exitcode=1 --inline-suppr --std=c11 -D_GNU_SOURCE \
-		--enable=warning,performance,portability --suppress=missingIncludeSystem \
-		--suppress=normalCheckLevelMaxBranches $(wildcard fcgi-app/*.c)
-	clang-tidy --quiet $(wildcard fcgi-app/*.c) -- $(ALL_CFLAGS) 2>/dev/null
-	shellcheck deploy/deps deploy/quickstart tests/layers tests/docs tests/e2e/namespace tests/e2e/libvirtd \
-		tests/e2e/valgrind .ci/run
+	@echo '  STYLE'
+	$(Q)tests/layers
+	$(Q)tests/docs
+	$(Q)clang-format --dry-run -Werror $(C_FILES)
+	$(Q)cppcheck -q --error-exitcode=1 --inline-suppr --std=c11 -D_GNU_SOURCE \
+		--enable=warning,performance,portability $(SOURCES)
+	$(Q)clang-tidy --quiet $(SOURCES) -- $(ALL_CFLAGS) 2>/dev/null
+	$(Q)shellcheck deploy/deps deploy/quickstart tests/layers tests/docs tests/e2e/namespace \
+		tests/e2e/libvirtd tests/e2e/valgrind .ci/run
+	$(Q)xmllint --noout xml/*.xml
