@@ -233,83 +233,83 @@ int virt_read(struct host *host, virt_read_fn *read, void *data, struct err *err
 enum { ANY_OP = -1 };
 
 /* By libvirt's code and, where it means different things, by what was being done. */
-static const struct error_row {
+static const struct {
 	int code;
 	int op; /* enum virt_op, or ANY_OP */
 	enum err_kind kind;
-	const char *text;
 } error_rows[] = {
-	{ VIR_ERR_NO_DOMAIN, ANY_OP, ERR_VM_NOT_FOUND, "no such VM" },
-	{ VIR_ERR_NO_DOMAIN_SNAPSHOT, ANY_OP, ERR_SNAPSHOT_NOT_FOUND, "no such snapshot" },
-	{ VIR_ERR_OPERATION_INVALID, VIRT_CREATE, ERR_START_FAILED,
-		"the hypervisor cannot start this VM" },
-	{ VIR_ERR_OPERATION_INVALID, VIRT_SNAPSHOT_CREATE, ERR_SNAPSHOT_UNSUPPORTED,
-		"the VM cannot be snapshotted as it is now" },
-	{ VIR_ERR_OPERATION_INVALID, ANY_OP, ERR_WRONG_STATE,
-		"the VM's state does not allow this" },
-	{ VIR_ERR_OPERATION_FAILED, VIRT_CREATE, ERR_START_FAILED,
-		"the hypervisor cannot make this VM" },
-	{ VIR_ERR_OPERATION_FAILED, VIRT_START, ERR_START_FAILED,
-		"the hypervisor cannot start this VM" },
-	{ VIR_ERR_OPERATION_FAILED, VIRT_SNAPSHOT_CREATE, ERR_ALREADY_EXISTS,
-		"a snapshot of this name exists" },
-	{ VIR_ERR_DOM_EXIST, ANY_OP, ERR_ALREADY_EXISTS, "a VM of this name or uuid exists" },
-	{ VIR_ERR_OPERATION_TIMEOUT, ANY_OP, ERR_VM_BUSY, "another operation holds the VM" },
-	{ VIR_ERR_RESOURCE_BUSY, ANY_OP, ERR_VM_BUSY, "another operation holds the VM" },
-	{ VIR_ERR_OPERATION_ABORTED, ANY_OP, ERR_ABORTED, "the operation was aborted" },
-	{ VIR_ERR_SNAPSHOT_REVERT_RISKY, ANY_OP, ERR_REVERT_NEEDS_FORCE,
-		"libvirt considers this revert risky" },
-	{ VIR_ERR_OPERATION_UNSUPPORTED, VIRT_SNAPSHOT_CREATE, ERR_SNAPSHOT_UNSUPPORTED,
-		"this VM cannot be snapshotted" },
-	{ VIR_ERR_OPERATION_UNSUPPORTED, VIRT_SNAPSHOT_REVERT, ERR_SNAPSHOT_UNSUPPORTED,
-		"this snapshot cannot be reverted to" },
-	{ VIR_ERR_OPERATION_UNSUPPORTED, VIRT_SNAPSHOT_DELETE, ERR_SNAPSHOT_UNSUPPORTED,
-		"this snapshot cannot be deleted" },
-	{ VIR_ERR_CONFIG_UNSUPPORTED, VIRT_SNAPSHOT_CREATE, ERR_SNAPSHOT_UNSUPPORTED,
-		"this VM cannot be snapshotted" },
-	{ VIR_ERR_CONFIG_UNSUPPORTED, VIRT_SNAPSHOT_REVERT, ERR_SNAPSHOT_UNSUPPORTED,
-		"this snapshot cannot be reverted to" },
-	{ VIR_ERR_CONFIG_UNSUPPORTED, VIRT_SNAPSHOT_DELETE, ERR_SNAPSHOT_UNSUPPORTED,
-		"this snapshot cannot be deleted" },
-	{ VIR_ERR_CONFIG_UNSUPPORTED, ANY_OP, ERR_UNSUPPORTED,
-		"the host does not support this configuration" },
-	{ VIR_ERR_NO_SUPPORT, ANY_OP, ERR_NOT_SUPPORTED_BY_DRIVER,
-		"this host's libvirt driver cannot do that" },
-	{ VIR_ERR_OPERATION_UNSUPPORTED, ANY_OP, ERR_NOT_SUPPORTED_BY_DRIVER,
-		"this host's libvirt driver cannot do that" },
-	{ VIR_ERR_ARGUMENT_UNSUPPORTED, ANY_OP, ERR_NOT_SUPPORTED_BY_DRIVER,
-		"this host's libvirt driver cannot do that" },
-	{ VIR_ERR_AGENT_UNRESPONSIVE, ANY_OP, ERR_AGENT_UNAVAILABLE,
-		"the VM's guest agent does not answer" },
-	{ VIR_ERR_AGENT_UNSYNCED, ANY_OP, ERR_AGENT_UNAVAILABLE,
-		"the VM's guest agent does not answer" },
-	{ VIR_ERR_INVALID_ARG, VIRT_CREATE, ERR_INVALID_SPEC, "libvirt refuses a value" },
-	{ VIR_ERR_NO_NAME, ANY_OP, ERR_INVALID_XML, "libvirt refuses the XML" },
-	{ VIR_ERR_XML_ERROR, ANY_OP, ERR_INVALID_XML, "libvirt refuses the XML" },
-	{ VIR_ERR_XML_DETAIL, ANY_OP, ERR_INVALID_XML, "libvirt refuses the XML" },
-	{ VIR_ERR_XML_INVALID_SCHEMA, ANY_OP, ERR_INVALID_XML, "libvirt's schema refuses the XML" },
-	{ VIR_ERR_OS_TYPE, ANY_OP, ERR_INVALID_XML, "libvirt refuses the XML" },
-	{ VIR_ERR_NO_KERNEL, ANY_OP, ERR_INVALID_XML, "libvirt refuses the XML" },
-	{ VIR_ERR_NO_ROOT, ANY_OP, ERR_INVALID_XML, "libvirt refuses the XML" },
-	{ VIR_ERR_NO_SOURCE, ANY_OP, ERR_INVALID_XML, "libvirt refuses the XML" },
-	{ VIR_ERR_NO_TARGET, ANY_OP, ERR_INVALID_XML, "libvirt refuses the XML" },
-	{ VIR_ERR_NO_OS, ANY_OP, ERR_INVALID_XML, "libvirt refuses the XML" },
-	{ VIR_ERR_NO_DEVICE, ANY_OP, ERR_INVALID_XML, "libvirt refuses the XML" },
-	{ VIR_ERR_NO_NETWORK, ANY_OP, ERR_UNKNOWN_NETWORK,
-		"the VM names a network that the host does not have" },
-	{ VIR_ERR_NO_STORAGE_POOL, ANY_OP, ERR_UNKNOWN_POOL,
-		"the VM names a storage pool that the host does not have" },
-	{ VIR_ERR_OPERATION_DENIED, ANY_OP, ERR_DENIED_BY_HYPERVISOR, "libvirt denies this" },
-	{ VIR_ERR_ACCESS_DENIED, ANY_OP, ERR_DENIED_BY_HYPERVISOR, "libvirt denies this" },
-	{ VIR_ERR_NO_MEMORY, ANY_OP, ERR_HOST_BUSY, "the host is out of memory" },
-	{ VIR_ERR_NO_CONNECT, ANY_OP, ERR_HYPERVISOR_UNAVAILABLE, "the host cannot be reached" },
-	{ VIR_ERR_INVALID_CONN, ANY_OP, ERR_HYPERVISOR_UNAVAILABLE, "the host cannot be reached" },
-	{ VIR_ERR_AUTH_FAILED, ANY_OP, ERR_HYPERVISOR_UNAVAILABLE,
-		"the host does not let virtgate in" },
-	{ VIR_ERR_AUTH_CANCELLED, ANY_OP, ERR_HYPERVISOR_UNAVAILABLE,
-		"the host does not let virtgate in" },
-	{ VIR_ERR_AUTH_UNAVAILABLE, ANY_OP, ERR_HYPERVISOR_UNAVAILABLE,
-		"the host does not let virtgate in" },
+	{ VIR_ERR_NO_DOMAIN, ANY_OP, ERR_VM_NOT_FOUND },
+	{ VIR_ERR_NO_DOMAIN_SNAPSHOT, ANY_OP, ERR_SNAPSHOT_NOT_FOUND },
+	{ VIR_ERR_OPERATION_INVALID, VIRT_CREATE, ERR_START_FAILED },
+	{ VIR_ERR_OPERATION_INVALID, VIRT_SNAPSHOT_CREATE, ERR_SNAPSHOT_UNSUPPORTED },
+	{ VIR_ERR_OPERATION_INVALID, ANY_OP, ERR_WRONG_STATE },
+	{ VIR_ERR_OPERATION_FAILED, VIRT_CREATE, ERR_START_FAILED },
+	{ VIR_ERR_OPERATION_FAILED, VIRT_START, ERR_START_FAILED },
+	{ VIR_ERR_OPERATION_FAILED, VIRT_SNAPSHOT_CREATE, ERR_ALREADY_EXISTS },
+	{ VIR_ERR_DOM_EXIST, ANY_OP, ERR_ALREADY_EXISTS },
+	{ VIR_ERR_OPERATION_TIMEOUT, ANY_OP, ERR_VM_BUSY },
+	{ VIR_ERR_RESOURCE_BUSY, ANY_OP, ERR_VM_BUSY },
+	{ VIR_ERR_OPERATION_ABORTED, ANY_OP, ERR_ABORTED },
+	{ VIR_ERR_SNAPSHOT_REVERT_RISKY, ANY_OP, ERR_REVERT_NEEDS_FORCE },
+	{ VIR_ERR_OPERATION_UNSUPPORTED, VIRT_SNAPSHOT_CREATE, ERR_SNAPSHOT_UNSUPPORTED },
+	{ VIR_ERR_OPERATION_UNSUPPORTED, VIRT_SNAPSHOT_REVERT, ERR_SNAPSHOT_UNSUPPORTED },
+	{ VIR_ERR_OPERATION_UNSUPPORTED, VIRT_SNAPSHOT_DELETE, ERR_SNAPSHOT_UNSUPPORTED },
+	{ VIR_ERR_CONFIG_UNSUPPORTED, VIRT_SNAPSHOT_CREATE, ERR_SNAPSHOT_UNSUPPORTED },
+	{ VIR_ERR_CONFIG_UNSUPPORTED, VIRT_SNAPSHOT_REVERT, ERR_SNAPSHOT_UNSUPPORTED },
+	{ VIR_ERR_CONFIG_UNSUPPORTED, VIRT_SNAPSHOT_DELETE, ERR_SNAPSHOT_UNSUPPORTED },
+	{ VIR_ERR_CONFIG_UNSUPPORTED, ANY_OP, ERR_UNSUPPORTED },
+	{ VIR_ERR_NO_SUPPORT, ANY_OP, ERR_NOT_SUPPORTED_BY_DRIVER },
+	{ VIR_ERR_OPERATION_UNSUPPORTED, ANY_OP, ERR_NOT_SUPPORTED_BY_DRIVER },
+	{ VIR_ERR_ARGUMENT_UNSUPPORTED, ANY_OP, ERR_NOT_SUPPORTED_BY_DRIVER },
+	{ VIR_ERR_AGENT_UNRESPONSIVE, ANY_OP, ERR_AGENT_UNAVAILABLE },
+	{ VIR_ERR_AGENT_UNSYNCED, ANY_OP, ERR_AGENT_UNAVAILABLE },
+	{ VIR_ERR_INVALID_ARG, VIRT_CREATE, ERR_INVALID_SPEC },
+	{ VIR_ERR_XML_INVALID_SCHEMA, ANY_OP, ERR_INVALID_XML },
+	{ VIR_ERR_XML_ERROR, ANY_OP, ERR_INVALID_XML },
+	{ VIR_ERR_XML_DETAIL, ANY_OP, ERR_INVALID_XML },
+	{ VIR_ERR_OS_TYPE, ANY_OP, ERR_INVALID_XML },
+	{ VIR_ERR_NO_NAME, ANY_OP, ERR_INVALID_XML },
+	{ VIR_ERR_NO_KERNEL, ANY_OP, ERR_INVALID_XML },
+	{ VIR_ERR_NO_ROOT, ANY_OP, ERR_INVALID_XML },
+	{ VIR_ERR_NO_SOURCE, ANY_OP, ERR_INVALID_XML },
+	{ VIR_ERR_NO_TARGET, ANY_OP, ERR_INVALID_XML },
+	{ VIR_ERR_NO_OS, ANY_OP, ERR_INVALID_XML },
+	{ VIR_ERR_NO_DEVICE, ANY_OP, ERR_INVALID_XML },
+	{ VIR_ERR_NO_NETWORK, ANY_OP, ERR_UNKNOWN_NETWORK },
+	{ VIR_ERR_NO_STORAGE_POOL, ANY_OP, ERR_UNKNOWN_POOL },
+	{ VIR_ERR_OPERATION_DENIED, ANY_OP, ERR_DENIED_BY_HYPERVISOR },
+	{ VIR_ERR_ACCESS_DENIED, ANY_OP, ERR_DENIED_BY_HYPERVISOR },
+	{ VIR_ERR_NO_MEMORY, ANY_OP, ERR_HOST_BUSY },
+	{ VIR_ERR_NO_CONNECT, ANY_OP, ERR_HYPERVISOR_UNAVAILABLE },
+	{ VIR_ERR_INVALID_CONN, ANY_OP, ERR_HYPERVISOR_UNAVAILABLE },
+};
+
+/* What is said to whoever asked. */
+static const struct {
+	const char *text;
+	bool explains; /* libvirt's own words are about the request, and follow */
+} error_texts[ERR_KIND_COUNT] = {
+	[ERR_ABORTED] = { "the operation was aborted", false },
+	[ERR_AGENT_UNAVAILABLE] = { "the VM's guest agent does not answer", false },
+	[ERR_ALREADY_EXISTS] = { "one of this name or uuid exists", false },
+	[ERR_DENIED_BY_HYPERVISOR] = { "libvirt denies this", false },
+	[ERR_HOST_BUSY] = { "the host is out of memory", false },
+	[ERR_HYPERVISOR_UNAVAILABLE] = { "the host's libvirt cannot be reached", false },
+	[ERR_INTERNAL] = { "libvirt failed at this", false },
+	[ERR_INVALID_SPEC] = { "libvirt refuses a value", true },
+	[ERR_INVALID_XML] = { "libvirt refuses the XML", true },
+	[ERR_NOT_SUPPORTED_BY_DRIVER] = { "this host's libvirt driver cannot do that", false },
+	[ERR_REVERT_NEEDS_FORCE] = { "libvirt considers this revert risky", false },
+	[ERR_SNAPSHOT_NOT_FOUND] = { "no such snapshot", false },
+	[ERR_SNAPSHOT_UNSUPPORTED] = { "this VM or snapshot does not allow that", true },
+	[ERR_START_FAILED] = { "the hypervisor cannot start this VM", true },
+	[ERR_STORAGE_UNAVAILABLE] = { "a file that the VM names is missing or unusable", false },
+	[ERR_UNKNOWN_NETWORK] = { "the VM names a network or device that the host lacks", true },
+	[ERR_UNKNOWN_POOL] = { "the VM names a storage pool that the host lacks", true },
+	[ERR_UNSUPPORTED] = { "the host does not support this configuration", true },
+	[ERR_VM_BUSY] = { "another operation holds the VM", false },
+	[ERR_VM_NOT_FOUND] = { "no such VM", false },
+	[ERR_WRONG_STATE] = { "the VM's state does not allow this", false },
 };
 
 /* libvirt's schema errors begin with a line that names the schema's file. */
@@ -320,15 +320,8 @@ static const char *essence(const char *message)
 	return after ? after + 1 : message;
 }
 
-/* Do libvirt's own words help whoever asked, and only them? */
-static bool is_about_the_request(enum err_kind kind)
-{
-	return kind == ERR_INVALID_XML || kind == ERR_INVALID_SPEC || kind == ERR_UNSUPPORTED ||
-		kind == ERR_UNKNOWN_NETWORK || kind == ERR_UNKNOWN_POOL ||
-		kind == ERR_SNAPSHOT_UNSUPPORTED || kind == ERR_START_FAILED;
-}
-
-static void set_message(struct err *err, const char *text, const char *message)
+/* Keeps libvirt's words, on one line, and adds them to ours where they explain. */
+static void set_message(struct err *err, const char *message)
 {
 	size_t n = 0;
 	for (const char *p = essence(message); *p && n < sizeof err->private - 2; p++) {
@@ -339,9 +332,11 @@ static void set_message(struct err *err, const char *text, const char *message)
 	}
 	err->private[n] = '\0';
 	text_mask_controls(err->private);
+	text_mask_malformed(err->private);
 	/* Whatever has a slash may be a path of the host. */
-	if (is_about_the_request(err->kind) && err->private[0] && !strchr(err->private, '/'))
-		(void)snprintf(err->text, sizeof err->text, "%s: %.400s", text, err->private);
+	if (error_texts[err->kind].explains && n && !strchr(err->private, '/'))
+		(void)snprintf(err->text, sizeof err->text, "%s: %.400s",
+			error_texts[err->kind].text, err->private);
 }
 
 static bool is_lost(const struct lease *lease, const virError *error)
@@ -350,18 +345,12 @@ static bool is_lost(const struct lease *lease, const virError *error)
 }
 
 /* The same two codes are used for everything that keeps a VM from starting. */
-static const struct error_row *start_row(const virError *error)
+static enum err_kind start_kind(const virError *error)
 {
-	static const struct error_row storage = { .kind = ERR_STORAGE_UNAVAILABLE,
-		.text = "a file or directory that the VM names is missing or cannot be used" };
-	static const struct error_row device = { .kind = ERR_UNKNOWN_NETWORK,
-		.text = "the VM names a bridge or device that the host does not have" };
-	static const struct error_row failed = { .kind = ERR_START_FAILED,
-		.text = "the hypervisor cannot start this VM" };
 	if (error->code == VIR_ERR_INTERNAL_ERROR && error->domain == VIR_FROM_QEMU)
-		return &failed;
+		return ERR_START_FAILED;
 	if (error->code != VIR_ERR_SYSTEM_ERROR)
-		return NULL;
+		return ERR_INTERNAL;
 	/* libvirt keeps the errno there. */
 	switch (error->int1) {
 	case ENOENT:
@@ -372,43 +361,34 @@ static const struct error_row *start_row(const virError *error)
 	case ELOOP:
 	case EROFS:
 	case EBUSY:
-		return &storage;
+		return ERR_STORAGE_UNAVAILABLE;
 	case ENODEV:
-		return &device;
+		return ERR_UNKNOWN_NETWORK;
 	default:
-		return error->domain == VIR_FROM_STORAGE ? &storage : NULL;
+		return error->domain == VIR_FROM_STORAGE ? ERR_STORAGE_UNAVAILABLE : ERR_INTERNAL;
 	}
 }
 
-static const struct error_row *find_row(const virError *error, enum virt_op op)
+static enum err_kind kind_of(const virError *error, enum virt_op op)
 {
-	static const struct error_row other = { .kind = ERR_INTERNAL,
-		.text = "libvirt failed at this" };
-	for (size_t i = 0; i < ARRAY_LEN(error_rows); i++) {
-		const struct error_row *row = &error_rows[i];
-		if (row->code == error->code && (row->op == ANY_OP || row->op == (int)op))
-			return row;
-	}
-	const struct error_row *row =
-		op == VIRT_CREATE || op == VIRT_START ? start_row(error) : NULL;
-	return row ? row : &other;
+	for (size_t i = 0; i < ARRAY_LEN(error_rows); i++)
+		if (error_rows[i].code == error->code &&
+			(error_rows[i].op == ANY_OP || error_rows[i].op == (int)op))
+			return error_rows[i].kind;
+	return op == VIRT_CREATE || op == VIRT_START ? start_kind(error) : ERR_INTERNAL;
 }
 
 int virt_fail(struct lease *lease, enum virt_op op, struct err *err)
 {
-	static const struct error_row lost = { .kind = ERR_HYPERVISOR_UNAVAILABLE,
-		.text = "the host's libvirt cannot be reached" };
 	static const virError none = { .code = VIR_ERR_OK };
 	const virError *last = virGetLastError();
 	const virError *error = last ? last : &none;
 	lease->broken = is_lost(lease, error);
-	const struct error_row *row = find_row(error, op);
-	if (lease->broken && row->kind != ERR_HYPERVISOR_UNAVAILABLE)
-		row = &lost;
-	(void)err_set(err, row->kind, "%s", row->text);
+	enum err_kind kind = lease->broken ? ERR_HYPERVISOR_UNAVAILABLE : kind_of(error, op);
+	(void)err_set(err, kind, "%s", error_texts[kind].text);
 	err->libvirt_code = error->code;
 	err->libvirt_domain = error->domain;
-	set_message(err, row->text, error->message ? error->message : "");
+	set_message(err, error->message ? error->message : "");
 	return -1;
 }
 

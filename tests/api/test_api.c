@@ -386,7 +386,7 @@ static void test_bad_domains_are_refused_and_leave_nothing(void **state)
 		{ "<domain type='test'><name>bad</name></domain>", "invalid_xml" },
 		{ "<domain type='test'><name>bad</name><memory>8192</memory><memoryy/>"
 		  "<os><type>hvm</type></os></domain>",
-			"schema refuses" },
+			"libvirt refuses the XML: Element domain has extra content: memoryy" },
 		{ "<domain type='test'><name>bad</name><memory>x</memory>"
 		  "<os><type>hvm</type></os></domain>",
 			"invalid_xml" },
