@@ -111,6 +111,18 @@ static int invalid(const xmlParserCtxt *parser, const char *what, struct err *er
 	return -1;
 }
 
+/*
+ * libxml2 2.9.14 compares each attribute of a tag with all before it, so that 128 KiB of them in
+ * one tag take it a second. Every attribute has its '=', and no other '=' matters.
+ */
+static bool has_too_many_attributes(const char *text, size_t len)
+{
+	int count = 0;
+	for (size_t i = 0; i < len; i++)
+		count += text[i] == '=';
+	return count > XML_ATTRIBUTES_MAX;
+}
+
 int xml_parse(const char *text, size_t len, const char *what, struct xml **ret, struct err *err)
 {
 	if (len > XML_BYTES_MAX)
@@ -119,6 +131,9 @@ int xml_parse(const char *text, size_t len, const char *what, struct xml **ret, 
 	if (!text_is_utf8(text, len))
 		return err_set(
 			err, ERR_INVALID_XML, "%s: it must be UTF-8 without NUL characters", what);
+	if (has_too_many_attributes(text, len))
+		return err_set(err, ERR_INVALID_XML, "%s: it has more than %d attributes", what,
+			XML_ATTRIBUTES_MAX);
 	__attribute__((cleanup(auto_parser))) xmlParserCtxt *parser = xmlNewParserCtxt();
 	if (!parser)
 		return err_memory(err);
