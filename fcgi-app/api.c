@@ -426,6 +426,14 @@ static int refuse_strangers(const struct api_call *call, struct err *err)
 	return 0;
 }
 
+/* A page of another site can make a browser send its user's credentials along. */
+static int refuse_other_sites(const struct api_call *call, struct err *err)
+{
+	if (row_method(call->req->method) == HTTP_GET || !http_is_cross_site(call->req))
+		return 0;
+	return err_set(err, ERR_CROSS_SITE, "a page of another site may not change anything here");
+}
+
 static int run(struct api_call *call, const struct http_query *query, struct api_reply *reply,
 	struct err *err)
 {
@@ -446,7 +454,7 @@ static int answer(struct api_call *call, struct api_reply *reply, struct err *er
 	int found = http_path_parse(call->req->target, &path, &where);
 	if (!found)
 		found = find_route(call, &path, &where);
-	if (refuse_strangers(call, err) < 0)
+	if (refuse_strangers(call, err) < 0 || refuse_other_sites(call, err) < 0)
 		return -1;
 	if (found < 0) {
 		*err = where;

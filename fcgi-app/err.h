@@ -20,6 +20,7 @@
 	X(ERR_BAD_JSON, 400, "bad_json", 0) \
 	X(ERR_UNAUTHENTICATED, 401, "unauthenticated", 0) \
 	X(ERR_FORBIDDEN, 403, "forbidden", 0) \
+	X(ERR_CROSS_SITE, 403, "cross_site", 0) \
 	X(ERR_DENIED_BY_HYPERVISOR, 403, "denied_by_hypervisor", 0) \
 	X(ERR_NOT_FOUND, 404, "not_found", 0) \
 	X(ERR_VM_NOT_FOUND, 404, "vm_not_found", 0) \

@@ -69,6 +69,17 @@ bool http_is_media_type(const char *content_type, const char *type)
 	return n == strlen(type) && !strncasecmp(content_type, type, n);
 }
 
+bool http_is_cross_site(const struct http_req *req)
+{
+	if (*req->sec_fetch_site)
+		return strcmp(req->sec_fetch_site, "same-origin") != 0 &&
+			strcmp(req->sec_fetch_site, "none") != 0;
+	if (!*req->origin)
+		return false;
+	const char *host = strstr(req->origin, "://");
+	return !host || strcasecmp(host + 3, req->host) != 0;
+}
+
 static int hex_digit(char c)
 {
 	if (c >= '0' && c <= '9')

@@ -29,6 +29,10 @@ struct http_req {
 	const char *request_id;
 	const char *user; /* as authenticated by nginx, or "" */
 	const char *role; /* as given by nginx, or "" */
+	/* What a browser tells of the page that asks (Fetch standard), or ""; and whom it asked. */
+	const char *origin;
+	const char *sec_fetch_site;
+	const char *host;
 };
 
 enum http_method http_method_of(const char *name);
@@ -39,6 +43,12 @@ const char *http_reason(int status);
 
 /* Does the Content-Type name this media type, whatever its parameters and case? */
 bool http_is_media_type(const char *content_type, const char *type);
+
+/*
+ * Does a page of another site ask? By Sec-Fetch-Site (Fetch Metadata, section 2.4), or by Origin
+ * (RFC 6454 section 7) from a browser without it. Who sends neither is no browser.
+ */
+bool http_is_cross_site(const struct http_req *req);
 
 /* A decoded path or query: the texts point into memory of its own. */
 enum { HTTP_SEGMENTS_MAX = 8, HTTP_PARAMS_MAX = 32 };

@@ -440,6 +440,9 @@ static void serve_request(struct server *server, FCGX_Request *fcgi)
 		.request_id = request_id(fcgi, own_id),
 		.user = param(fcgi, "REMOTE_USER"),
 		.role = param(fcgi, "VIRTGATE_ROLE"),
+		.origin = param(fcgi, "HTTP_ORIGIN"),
+		.sec_fetch_site = param(fcgi, "HTTP_SEC_FETCH_SITE"),
+		.host = param(fcgi, "HTTP_HOST"),
 	};
 	struct api_reply reply;
 	answer(server, fcgi, &req, &reply);

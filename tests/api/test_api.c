@@ -43,6 +43,9 @@ static void send(const struct request *r, struct api_reply *ret)
 		.request_id = "id-1",
 		.user = "somebody",
 		.role = r->role ? r->role : "admin",
+		.origin = "",
+		.sec_fetch_site = "",
+		.host = "",
 	};
 	api_answer(&api, &req, ret);
 }
@@ -147,7 +150,10 @@ static void test_strangers_learn_nothing(void **state)
 		.body = "",
 		.request_id = "",
 		.user = "",
-		.role = "admin" };
+		.role = "admin",
+		.origin = "",
+		.sec_fetch_site = "",
+		.host = "" };
 	struct api_reply reply;
 	(void)state;
 	api_answer(&api, &req, &reply);
@@ -172,6 +178,31 @@ static void test_strangers_learn_nothing(void **state)
 	expect(&(struct request){ "GET", "/v1", .role = "" }, 403, "forbidden");
 	expect(&(struct request){ "GET", "/v1", .role = "Admin" }, 403, "forbidden");
 	expect(&(struct request){ "GET", "/nowhere", .role = "" }, 403, "forbidden");
+}
+
+static void test_pages_of_other_sites_may_read_and_change_nothing(void **state)
+{
+	struct http_req req = { .method = HTTP_POST,
+		.target = "/shutdown",
+		.content_type = "",
+		.body = "",
+		.request_id = "",
+		.user = "somebody",
+		.role = "admin",
+		.origin = "https://elsewhere.example",
+		.sec_fetch_site = "cross-site",
+		.host = "localhost" };
+	struct api_reply reply;
+	(void)state;
+	api_answer(&api, &req, &reply);
+	CHECK(reply.status == 403 && !reply.stop, "%d", reply.status);
+	CHECK(strstr(reply.body, "\"code\":\"cross_site\""), "%s", reply.body);
+	api_reply_done(&reply);
+	req.method = HTTP_GET;
+	req.target = "/v1/vms";
+	api_answer(&api, &req, &reply);
+	assert_int_equal(reply.status, 200);
+	api_reply_done(&reply);
 }
 
 static void test_a_problem_has_the_members_of_rfc_9457(void **state)
@@ -648,6 +679,7 @@ int main(void)
 		cmocka_unit_test(test_every_route_refuses_those_below_its_role),
 		cmocka_unit_test(test_every_path_knows_its_methods),
 		cmocka_unit_test(test_strangers_learn_nothing),
+		cmocka_unit_test(test_pages_of_other_sites_may_read_and_change_nothing),
 		cmocka_unit_test(test_a_problem_has_the_members_of_rfc_9457),
 		cmocka_unit_test(test_parameters_are_strict),
 		cmocka_unit_test(test_a_vm_that_is_not_there_is_404_everywhere),

@@ -135,6 +135,21 @@ def test_malformed_credentials_are_401(stranger, credentials):
     assert answer.status == 401
 
 
+@pytest.mark.parametrize("headers,status", [
+    ("Sec-Fetch-Site: cross-site\r\n", 403),
+    ("Sec-Fetch-Site: same-site\r\nOrigin: https://localhost\r\n", 403),
+    ("Origin: https://elsewhere.example\r\n", 403),
+    ("Origin: null\r\n", 403),
+    ("Sec-Fetch-Site: same-origin\r\nOrigin: https://localhost\r\n", 404),
+    ("Origin: https://localhost\r\n", 404),
+])
+def test_a_page_of_another_site_cannot_change_anything(admin, headers, status):
+    answer = admin.request("POST", "/v1/vms/none/start", headers=headers)
+    assert (answer.status, answer.json["code"]) == (
+        (403, "cross_site") if status == 403 else (404, "vm_not_found"))
+    assert admin.get("/v1/vms", headers=headers).status == 200
+
+
 @pytest.mark.parametrize("target", ["/nothing", "/v1/nothing", "/etc/passwd"])
 def test_a_stranger_is_not_told_which_paths_there_are(stranger, clients, target):
     assert stranger.get(target).status == 401

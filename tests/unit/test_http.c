@@ -98,6 +98,34 @@ static void test_media_types_ignore_case_and_parameters(void **state)
 	CHECK(!http_is_media_type("", "application/json"), "none");
 }
 
+static void test_pages_of_other_sites_are_told_apart(void **state)
+{
+	static const struct {
+		const char *site, *origin, *host;
+		bool cross;
+	} cases[] = {
+		{ "", "", "a.example", false },
+		{ "same-origin", "https://a.example", "a.example", false },
+		{ "none", "", "a.example", false },
+		{ "cross-site", "https://b.example", "a.example", true },
+		{ "same-site", "https://b.example", "a.example", true },
+		{ "cross-site", "", "a.example", true },
+		{ "", "https://a.example:8443", "A.example:8443", false },
+		{ "", "https://a.example", "a.example:8443", true },
+		{ "", "https://b.example", "a.example", true },
+		{ "", "https://a.example.b.example", "a.example", true },
+		{ "", "null", "a.example", true },
+		{ "", "null", "", true },
+	};
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		struct http_req req = { .sec_fetch_site = cases[i].site,
+			.origin = cases[i].origin,
+			.host = cases[i].host };
+		CHECK(http_is_cross_site(&req) == cases[i].cross, "case %zu", i);
+	}
+}
+
 static void test_segments_are_encoded_for_location(void **state)
 {
 	(void)state;
@@ -122,6 +150,7 @@ int main(void)
 		cmocka_unit_test(test_query_follows_the_form_rules),
 		cmocka_unit_test(test_bad_queries_are_refused),
 		cmocka_unit_test(test_media_types_ignore_case_and_parameters),
+		cmocka_unit_test(test_pages_of_other_sites_are_told_apart),
 		cmocka_unit_test(test_segments_are_encoded_for_location),
 		cmocka_unit_test(test_methods_are_case_sensitive),
 	};
