@@ -35,6 +35,7 @@
 	X(ERR_STORAGE_UNAVAILABLE, 409, "storage_unavailable", 0) \
 	X(ERR_AGENT_UNAVAILABLE, 409, "agent_unavailable", 0) \
 	X(ERR_ABORTED, 409, "aborted", 0) \
+	X(ERR_LENGTH_REQUIRED, 411, "length_required", 0) \
 	X(ERR_BODY_TOO_LARGE, 413, "body_too_large", 0) \
 	X(ERR_UNSUPPORTED_MEDIA_TYPE, 415, "unsupported_media_type", 0) \
 	X(ERR_INVALID_XML, 422, "invalid_xml", 0) \
@@ -50,7 +51,6 @@
 	X(ERR_DRAINING, 503, "draining", 1) \
 	/* nginx */ \
 	X(ERR_REQUEST_TIMEOUT, 408, "request_timeout", 0) \
-	X(ERR_LENGTH_REQUIRED, 411, "length_required", 0) \
 	X(ERR_URI_TOO_LONG, 414, "uri_too_long", 0) \
 	X(ERR_TOO_MANY_REQUESTS, 429, "too_many_requests", 1) \
 	X(ERR_HEADERS_TOO_LARGE, 431, "headers_too_large", 0) \

@@ -25,10 +25,9 @@ DEFINE_AUTO(json_tokener *, json_tokener_free)
 
 /*
  * What json-c 0.16 lets through even with JSON_TOKENER_STRICT, seen by trying: '…' as strings,
- * NaN and Infinity, "1.", control characters and half surrogate pairs in strings, and a name
- * twice in an object (the last wins).
- * The scan below runs over text that json-c has accepted, so it need not know the rest of the
- * grammar.
+ * NaN and Infinity, 01, -.1 and 1., control characters and half surrogate pairs in strings, and a
+ * name twice in an object (the last wins). The scan below runs over text that json-c has accepted,
+ * so it need not know the rest of the grammar.
  */
 struct scan {
 	const char *text, *end, *at;
@@ -124,6 +123,25 @@ static int scan_open(struct scan *scan, bool object, struct err *err)
 	return 0;
 }
 
+static bool is_digit(char c)
+{
+	return c >= '0' && c <= '9';
+}
+
+/* Stands behind a number's first character. json-c has seen to the rest of RFC 8259 section 6. */
+static int scan_number(struct scan *scan, struct err *err)
+{
+	const char *s = scan->at - 1;
+	scan->at = s + strspn(s, "+-.0123456789eE");
+	s += *s == '-';
+	if (!is_digit(*s) || (*s == '0' && is_digit(s[1])))
+		return bad_json(scan, err, "a number begins with one digit, or with 1 to 9");
+	s += strspn(s, "0123456789");
+	if (*s == '.' && !is_digit(s[1]))
+		return bad_json(scan, err, "a digit follows the point");
+	return 0;
+}
+
 static int scan_strictly(struct scan *scan, struct err *err)
 {
 	bool want_name = false;
@@ -149,15 +167,14 @@ static int scan_strictly(struct scan *scan, struct err *err)
 		case ',':
 			want_name = scan->open[scan->depth].object;
 			break;
-		case '.':
-			if (scan->at == scan->end || *scan->at < '0' || *scan->at > '9')
-				return bad_json(scan, err, "a digit follows the point");
-			break;
 		case '\'':
 		case 'N':
 		case 'I':
 			scan->at--;
 			return bad_json(scan, err, "not a value that JSON knows");
+		default:
+			if ((c == '-' || is_digit(c)) && scan_number(scan, err) < 0)
+				return -1;
 		}
 	}
 	return 0;

@@ -7,10 +7,14 @@
 #include "server.h"
 #include "xml.h"
 
+#include <errno.h>
+#include <grp.h>
+#include <libgen.h>
 #include <signal.h>
 #include <stdio.h>
+#include <string.h>
 
-/* Bad settings, as sysexits.h has it (EX_CONFIG); systemd is told not to restart on it. */
+/* Bad settings, as sysexits.h has it (EX_CONFIG): starting again would not help. */
 enum { EXIT_CONFIG = 78 };
 
 DEFINE_AUTO(struct host *, virt_host_free)
@@ -23,10 +27,28 @@ static int complain(const struct err *err, int status)
 	return status;
 }
 
+/* What a start would stumble over; the other directories are the libvirt host's, not ours. */
+static int check_surroundings(const struct config *config, struct err *err)
+{
+	if (access(config->templates, R_OK | X_OK) < 0)
+		return err_set(err, ERR_BAD_REQUEST, "templates: '%s' cannot be read: %s",
+			config->templates, strerror(errno));
+	if (config->socket_group[0] && !getgrnam(config->socket_group))
+		return err_set(err, ERR_BAD_REQUEST, "socket-group: there is no group '%s'",
+			config->socket_group);
+	AUTO(free) char *path = strdup(config->listen);
+	if (path && path[0] == '/' && access(dirname(path), W_OK | X_OK) < 0)
+		return err_set(err, ERR_BAD_REQUEST, "listen: '%s' cannot be made: %s",
+			config->listen, strerror(errno));
+	return 0;
+}
+
 static int check(struct host *host, const struct config *config)
 {
 	struct host_info info;
 	struct err err;
+	if (check_surroundings(config, &err) < 0)
+		return complain(&err, EXIT_CONFIG);
 	if (host_read(host, &info, &err) < 0) {
 		(void)fprintf(stderr, "virtgate: '%s' cannot be reached: %s\n",
 			config->uri[0] ? config->uri : "libvirt's default",

@@ -16,6 +16,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/time.h>
@@ -40,8 +41,9 @@ struct connection {
 struct server {
 	const struct config *config;
 	struct api *api;
-	bool inherited; /* the listener: its backlog is for whoever serves it next */
-	bool unlink;    /* the listener's path is ours */
+	bool inherited;   /* the listener: its backlog is for whoever serves it next */
+	bool bound;       /* by us, to a path */
+	struct stat path; /* what is there then: another may take our place */
 	int epoll;
 	int wake; /* readable from the moment that workers shall end */
 	pthread_t *workers;
@@ -71,10 +73,11 @@ static int listen_inherited(void)
 	return FIRST_FD;
 }
 
+/* A full backlog is somebody's, too. */
 static bool is_served(const struct sockaddr_un *address)
 {
-	AUTO(close) int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	return !connect(fd, (const struct sockaddr *)address, sizeof *address);
+	AUTO(close) int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	return !connect(fd, (const struct sockaddr *)address, sizeof *address) || errno == EAGAIN;
 }
 
 static int cannot_listen(const struct config *config, const char *why, struct err *err)
@@ -113,7 +116,7 @@ static int listen_unix(struct server *server, struct err *err)
 	(void)umask(old);
 	if (rc < 0)
 		return cannot_listen(config, strerror(errno), err);
-	server->unlink = true;
+	server->bound = !lstat(config->listen, &server->path);
 	if (grant_group(config, err) < 0)
 		return -1;
 	if (listen(fd, BACKLOG) < 0)
@@ -189,6 +192,16 @@ static int arm(const struct server *server, int fd, void *tag, int op)
 	return epoll_ctl(server->epoll, op, fd, &event);
 }
 
+/* nginx may keep more connections than the usual 1024 allow. */
+static void allow_many_files(void)
+{
+	struct rlimit limit;
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+		return;
+	limit.rlim_cur = limit.rlim_max;
+	(void)setrlimit(RLIMIT_NOFILE, &limit);
+}
+
 int server_open(const struct config *config, struct api *api, struct server **ret, struct err *err)
 {
 	struct server *server = calloc(1, sizeof *server);
@@ -196,6 +209,7 @@ int server_open(const struct config *config, struct api *api, struct server **re
 		return err_memory(err);
 	*server = (struct server){ .config = config, .api = api, .listener = -1 };
 	(void)pthread_mutex_init(&server->lock, NULL);
+	allow_many_files();
 	server->wake = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
 	server->epoll = epoll_create1(EPOLL_CLOEXEC);
 	server->workers = calloc((size_t)config->workers, sizeof server->workers[0]);
@@ -217,14 +231,17 @@ int server_open(const struct config *config, struct api *api, struct server **re
 	return -1;
 }
 
+/* Its path first: as soon as nobody serves it, another virtgate may put its own there. */
 static void close_listener(struct server *server)
 {
+	struct stat now;
 	if (server->listener < 0)
 		return;
+	if (server->bound && !lstat(server->config->listen, &now) &&
+		now.st_dev == server->path.st_dev && now.st_ino == server->path.st_ino)
+		(void)unlink(server->config->listen);
 	(void)close(server->listener);
 	server->listener = -1;
-	if (server->unlink)
-		(void)unlink(server->config->listen);
 }
 
 void server_free(struct server *server)
@@ -273,13 +290,25 @@ static void remove_connection(struct server *server, struct connection *connecti
 		(void)eventfd_write(server->wake, 1);
 }
 
+/*
+ * In draining: closes a connection that has nothing more to say, by letting a worker read its end.
+ * One whose next request is there already is answered first.
+ */
+static void end_if_silent(const struct connection *connection)
+{
+	struct pollfd pending = { .fd = connection->fd, .events = POLLIN };
+	if (!poll(&pending, 1, 0))
+		(void)shutdown(connection->fd, SHUT_RD);
+}
+
 /* A worker is done with it: nginx closed it, or it waits for its next request. */
 static void release_connection(struct server *server, struct connection *connection, bool closed)
 {
 	LOCK(&server->lock);
 	connection->busy = false;
-	bool keep = !closed && !atomic_load(&server->api->draining);
-	if (keep && !arm(server, connection->fd, connection, EPOLL_CTL_MOD))
+	if (!closed && atomic_load(&server->api->draining))
+		end_if_silent(connection);
+	if (!closed && !arm(server, connection->fd, connection, EPOLL_CTL_MOD))
 		return;
 	if (!closed)
 		(void)close(connection->fd);
@@ -450,8 +479,6 @@ static void serve_request(struct server *server, FCGX_Request *fcgi)
 	log_request(fcgi, &req, &reply, clock_us() - start);
 	bool stop = reply.stop;
 	api_reply_done(&reply);
-	if (stop || atomic_load(&server->api->draining))
-		fcgi->keepConnection = 0;
 	FCGX_Finish_r(fcgi);
 	if (stop)
 		(void)kill(getpid(), SIGTERM);
@@ -547,10 +574,7 @@ static int join_workers(struct server *server)
 	return unfinished ? unfinished : 1;
 }
 
-/*
- * Accepts no more but what waits already, and closes what is idle; a connection with a request
- * on it is closed when that is answered.
- */
+/* Accepts no more but what waits already; ends what is idle, and the rest when it is answered. */
 static void drain(struct server *server)
 {
 	LOCK(&server->lock);
@@ -560,11 +584,9 @@ static void drain(struct server *server)
 	while (!server->inherited && accept_one(server, &error))
 		;
 	close_listener(server);
-	for (const struct connection *c = server->connections; c; c = c->next) {
-		struct pollfd pending = { .fd = c->fd, .events = POLLIN };
-		if (!c->busy && !poll(&pending, 1, 0))
-			(void)shutdown(c->fd, SHUT_RD); /* a worker reads the end, and closes it */
-	}
+	for (const struct connection *c = server->connections; c; c = c->next)
+		if (!c->busy)
+			end_if_silent(c);
 	if (!server->connections)
 		(void)eventfd_write(server->wake, 1);
 }

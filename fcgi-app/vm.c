@@ -155,6 +155,18 @@ int vm_act(struct inventory *inventory, const char *ref, enum vm_action which, s
 
 /* Creating */
 
+static int has_nvram(struct lease *lease, virDomainPtr dom, bool *ret, struct err *err)
+{
+	AUTO(free) char *text = virDomainGetXMLDesc(dom, VIR_DOMAIN_XML_INACTIVE);
+	AUTO(xml_free) struct xml *doc = NULL;
+	if (!text)
+		return virt_fail(lease, VIRT_DELETE, err);
+	if (xml_parse_trusted(text, &doc, err) < 0)
+		return -1;
+	*ret = xml_find(xml_root(doc), "os/nvram");
+	return 0;
+}
+
 static int refuse_existing(struct lease *lease, const struct domain_xml *domain, struct err *err)
 {
 	AUTO(virDomainFree) virDomainPtr same_name =
@@ -172,16 +184,20 @@ static int refuse_existing(struct lease *lease, const struct domain_xml *domain,
 	return err->kind == ERR_VM_NOT_FOUND ? 0 : -1;
 }
 
-/* By its uuid, through a connection of its own: the one it was made by may be lost. */
-static void undo_define(struct host *host, const char *uuid)
+/* By its uuid, for the connection that it was made by may be lost. What it has is not ours yet. */
+static void undo_define(struct lease *lease, const char *uuid)
 {
+	struct host *host = lease->host;
 	struct err ignored;
-	AUTO_LEASE struct lease lease = { 0 };
-	if (lease_take(host, &lease, &ignored) < 0)
-		return;
-	AUTO(virDomainFree) virDomainPtr dom = virDomainLookupByUUIDString(lease.conn, uuid);
-	if (dom)
-		(void)virDomainUndefine(dom);
+	bool nvram = false;
+	if (lease->broken) {
+		lease_give(lease);
+		if (lease_take(host, lease, &ignored) < 0)
+			return;
+	}
+	AUTO(virDomainFree) virDomainPtr dom = virDomainLookupByUUIDString(lease->conn, uuid);
+	if (dom && !has_nvram(lease, dom, &nvram, &ignored))
+		(void)virDomainUndefineFlags(dom, nvram ? VIR_DOMAIN_UNDEFINE_KEEP_NVRAM : 0);
 }
 
 /* Defines and starts it, as asked; undoes the first when the second fails. */
@@ -207,7 +223,7 @@ static int make_domain(struct lease *lease, const struct vm_create *spec,
 	}
 	if (spec->persistent && spec->start && virDomainCreate(dom) < 0) {
 		(void)virt_fail(lease, VIRT_START, err);
-		undo_define(lease->host, domain->uuid);
+		undo_define(lease, domain->uuid);
 		return -1;
 	}
 	*ret = TAKE(dom);
@@ -254,18 +270,6 @@ int vm_create(struct inventory *inventory, const struct config *config,
 }
 
 /* Deleting */
-
-static int has_nvram(struct lease *lease, virDomainPtr dom, bool *ret, struct err *err)
-{
-	AUTO(free) char *text = virDomainGetXMLDesc(dom, VIR_DOMAIN_XML_INACTIVE);
-	AUTO(xml_free) struct xml *doc = NULL;
-	if (!text)
-		return virt_fail(lease, VIRT_DELETE, err);
-	if (xml_parse_trusted(text, &doc, err) < 0)
-		return -1;
-	*ret = xml_find(xml_root(doc), "os/nvram");
-	return 0;
-}
 
 static int undefine(
 	struct lease *lease, virDomainPtr dom, struct vm_deleted *deleted, struct err *err)

@@ -43,7 +43,8 @@ run-unit:
 
 check-gateway: all
 	@$(MAKE) --no-print-directory $(ASAN_BUILD) $(BUILD)/asan/virtgate
-	VIRTGATE_BIN=$(BUILD)/asan/virtgate $(PYTEST) tests/e2e/test_gateway.py tests/e2e/test_load.py
+	VIRTGATE_BIN=$(BUILD)/asan/virtgate $(PYTEST) tests/e2e/test_gateway.py tests/e2e/test_drain.py \
+		tests/e2e/test_load.py
 
 check-qemu: all
 	tests/e2e/namespace env $(PYTEST) tests/e2e/test_qemu.py

@@ -1341,11 +1341,16 @@ def test_an_unreachable_hypervisor_is_503_and_health_goes_on(new_gateway):
     (["--check"], 0, "settings are valid"), (["--workers", "0"], 78, "--workers: '0'"),
     (["--nonsense"], 78, "'--nonsense'"), (["--uri"], 78, "--uri"),
     (["--check", "--uri", "nosuch:///"], 1, "nosuch:///"), (["--templates", "rel"], 78, "absolute"),
+    (["--check", "--templates", "/nowhere"], 78, "templates: '/nowhere'"),
+    (["--check", "--socket-group", "no such"], 78, "socket-group: there is no group 'no such'"),
+    (["--check", "--listen", "/nowhere/x.sock"], 78, "listen: '/nowhere/x.sock'"),
     (["--listen", "nowhere"], 1, "nowhere"), (["--accel=magic"], 78, "auto|as-written|tcg"),
 ])
 def test_the_command_line(arguments, status, said):
     run = subprocess.run([BINARY.resolve(), *arguments], capture_output=True, text=True,
-                         env={**os.environ, "VIRTGATE_URI": "test:///default"},
+                         env={**os.environ, "VIRTGATE_URI": "test:///default",
+                              "VIRTGATE_TEMPLATES": str(REPO / "xml"),
+                              "VIRTGATE_LISTEN": "/tmp/virtgate-not-there.sock"},
                          timeout=30 * PATIENCE)
     assert run.returncode == status, run
     assert said in run.stdout + run.stderr
