@@ -44,7 +44,10 @@ struct vm_created {
 	struct vm vm;
 	char warning[160]; /* or "" */
 };
-/* ERR_ALREADY_EXISTS leaves the existing VM untouched. A failure leaves nothing behind. */
+/*
+ * ERR_ALREADY_EXISTS leaves the existing VM untouched. A failure leaves no VM behind; an nvram
+ * file, which may have been there before, stays.
+ */
 int vm_create(struct inventory *inventory, const struct config *config,
 	const struct vm_create *spec, struct vm_created *ret, struct err *err);
 
