@@ -11,6 +11,7 @@ void api_reply_done(struct api_reply *reply)
 {
 	free(reply->body);
 	free(reply->location);
+	json_free(reply->violations);
 }
 
 int api_reply_json(struct api_reply *reply, struct json *value, struct err *err)
@@ -84,7 +85,8 @@ static struct json *libvirt_object(const struct err *err, enum role role)
 }
 
 /* RFC 9457 section 3.1; the type about:blank takes the status' own title (section 4.2.1). */
-static struct json *problem(const struct err *err, const char *request_id, enum role role)
+static struct json *problem(
+	const struct err *err, const char *request_id, enum role role, struct json *violations)
 {
 	int status = err_status(err->kind);
 	struct json *p = json_new_object();
@@ -105,6 +107,8 @@ static struct json *problem(const struct err *err, const char *request_id, enum 
 		json_put_int(p, "line", err->line);
 		json_put_int(p, "column", err->column);
 	}
+	if (violations)
+		json_put(p, "violations", violations);
 	if (err->libvirt_code)
 		json_put(p, "libvirt", libvirt_object(err, role));
 	return p;
@@ -114,8 +118,10 @@ static void reply_error(struct api_reply *reply, const struct http_req *req, con
 {
 	struct err failed;
 	struct api_reply made = { .role = reply->role, .failed = true, .err = *err };
+	struct json *violations = TAKE(reply->violations);
 	api_reply_done(reply);
-	if (api_reply_json(&made, problem(err, req->request_id, reply->role), &failed) < 0)
+	if (api_reply_json(&made, problem(err, req->request_id, reply->role, violations), &failed) <
+		0)
 		made.body = NULL; /* even that: the status must do */
 	made.type = "application/problem+json";
 	made.status = err_status(err->kind);

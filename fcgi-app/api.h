@@ -33,10 +33,11 @@ struct api_reply {
 	const char *type; /* a literal */
 	char *body;       /* owned */
 	size_t body_len;
-	char *location;  /* owned; or NULL */
-	char allow[64];  /* or "" */
-	int retry_after; /* seconds; 0: no such header */
-	bool stop;       /* the process ends after this reply */
+	char *location;          /* owned; or NULL */
+	char allow[64];          /* or "" */
+	int retry_after;         /* seconds; 0: no such header */
+	bool stop;               /* the process ends after this reply */
+	struct json *violations; /* owned; of an error that has some, else NULL */
 
 	/* For the log. */
 	enum role role;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "api_vm.h"
 
+#include "policy.h"
 #include "vm.h"
 
 #include <string.h>
@@ -29,29 +30,66 @@ int api_vm_list_active(struct api_call *call, struct api_reply *reply, struct er
 	return list(call, true, reply, err);
 }
 
-static const char from[] = "a VM is made from XML or from a template:";
-
-static int create(struct api_call *call, const struct vm_create *how, struct api_reply *reply,
-	struct err *err)
+static struct json *violations_json(const struct policy_report *report)
 {
+	struct json *array = json_new_array();
+	for (size_t i = 0; i < report->count && i < POLICY_REPORT_MAX; i++) {
+		struct json *o = json_new_object();
+		json_put_string(o, "path", report->kept[i].path);
+		json_put_string(o, "value", report->kept[i].value);
+		json_put_string(o, "rule", report->kept[i].rule);
+		json_push(array, o);
+	}
+	return array;
+}
+
+static int apply_policy(const struct domain_xml *domain, const struct config *config,
+	struct api_reply *reply, struct err *err)
+{
+	struct policy_report report;
+	if (config->policy == POLICY_OFF)
+		return 0;
+	if (policy_check(domain->doc, config, &report, err) < 0)
+		return -1;
+	if (!report.count)
+		return 0;
+	reply->violations = violations_json(&report);
+	return err_set(err, ERR_POLICY_DENIED,
+		"the domain XML says %zu thing%s that the policy does not allow, first %s: %s",
+		report.count, report.count > 1 ? "s" : "", report.kept[0].path,
+		report.kept[0].rule);
+}
+
+/* Reads the domain from where the call says: XML, or a template. */
+static int read_domain(struct api_call *call, struct domain_xml *ret, struct err *err)
+{
+	static const char from[] = "a VM is made from XML or from a template:";
+	const struct config *config = call->api->config;
 	const struct arg *xml = api_arg(call, "xml");
 	const char *template = api_text(call, "template");
-	struct vm_create spec = *how;
+	const char *name = api_text(call, "name");
 	AUTO(free) char *text = NULL;
+	size_t len = 0;
 	if (xml && template)
 		return err_set(err, ERR_BAD_REQUEST, "%s both were given", from);
-	if (template) {
-		if (domain_xml_template(call->api->config, template, &text, &spec.xml_len, err) < 0)
-			return -1;
-		spec.xml = text;
-	} else if (xml) {
-		spec.xml = xml->text;
-		spec.xml_len = xml->len;
-	} else {
+	if (xml)
+		return domain_xml_read(xml->text, xml->len, name, config, ret, err);
+	if (!template)
 		return err_set(err, ERR_BAD_REQUEST, "%s neither was given", from);
-	}
+	if (domain_xml_template(config, template, &text, &len, err) < 0)
+		return -1;
+	return domain_xml_read(text, len, name, config, ret, err);
+}
+
+static int create(struct api_call *call, const struct vm_create *spec, struct api_reply *reply,
+	struct err *err)
+{
+	const struct config *config = call->api->config;
+	AUTO_DOMAIN_XML struct domain_xml domain = { 0 };
 	struct vm_created created;
-	if (vm_create(call->api->inventory, call->api->config, &spec, &created, err) < 0)
+	if (read_domain(call, &domain, err) < 0 || apply_policy(&domain, config, reply, err) < 0 ||
+		vm_create(call->api->inventory, (enum accel)config->accel, &domain, spec, &created,
+			err) < 0)
 		return -1;
 	struct json *answer = api_vm_json(call->api, &created.vm);
 	struct json *warnings = json_new_array();
@@ -68,7 +106,6 @@ int api_vm_create(struct api_call *call, struct api_reply *reply, struct err *er
 {
 	bool persistent = api_flag(call, "persistent", true);
 	struct vm_create how = {
-		.name = api_text(call, "name"),
 		.persistent = persistent,
 		.start = api_flag(call, "start", !persistent),
 	};

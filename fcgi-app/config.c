@@ -36,6 +36,13 @@ static const struct setting settings[] = {
 		.help = "directory that relative filesystem shares start from" },
 	{ "logs", DIRECTORY, AT(logs), "/var/log/libvirt/qemu",
 		.help = "directory that relative serial log files start from" },
+	{ "networks", TEXT, AT(networks), "default",
+		.help = "libvirt networks that a VM may be on, separated by commas" },
+	{ "bridges", TEXT, AT(bridges), "virbr0",
+		.help = "host bridges that a VM may be on, separated by commas" },
+	{ "policy", WORD, AT(policy), "on", .values = "on|off",
+		.help = "off: domain XML is not checked, and is root on the host\n"
+			"(as a flag: --policy=off)" },
 	{ "accel", WORD, AT(accel), "auto", .values = "auto|as-written|tcg",
 		.help = "auto: a kvm domain becomes qemu where the host has no KVM;\n"
 			"as-written: never changed; tcg: always emulated" },
@@ -128,6 +135,7 @@ static bool is_action(struct config *c, const char *arg)
 		{ "-h", CONFIG_HELP },
 		{ "--version", CONFIG_VERSION },
 		{ "--check", CONFIG_CHECK },
+		{ "--policy", CONFIG_POLICY },
 	};
 	for (size_t i = 0; i < ARRAY_LEN(actions); i++) {
 		if (!strcmp(arg, actions[i].flag)) {
@@ -199,6 +207,7 @@ void config_help(FILE *out)
 		    "host\n\n"
 		    "usage: virtgate [--SETTING VALUE]...    serve until SIGTERM\n"
 		    "       virtgate --check                 settings valid and host reachable?\n"
+		    "       virtgate --policy                what domain XML may say\n"
 		    "       virtgate --help | --version\n\n"
 		    "Each setting is a flag and an environment variable; the flag wins.\n"
 		    "  flag               variable (values) [default]\n",

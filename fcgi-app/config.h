@@ -15,7 +15,10 @@ enum role { ROLE_NONE, ROLE_VIEWER, ROLE_OPERATOR, ROLE_ADMIN };
 /* Which accelerator a domain gets (VIRTGATE_ACCEL). */
 enum accel { ACCEL_AUTO, ACCEL_AS_WRITTEN, ACCEL_TCG };
 
-enum config_action { CONFIG_RUN, CONFIG_CHECK, CONFIG_HELP, CONFIG_VERSION };
+/* Is domain XML checked (VIRTGATE_POLICY)? */
+enum policy_mode { POLICY_ON, POLICY_OFF };
+
+enum config_action { CONFIG_RUN, CONFIG_CHECK, CONFIG_HELP, CONFIG_VERSION, CONFIG_POLICY };
 
 struct config {
 	enum config_action action;
@@ -27,11 +30,14 @@ struct config {
 	const char *images;
 	const char *shares;
 	const char *logs;
+	const char *networks; /* names, separated by commas */
+	const char *bridges;
 	int workers;     /* threads */
 	int connections; /* to libvirt, per host */
 	int drain;       /* seconds */
 	int accel;       /* enum accel */
 	int anonymous;   /* enum role */
+	int policy;      /* enum policy_mode */
 };
 
 int config_load(struct config *ret, int argc, char *const argv[], struct err *err);

@@ -3,6 +3,7 @@
 #include "host.h"
 #include "inventory.h"
 #include "log.h"
+#include "policy.h"
 #include "routes.h"
 #include "server.h"
 #include "xml.h"
@@ -84,6 +85,8 @@ static int serve(struct api *api)
 	if (server_open(api->config, api, &server, &err) < 0)
 		return complain(&err, EXIT_FAILURE);
 	log_info("virtgate %s serves %s", VIRTGATE_VERSION, api->config->listen);
+	if (api->config->policy == POLICY_OFF)
+		log_error("VIRTGATE_POLICY is off: every admin is root on the host, by domain XML");
 	int unfinished = server_run(server);
 	if (unfinished) {
 		/* Those threads may use anything: leave it all to the kernel. */
@@ -143,6 +146,9 @@ int main(int argc, char *argv[])
 	switch (config.action) {
 	case CONFIG_HELP:
 		config_help(stdout);
+		return EXIT_SUCCESS;
+	case CONFIG_POLICY:
+		policy_print(stdout);
 		return EXIT_SUCCESS;
 	case CONFIG_VERSION:
 		(void)puts("virtgate " VIRTGATE_VERSION);

@@ -248,24 +248,21 @@ static void read_created(struct lease *lease, virDomainPtr dom, const struct vm_
 	(void)snprintf(ret->uuid, sizeof ret->uuid, "%s", domain->uuid);
 }
 
-int vm_create(struct inventory *inventory, const struct config *config,
+int vm_create(struct inventory *inventory, enum accel accel, struct domain_xml *domain,
 	const struct vm_create *spec, struct vm_created *ret, struct err *err)
 {
 	struct host *host = inventory_host(inventory);
-	AUTO_DOMAIN_XML struct domain_xml domain = { 0 };
-	if (domain_xml_read(spec->xml, spec->xml_len, spec->name, config, &domain, err) < 0)
-		return -1;
 	AUTO_GATE struct gate gate = { 0 };
 	AUTO_LEASE struct lease lease = { 0 };
 	AUTO(virDomainFree) virDomainPtr dom = NULL;
-	if (gate_enter(host, domain.name, &gate, err) < 0 || lease_take(host, &lease, err) < 0 ||
-		refuse_existing(&lease, &domain, err) < 0 ||
-		domain_xml_accelerate(&domain, (enum accel)config->accel, &lease, err) < 0 ||
-		make_domain(&lease, spec, &domain, &dom, err) < 0)
+	if (gate_enter(host, domain->name, &gate, err) < 0 || lease_take(host, &lease, err) < 0 ||
+		refuse_existing(&lease, domain, err) < 0 ||
+		domain_xml_accelerate(domain, accel, &lease, err) < 0 ||
+		make_domain(&lease, spec, domain, &dom, err) < 0)
 		return -1;
-	inventory_touch(inventory, domain.uuid);
-	read_created(&lease, dom, spec, &domain, &ret->vm);
-	(void)snprintf(ret->warning, sizeof ret->warning, "%s", domain.warning);
+	inventory_touch(inventory, domain->uuid);
+	read_created(&lease, dom, spec, domain, &ret->vm);
+	(void)snprintf(ret->warning, sizeof ret->warning, "%s", domain->warning);
 	return 0;
 }
 

@@ -34,21 +34,19 @@ int vm_act(struct inventory *inventory, const char *ref, enum vm_action action, 
 	bool *ret_changed, struct err *err);
 
 struct vm_create {
-	const char *xml; /* domain XML */
-	size_t xml_len;
-	const char *name; /* instead of the document's; or NULL */
-	bool persistent;  /* survives its stop and the host's restart */
-	bool start;       /* always true of a transient VM */
+	bool persistent; /* survives its stop and the host's restart */
+	bool start;      /* always true of a transient VM */
 };
 struct vm_created {
 	struct vm vm;
 	char warning[160]; /* or "" */
 };
 /*
+ * The document is one that policy_check() has passed; its type is chosen here.
  * ERR_ALREADY_EXISTS leaves the existing VM untouched. A failure leaves no VM behind; an nvram
  * file, which may have been there before, stays.
  */
-int vm_create(struct inventory *inventory, const struct config *config,
+int vm_create(struct inventory *inventory, enum accel accel, struct domain_xml *domain,
 	const struct vm_create *spec, struct vm_created *ret, struct err *err);
 
 struct vm_deleted {

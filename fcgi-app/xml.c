@@ -243,9 +243,66 @@ struct xml_node *xml_find(const struct xml_node *node, const char *path)
 	return at;
 }
 
+static struct xml_node *first_element(xmlNode *node)
+{
+	while (node && node->type != XML_ELEMENT_NODE)
+		node = node->next;
+	return from_node(node);
+}
+
+struct xml_node *xml_first(const struct xml_node *node)
+{
+	return first_element(to_node(node)->children);
+}
+
+struct xml_node *xml_sibling(const struct xml_node *node)
+{
+	return first_element(to_node(node)->next);
+}
+
+struct xml_node *xml_parent(const struct xml_node *node)
+{
+	xmlNode *parent = to_node(node)->parent;
+	return parent && parent->type == XML_ELEMENT_NODE ? from_node(parent) : NULL;
+}
+
+const char *xml_name(const struct xml_node *node)
+{
+	return (const char *)to_node(node)->name;
+}
+
+bool xml_is_foreign(const struct xml_node *node)
+{
+	return to_node(node)->ns || to_node(node)->nsDef;
+}
+
+bool xml_has_text(const struct xml_node *node)
+{
+	for (const xmlNode *n = to_node(node)->children; n; n = n->next)
+		if (n->type != XML_ELEMENT_NODE && !xmlIsBlankNode(n))
+			return true;
+	return false;
+}
+
+int xml_each_attr(const struct xml_node *node, xml_attr_fn *each, void *data)
+{
+	for (xmlAttr *a = to_node(node)->properties; a; a = a->next) {
+		AUTO(free) char *value = own(xmlNodeListGetString(a->doc, a->children, 1));
+		if (!value && a->children)
+			return -1;
+		each((const char *)a->name, value ? value : "", a->ns, data);
+	}
+	return 0;
+}
+
+char *xml_raw_text(const struct xml_node *node)
+{
+	return own(xmlNodeGetContent(to_node(node)));
+}
+
 char *xml_node_text(const struct xml_node *node)
 {
-	char *text = own(xmlNodeGetContent(to_node(node)));
+	char *text = xml_raw_text(node);
 	if (!text)
 		return NULL;
 	size_t lead = strspn(text, " \t\r\n");

@@ -35,8 +35,21 @@ struct xml_node *xml_child(const struct xml_node *node, const char *name);
 struct xml_node *xml_next(const struct xml_node *node);
 /* The element at a path of first children ("devices/disk"); NULL: none. */
 struct xml_node *xml_find(const struct xml_node *node, const char *path);
+/* The first child element of any name, and the next sibling; NULL: none. */
+struct xml_node *xml_first(const struct xml_node *node);
+struct xml_node *xml_sibling(const struct xml_node *node);
+struct xml_node *xml_parent(const struct xml_node *node); /* NULL: it is the root */
+const char *xml_name(const struct xml_node *node);        /* without its prefix */
+/* Is it in a namespace, or does it declare one? */
+bool xml_is_foreign(const struct xml_node *node);
+/* Has it text of its own other than white space? */
+bool xml_has_text(const struct xml_node *node);
+/* Calls each(name, value, foreign, data) for every attribute. -1: memory. */
+typedef void xml_attr_fn(const char *name, const char *value, bool foreign, void *data);
+int xml_each_attr(const struct xml_node *node, xml_attr_fn *each, void *data);
 /* The element's text with surrounding white space removed. NULL: memory. */
 char *xml_node_text(const struct xml_node *node);
+char *xml_raw_text(const struct xml_node *node); /* the same with it */
 /* NULL: no such attribute. */
 char *xml_attr(const struct xml_node *node, const char *name);
 

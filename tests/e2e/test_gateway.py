@@ -504,7 +504,7 @@ def test_chunked_bodies_are_bodies(admin, new_name):
 
 def test_the_largest_xml_is_taken_and_a_larger_one_is_413(admin, new_name):
     def padded(size):
-        xml = test_domain(new_name(), "<description>{}</description>")
+        xml = test_domain(new_name(), "<metadata><x:x xmlns:x='urn:x'>{}</x:x></metadata>")
         return xml.format("x" * (size - len(xml) + 2))
     answer = admin.post("/v1/vms", xml=padded(128 << 10))
     assert answer.status == 201
@@ -678,11 +678,7 @@ OK = "<name>%s</name><memory unit='KiB'>8192</memory><os><type>hvm</type></os>"
     ("<domain type='test'>" + OK + "</domain>").encode("utf-16"),
     "<domain type='test'>" + OK + "<devices>" + "<x/>" * 5000 + "</devices></domain>",
     # the schema's (VALIDATE)
-    "<domain type='test'>" + OK + "<memoryy>1</memoryy></domain>",
-    "<domain type='test'>" + OK + "<devices><gizmo/></devices></domain>",
-    "<domain type='test' colour='red'>" + OK + "</domain>",
-    "<domain type='test'>" + OK + "<vcpu>many</vcpu></domain>",
-    "<domain type='test'>" + OK.replace("8192", "-1") + "</domain>",
+    "<domain type='test'>" + OK + "<title>two\nlines</title></domain>",
 ], ids=lambda xml: repr(xml[:20]) + str(len(xml)))
 @pytest.mark.parametrize("target", ["/v1/vms", "/vm"])
 def test_bad_domain_xml_is_422_invalid_xml(admin, new_name, xml, target):
@@ -692,6 +688,36 @@ def test_bad_domain_xml_is_422_invalid_xml(admin, new_name, xml, target):
     assert (answer.status, answer.code) == (422, "invalid_xml"), answer
     assert "root:" not in answer.body.decode()
     assert admin.get(f"/v1/vms/{name}").status == 404
+
+
+@pytest.mark.parametrize("xml, path", [
+    ("<domain type='test'>" + OK + "<memoryy>1</memoryy></domain>", "/domain/memoryy"),
+    ("<domain type='test'>" + OK + "<devices><gizmo/></devices></domain>", "/domain/devices/gizmo"),
+    ("<domain type='test' colour='red'>" + OK + "</domain>", "/domain/@colour"),
+    ("<domain type='test'>" + OK + "<vcpu>many</vcpu></domain>", "/domain/vcpu"),
+    ("<domain type='test'>" + OK.replace("8192", "-1") + "</domain>", "/domain/memory"),
+    ("<domain type='test'>" + OK + "<devices><emulator>/bin/sh</emulator></devices></domain>",
+     "/domain/devices/emulator"),
+    ("<domain type='test'>" + OK + "<devices><disk type='file'><driver type='raw'/>"
+     "<source file='/etc/shadow'/><target dev='vda'/></disk></devices></domain>",
+     "/domain/devices/disk/source/@file"),
+])
+@pytest.mark.parametrize("target", ["/v1/vms", "/vm"])
+def test_what_the_policy_refuses_is_422_and_names_the_place(admin, new_name, xml, path, target):
+    name = new_name()
+    answer = admin.post(target, body=xml % name, type="application/xml")
+    assert (answer.status, answer.code) == (422, "policy_denied"), answer
+    assert [violation["path"] for violation in answer.json["violations"]] == [path]
+    assert all(violation["rule"] for violation in answer.json["violations"])
+    assert admin.get(f"/v1/vms/{name}").status == 404
+
+
+def test_without_the_policy_libvirt_alone_decides(new_gateway):
+    gateway = new_gateway(policy="off")
+    assert "VIRTGATE_POLICY" in gateway.log()
+    with gateway.client("admin") as client:
+        xml = test_domain("a", "<devices><emulator>/bin/sh</emulator></devices>")
+        assert client.post("/v1/vms", xml=xml).status == 201
 
 
 def test_a_syntax_error_says_where(admin):
@@ -757,7 +783,8 @@ def test_a_relative_path_does_not_lead_out(admin, new_name, inside, path):
 
 
 def test_relative_paths_start_from_the_directories_of_the_settings(admin, new_vm):
-    vm = new_vm(inside="<devices><disk type='file' device='disk'><source file='a/b.qcow2'/>"
+    vm = new_vm(inside="<devices><disk type='file' device='disk'><driver type='qcow2'/>"
+                       "<source file='a/b.qcow2'/>"
                        "<target dev='vda'/></disk></devices>")
     assert b"'/var/lib/libvirt/images/a/b.qcow2'" in admin.get(f"/v1/vms/{vm['name']}/xml").body
 
@@ -1337,6 +1364,7 @@ def test_an_unreachable_hypervisor_is_503_and_health_goes_on(new_gateway):
 
 
 @pytest.mark.parametrize("arguments, status, said", [
+    (["--policy"], 0, "/domain/devices/disk/source/@file "), (["--policy=maybe"], 78, "on|off"),
     (["--help"], 0, "VIRTGATE_LISTEN"), (["--version"], 0, "virtgate "),
     (["--check"], 0, "settings are valid"), (["--workers", "0"], 78, "--workers: '0'"),
     (["--nonsense"], 78, "'--nonsense'"), (["--uri"], 78, "--uri"),

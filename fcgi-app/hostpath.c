@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: MIT */
+#include "hostpath.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/openat2.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+
+enum { PATH_BYTES_MAX = 1024, BACKING_CHAIN_MAX = 8 };
+
+static const char outside[] = "it does not lie beneath its directory, links followed";
+
+/* The part of a path below the root, or NULL. The text alone must say so already. */
+static const char *below(const char *root, const char *path)
+{
+	size_t n = strlen(root);
+	while (n && root[n - 1] == '/')
+		n--;
+	if (strncmp(root, path, n) != 0 || path[n] != '/')
+		return NULL;
+	const char *rest = path + n + 1;
+	for (const char *s = rest; *s; s += strcspn(s, "/"), s += *s == '/') {
+		size_t len = strcspn(s, "/");
+		if (len == 0 || (len == 1 && s[0] == '.') || (len == 2 && !strncmp(s, "..", 2)))
+			return NULL;
+	}
+	return *rest ? rest : NULL;
+}
+
+/* RESOLVE_BENEATH: the kernel itself refuses whatever leads out, at every step (openat2(2)). */
+static int open_beneath(int root, const char *rest, int flags)
+{
+	/* openat2() refuses flags that O_PATH has no use for; the others are for pipes. */
+	int more = flags & O_PATH ? O_CLOEXEC : O_CLOEXEC | O_NONBLOCK | O_NOCTTY;
+	struct open_how how = {
+		.flags = (unsigned)(flags | more),
+		.resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS,
+	};
+	return (int)syscall(SYS_openat2, root, rest, &how, sizeof how);
+}
+
+/* Of a path that does not exist: do its directories, as far as there are any? */
+static const char *refuse_missing(int root, const char *rest)
+{
+	char parent[PATH_BYTES_MAX];
+	(void)snprintf(parent, sizeof parent, "%s", rest);
+	for (char *slash; (slash = strrchr(parent, '/'));) {
+		*slash = '\0';
+		AUTO(close) int fd = open_beneath(root, parent, O_PATH | O_DIRECTORY);
+		if (fd >= 0)
+			return NULL;
+		if (errno != ENOENT)
+			return outside;
+	}
+	return NULL;
+}
+
+static uint64_t big_endian(const unsigned char *p, size_t n)
+{
+	uint64_t value = 0;
+	for (size_t i = 0; i < n; i++)
+		value = value << 8 | p[i];
+	return value;
+}
+
+static const char *refuse_image(
+	const char *root_path, int root, const char *rest, int fd, int depth);
+
+/* A backing file's name is relative to the directory of the image that names it. */
+static const char *refuse_backing(
+	const char *root_path, int root, const char *rest, const char *name, int depth)
+{
+	static const char why[] = "its header names a backing file outside its directory";
+	char full[PATH_BYTES_MAX];
+	if (depth == BACKING_CHAIN_MAX)
+		return "its chain of backing files is too long";
+	const char *slash = strrchr(rest, '/');
+	int n = name[0] == '/' ? snprintf(full, sizeof full, "%s", name)
+			       : snprintf(full, sizeof full, "%s/%.*s%s", root_path,
+					 slash ? (int)(slash - rest + 1) : 0, rest, name);
+	/* "json:…" and "nbd://…" are no paths, and "x:y" is a protocol to QEMU. */
+	if (n >= (int)sizeof full || strchr(name, ':'))
+		return why;
+	const char *backing = below(root_path, full);
+	AUTO(close) int fd = backing ? open_beneath(root, backing, O_RDONLY) : -1;
+	return fd < 0 ? why : refuse_image(root_path, root, backing, fd, depth + 1);
+}
+
+/*
+ * The header of qcow2 (QEMU's docs/interop/qcow2.txt): magic, version, where the backing file's
+ * name stands and how long it is; from version 3 on, a feature bit tells of an external data file.
+ * What is no qcow2 names no other file, as long as libvirt is told its format.
+ */
+static const char *refuse_image(
+	const char *root_path, int root, const char *rest, int fd, int depth)
+{
+	enum { HEADER = 104, EXTERNAL_DATA = 1 << 2, NAME_MAX_BYTES = 1023 };
+	unsigned char header[HEADER] = { 0 };
+	char name[NAME_MAX_BYTES + 1] = "";
+	if (pread(fd, header, sizeof header, 0) < 24 || memcmp(header, "QFI\xfb", 4) != 0)
+		return NULL;
+	if (big_endian(header + 4, 4) >= 3 && header[79] & EXTERNAL_DATA)
+		return "its header names an external data file";
+	uint64_t offset = big_endian(header + 8, 8);
+	uint64_t size = big_endian(header + 16, 4);
+	if (!offset)
+		return NULL;
+	if (size > NAME_MAX_BYTES || offset > INT64_MAX ||
+		pread(fd, name, size, (off_t)offset) != (ssize_t)size || strlen(name) != size)
+		return "its header is damaged";
+	return refuse_backing(root_path, root, rest, name, depth);
+}
+
+static const char *refuse_kind(const struct stat *st, enum hostpath_kind kind)
+{
+	if (kind == HOSTPATH_DIRECTORY)
+		return S_ISDIR(st->st_mode) ? NULL : "it is not a directory";
+	if (!S_ISREG(st->st_mode))
+		return "it is not a regular file";
+	return st->st_nlink > 1 ? "it has another name elsewhere (a hard link)" : NULL;
+}
+
+const char *hostpath_refusal(const char *root_path, const char *path, enum hostpath_kind kind)
+{
+	struct stat st;
+	const char *rest = below(root_path, path);
+	if (!rest || strlen(path) >= PATH_BYTES_MAX)
+		return outside;
+	AUTO(close) int root = open(root_path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (root < 0)
+		return NULL; /* libvirt's host is another, or the directory is still to come */
+	int flags = kind == HOSTPATH_IMAGE ? O_RDONLY : O_PATH;
+	AUTO(close) int fd = open_beneath(root, rest, flags);
+	if (fd < 0 && errno == EACCES && flags == O_RDONLY)
+		return "virtgate may not read it, so its header cannot be checked";
+	if (fd < 0)
+		return errno == ENOENT ? refuse_missing(root, rest) : outside;
+	if (fstat(fd, &st) < 0)
+		return outside;
+	const char *why = refuse_kind(&st, kind);
+	if (!why && kind == HOSTPATH_IMAGE)
+		why = refuse_image(root_path, root, rest, fd, 0);
+	return why;
+}

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+/*
+ * Paths of the host that a client may name: only beneath a root directory, symbolic links
+ * followed, and only to files that lead nowhere else.
+ *
+ * What is looked at is this machine at this moment. libvirt opens the path again later, so whoever
+ * can write beneath the root on the host itself can still exchange a file in between; and where
+ * libvirt is on another machine only the path's text is checked. Thread-safe: no state.
+ */
+#include "base.h"
+
+enum hostpath_kind {
+	HOSTPATH_FILE,  /* a kernel, an initrd, a raw image: whatever it holds, it is only read */
+	HOSTPATH_IMAGE, /* qcow2: neither backing file nor data file outside the root */
+	HOSTPATH_DIRECTORY, /* a share */
+	HOSTPATH_NEW_FILE,  /* a log */
+};
+
+/*
+ * NULL when the path may be used, else the rule that it breaks, in words. A path that does not
+ * exist (yet) may be used if the directories that do exist lie beneath the root.
+ */
+const char *hostpath_refusal(const char *root, const char *path, enum hostpath_kind kind);

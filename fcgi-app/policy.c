@@ -1,0 +1,597 @@
+/* SPDX-License-Identifier: MIT */
+#include "policy.h"
+
+#include "hostpath.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+enum rule {
+	NOTHING, /* an element without text of its own; an attribute that must be empty */
+	WORDS,   /* one of arg, separated by | */
+	NUMBER,  /* a whole number from min to max */
+	HEX,     /* the same, also as 0x… */
+	TOKEN,   /* up to max of letters, digits and . _ + - : */
+	TEXT,    /* up to max bytes of anything */
+	SIZE,    /* with @unit, at most max KiB */
+	NAME,    /* of a VM */
+	UUID,
+	MAC,
+	NETWORK, /* one of VIRTGATE_NETWORKS */
+	BRIDGE,  /* one of VIRTGATE_BRIDGES */
+	KERNEL,  /* a file beneath VIRTGATE_IMAGES */
+	IMAGE,   /* the same, its header checked */
+	SHARE,   /* a directory beneath VIRTGATE_SHARES */
+	LOG,     /* a file beneath VIRTGATE_LOGS */
+	OPAQUE,  /* whatever stands below, libvirt only keeps it */
+};
+
+/*
+ * The table. A path ends in an element or in /@attribute; what follows is the rule for its text or
+ * value, and how many there may be of an element below one parent (0: one).
+ */
+static const struct row {
+	const char *path;
+	enum rule rule;
+	const char *arg;
+	int64_t min, max;
+	int count;
+} rows[] = {
+#define ADDRESS(device) \
+	{ device "/address", NOTHING }, \
+		{ device "/address/@type", WORDS, "pci|drive|virtio-serial|usb|isa" }, \
+		{ device "/address/@domain", HEX, .max = 0 }, \
+		{ device "/address/@bus", HEX, .max = 255 }, \
+		{ device "/address/@slot", HEX, .max = 31 }, \
+		{ device "/address/@function", HEX, .max = 7 }, \
+		{ device "/address/@multifunction", WORDS, "on|off" }, \
+		{ device "/address/@controller", NUMBER, .max = 31 }, \
+		{ device "/address/@target", NUMBER, .max = 255 }, \
+		{ device "/address/@unit", NUMBER, .max = 16383 }, \
+		{ device "/address/@port", TOKEN, .max = 16 }, { device "/alias", NOTHING }, \
+	{ \
+		device "/alias/@name", TOKEN, .max = 64 \
+	}
+#define CHARDEV(device) \
+	{ device, NOTHING, .count = 4 }, { device "/@type", WORDS, "pty" }, \
+		{ device "/target", NOTHING }, \
+		{ device "/target/@type", WORDS, "serial|virtio|isa-serial|pci-serial" }, \
+		{ device "/target/@port", NUMBER, .max = 7 }, { device "/target/model", NOTHING }, \
+		{ device "/target/model/@name", WORDS, \
+			"isa-serial|pci-serial|virtconsole|16550a" }, \
+		{ device "/log", NOTHING }, { device "/log/@file", LOG }, \
+		{ device "/log/@append", WORDS, "on|off" }, ADDRESS(device)
+
+	{ "/domain", NOTHING },
+	{ "/domain/@type", WORDS, "kvm|qemu|test" },
+	{ "/domain/name", NAME },
+	{ "/domain/uuid", UUID },
+	{ "/domain/title", TEXT, .max = 256 },
+	{ "/domain/description", TEXT, .max = 8192 },
+	{ "/domain/metadata", OPAQUE },
+	{ "/domain/memory", SIZE, .max = 1LL << 30 },
+	{ "/domain/memory/@unit", TOKEN, .max = 5 },
+	{ "/domain/currentMemory", SIZE, .max = 1LL << 30 },
+	{ "/domain/currentMemory/@unit", TOKEN, .max = 5 },
+	{ "/domain/vcpu", NUMBER, .min = 1, .max = 256 },
+	{ "/domain/vcpu/@placement", WORDS, "static" },
+	{ "/domain/vcpu/@current", NUMBER, .min = 1, .max = 256 },
+	{ "/domain/on_poweroff", WORDS, "destroy|restart|preserve" },
+	{ "/domain/on_reboot", WORDS, "destroy|restart|preserve" },
+	{ "/domain/on_crash", WORDS, "destroy|restart|preserve" },
+	{ "/domain/os", NOTHING },
+	{ "/domain/os/@firmware", WORDS, "bios|efi" },
+	{ "/domain/os/type", WORDS, "hvm" },
+	{ "/domain/os/type/@arch", WORDS, "i686|x86_64|aarch64|riscv64" },
+	{ "/domain/os/type/@machine", TOKEN, .max = 64 },
+	{ "/domain/os/kernel", KERNEL },
+	{ "/domain/os/initrd", KERNEL },
+	{ "/domain/os/cmdline", TEXT, .max = 4096 },
+	{ "/domain/os/boot", NOTHING, .count = 4 },
+	{ "/domain/os/boot/@dev", WORDS, "hd|cdrom|network|fd" },
+	{ "/domain/os/bootmenu", NOTHING },
+	{ "/domain/os/bootmenu/@enable", WORDS, "yes|no" },
+	{ "/domain/os/bootmenu/@timeout", NUMBER, .max = 65535 },
+	{ "/domain/features", NOTHING },
+	{ "/domain/features/acpi", NOTHING },
+	{ "/domain/features/apic", NOTHING },
+	{ "/domain/features/pae", NOTHING },
+	{ "/domain/features/vmport", NOTHING },
+	{ "/domain/features/vmport/@state", WORDS, "on|off" },
+	{ "/domain/cpu", NOTHING },
+	{ "/domain/cpu/@mode", WORDS, "host-model|host-passthrough|maximum|custom" },
+	{ "/domain/cpu/@match", WORDS, "minimum|exact|strict" },
+	{ "/domain/cpu/@check", WORDS, "none|partial|full" },
+	{ "/domain/cpu/@migratable", WORDS, "on|off" },
+	{ "/domain/cpu/model", TOKEN, .max = 64 },
+	{ "/domain/cpu/model/@fallback", WORDS, "allow|forbid" },
+	{ "/domain/cpu/topology", NOTHING },
+	{ "/domain/cpu/topology/@sockets", NUMBER, .min = 1, .max = 256 },
+	{ "/domain/cpu/topology/@dies", NUMBER, .min = 1, .max = 256 },
+	{ "/domain/cpu/topology/@cores", NUMBER, .min = 1, .max = 256 },
+	{ "/domain/cpu/topology/@threads", NUMBER, .min = 1, .max = 256 },
+	{ "/domain/clock", NOTHING },
+	{ "/domain/clock/@offset", WORDS, "utc|localtime" },
+	{ "/domain/clock/timer", NOTHING, .count = 8 },
+	{ "/domain/clock/timer/@name", WORDS, "rtc|pit|hpet|tsc|kvmclock|hypervclock" },
+	{ "/domain/clock/timer/@tickpolicy", WORDS, "delay|catchup|merge|discard" },
+	{ "/domain/clock/timer/@present", WORDS, "yes|no" },
+	{ "/domain/pm", NOTHING },
+	{ "/domain/pm/suspend-to-mem", NOTHING },
+	{ "/domain/pm/suspend-to-mem/@enabled", WORDS, "yes|no" },
+	{ "/domain/pm/suspend-to-disk", NOTHING },
+	{ "/domain/pm/suspend-to-disk/@enabled", WORDS, "yes|no" },
+
+	{ "/domain/devices", NOTHING },
+	{ "/domain/devices/disk", NOTHING, .count = 32 },
+	{ "/domain/devices/disk/@type", WORDS, "file" },
+	{ "/domain/devices/disk/@device", WORDS, "disk|cdrom|floppy" },
+	{ "/domain/devices/disk/driver", NOTHING },
+	{ "/domain/devices/disk/driver/@name", WORDS, "qemu" },
+	{ "/domain/devices/disk/driver/@type", WORDS, "raw|qcow2" },
+	{ "/domain/devices/disk/driver/@cache", WORDS,
+		"default|none|writethrough|writeback|directsync|unsafe" },
+	{ "/domain/devices/disk/driver/@io", WORDS, "threads|native|io_uring" },
+	{ "/domain/devices/disk/driver/@discard", WORDS, "unmap|ignore" },
+	{ "/domain/devices/disk/driver/@detect_zeroes", WORDS, "on|off|unmap" },
+	{ "/domain/devices/disk/source", NOTHING },
+	{ "/domain/devices/disk/source/@file", IMAGE },
+	{ "/domain/devices/disk/target", NOTHING },
+	{ "/domain/devices/disk/target/@dev", TOKEN, .max = 8 },
+	{ "/domain/devices/disk/target/@bus", WORDS, "virtio|ide|sata|scsi|usb|fdc" },
+	{ "/domain/devices/disk/readonly", NOTHING },
+	{ "/domain/devices/disk/serial", TOKEN, .max = 36 },
+	{ "/domain/devices/disk/boot", NOTHING },
+	{ "/domain/devices/disk/boot/@order", NUMBER, .min = 1, .max = 64 },
+	ADDRESS("/domain/devices/disk"),
+	{ "/domain/devices/controller", NOTHING, .count = 64 },
+	{ "/domain/devices/controller/@type", WORDS, "pci|ide|sata|scsi|usb|virtio-serial|fdc" },
+	{ "/domain/devices/controller/@index", NUMBER, .max = 63 },
+	{ "/domain/devices/controller/@model", TOKEN, .max = 32 },
+	{ "/domain/devices/controller/@ports", NUMBER, .max = 31 },
+	{ "/domain/devices/controller/master", NOTHING },
+	{ "/domain/devices/controller/master/@startport", NUMBER, .max = 15 },
+	{ "/domain/devices/controller/model", NOTHING },
+	{ "/domain/devices/controller/model/@name", TOKEN, .max = 32 },
+	{ "/domain/devices/controller/target", NOTHING },
+	{ "/domain/devices/controller/target/@chassis", NUMBER, .max = 255 },
+	{ "/domain/devices/controller/target/@port", HEX, .max = 255 },
+	{ "/domain/devices/controller/target/@hotplug", WORDS, "on|off" },
+	ADDRESS("/domain/devices/controller"),
+	{ "/domain/devices/interface", NOTHING, .count = 16 },
+	{ "/domain/devices/interface/@type", WORDS, "network|bridge" },
+	{ "/domain/devices/interface/mac", NOTHING },
+	{ "/domain/devices/interface/mac/@address", MAC },
+	{ "/domain/devices/interface/source", NOTHING },
+	{ "/domain/devices/interface/source/@network", NETWORK },
+	{ "/domain/devices/interface/source/@bridge", BRIDGE },
+	{ "/domain/devices/interface/model", NOTHING },
+	{ "/domain/devices/interface/model/@type", WORDS,
+		"virtio|virtio-transitional|virtio-non-transitional|e1000|e1000e|rtl8139" },
+	{ "/domain/devices/interface/driver", NOTHING },
+	{ "/domain/devices/interface/driver/@name", WORDS, "qemu|vhost" },
+	{ "/domain/devices/interface/driver/@txmode", WORDS, "iothread|timer" },
+	{ "/domain/devices/interface/driver/@ioeventfd", WORDS, "on|off" },
+	{ "/domain/devices/interface/driver/@event_idx", WORDS, "on|off" },
+	{ "/domain/devices/interface/driver/@queues", NUMBER, .min = 1, .max = 256 },
+	{ "/domain/devices/interface/mtu", NOTHING },
+	{ "/domain/devices/interface/mtu/@size", NUMBER, .min = 68, .max = 65535 },
+	{ "/domain/devices/interface/link", NOTHING },
+	{ "/domain/devices/interface/link/@state", WORDS, "up|down" },
+	{ "/domain/devices/interface/boot", NOTHING },
+	{ "/domain/devices/interface/boot/@order", NUMBER, .min = 1, .max = 64 },
+	ADDRESS("/domain/devices/interface"),
+	{ "/domain/devices/filesystem", NOTHING, .count = 8 },
+	{ "/domain/devices/filesystem/@type", WORDS, "mount" },
+	{ "/domain/devices/filesystem/@accessmode", WORDS, "mapped|squash" },
+	{ "/domain/devices/filesystem/@fmode", TOKEN, .max = 4 },
+	{ "/domain/devices/filesystem/@dmode", TOKEN, .max = 4 },
+	{ "/domain/devices/filesystem/driver", NOTHING },
+	{ "/domain/devices/filesystem/driver/@type", WORDS, "path" },
+	{ "/domain/devices/filesystem/source", NOTHING },
+	{ "/domain/devices/filesystem/source/@dir", SHARE },
+	{ "/domain/devices/filesystem/target", NOTHING },
+	{ "/domain/devices/filesystem/target/@dir", TEXT, .max = 31 },
+	{ "/domain/devices/filesystem/readonly", NOTHING },
+	ADDRESS("/domain/devices/filesystem"),
+	CHARDEV("/domain/devices/serial"),
+	CHARDEV("/domain/devices/console"),
+	{ "/domain/devices/channel", NOTHING, .count = 4 },
+	{ "/domain/devices/channel/@type", WORDS, "unix" },
+	{ "/domain/devices/channel/target", NOTHING },
+	{ "/domain/devices/channel/target/@type", WORDS, "virtio" },
+	{ "/domain/devices/channel/target/@name", WORDS, "org.qemu.guest_agent.0" },
+	ADDRESS("/domain/devices/channel"),
+	{ "/domain/devices/graphics", NOTHING },
+	{ "/domain/devices/graphics/@type", WORDS, "vnc" },
+	{ "/domain/devices/graphics/@port", WORDS, "-1" },
+	{ "/domain/devices/graphics/@autoport", WORDS, "yes" },
+	{ "/domain/devices/graphics/@websocket", WORDS, "-1" },
+	{ "/domain/devices/graphics/@listen", WORDS, "127.0.0.1|::1" },
+	{ "/domain/devices/graphics/listen", NOTHING },
+	{ "/domain/devices/graphics/listen/@type", WORDS, "address" },
+	{ "/domain/devices/graphics/listen/@address", WORDS, "127.0.0.1|::1" },
+	{ "/domain/devices/video", NOTHING, .count = 4 },
+	{ "/domain/devices/video/model", NOTHING },
+	{ "/domain/devices/video/model/@type", WORDS, "cirrus|vga|virtio|bochs|none" },
+	{ "/domain/devices/video/model/@vram", NUMBER, .max = 1 << 20 },
+	{ "/domain/devices/video/model/@heads", NUMBER, .min = 1, .max = 4 },
+	{ "/domain/devices/video/model/@primary", WORDS, "yes|no" },
+	ADDRESS("/domain/devices/video"),
+	{ "/domain/devices/input", NOTHING, .count = 8 },
+	{ "/domain/devices/input/@type", WORDS, "mouse|keyboard|tablet" },
+	{ "/domain/devices/input/@bus", WORDS, "ps2|usb|virtio" },
+	ADDRESS("/domain/devices/input"),
+	{ "/domain/devices/memballoon", NOTHING },
+	{ "/domain/devices/memballoon/@model", WORDS, "virtio|none" },
+	ADDRESS("/domain/devices/memballoon"),
+	{ "/domain/devices/rng", NOTHING, .count = 4 },
+	{ "/domain/devices/rng/@model", WORDS, "virtio" },
+	{ "/domain/devices/rng/backend", WORDS, "/dev/urandom|/dev/random" },
+	{ "/domain/devices/rng/backend/@model", WORDS, "random" },
+	ADDRESS("/domain/devices/rng"),
+	{ "/domain/devices/watchdog", NOTHING },
+	{ "/domain/devices/watchdog/@model", WORDS, "i6300esb|itco|diag288" },
+	{ "/domain/devices/watchdog/@action", WORDS, "reset|poweroff|pause|none" },
+	ADDRESS("/domain/devices/watchdog"),
+	{ "/domain/devices/panic", NOTHING },
+	{ "/domain/devices/panic/@model", WORDS, "isa|pvpanic" },
+	{ "/domain/devices/audio", NOTHING },
+	{ "/domain/devices/audio/@id", NUMBER, .min = 1, .max = 1 },
+	{ "/domain/devices/audio/@type", WORDS, "none" },
+};
+
+static const struct row *find_row(const char *path)
+{
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+		if (!strcmp(rows[i].path, path))
+			return &rows[i];
+	return NULL;
+}
+
+/* Values */
+
+static bool is_word(const char *words, char separator, const char *value)
+{
+	const char stop[] = { separator, '\0' };
+	size_t n = strlen(value);
+	for (const char *w = words; *w; w += strcspn(w, stop), w += *w == separator)
+		if (strcspn(w, stop) == n && !strncmp(w, value, n))
+			return true;
+	return false;
+}
+
+static bool is_number(const char *value, int base, int64_t min, int64_t max)
+{
+	char *end = NULL;
+	errno = 0;
+	bool hex = base == 0 && !strncmp(value, "0x", 2);
+	if (!isxdigit((unsigned char)value[hex ? 2 : 0]) || isspace((unsigned char)value[0]))
+		return false;
+	long long n = strtoll(value, &end, hex ? 16 : 10);
+	return !errno && end != value && !*end && n >= min && n <= max;
+}
+
+static bool is_token(const char *value, int64_t max)
+{
+	size_t n = strlen(value);
+	for (const char *s = value; *s; s++)
+		if (!isalnum((unsigned char)*s) && !strchr("._+-:", *s))
+			return false;
+	return n && n <= (size_t)max;
+}
+
+static bool is_mac(const char *value)
+{
+	size_t n = strlen(value);
+	for (size_t i = 0; i < n; i++)
+		if (i % 3 == 2 ? value[i] != ':' : !isxdigit((unsigned char)value[i]))
+			return false;
+	return n == strlen("52:54:00:00:00:00");
+}
+
+/* libvirt's units of memory (formatdomain.html, "Memory Allocation"), in bytes. */
+static bool is_size(const char *value, const char *unit, int64_t max_kib)
+{
+	static const struct {
+		const char *name;
+		uint64_t bytes;
+	} units[] = {
+		{ "b", 1 },
+		{ "bytes", 1 },
+		{ "KB", 1000 },
+		{ "k", 1024 },
+		{ "KiB", 1024 },
+		{ "MB", 1000000 },
+		{ "M", 1 << 20 },
+		{ "MiB", 1 << 20 },
+		{ "GB", 1000000000 },
+		{ "G", 1 << 30 },
+		{ "GiB", 1 << 30 },
+	};
+	for (size_t i = 0; i < ARRAY_LEN(units); i++)
+		if (!strcmp(units[i].name, unit ? unit : "KiB"))
+			return is_number(
+				value, 10, 1, (int64_t)((uint64_t)max_kib * 1024 / units[i].bytes));
+	return false;
+}
+
+struct check {
+	const struct config *config;
+	struct policy_report *report;
+	struct err *err;
+	char path[256];
+	const struct xml_node *node;
+	bool out_of_memory;
+};
+
+static void violate(struct check *check, const char *value, const char *fmt, ...) FORMAT(3, 4);
+static void violate(struct check *check, const char *value, const char *fmt, ...)
+{
+	struct policy_report *report = check->report;
+	if (report->count++ >= POLICY_REPORT_MAX)
+		return;
+	struct policy_violation *v = &report->kept[report->count - 1];
+	va_list args;
+	va_start(args, fmt);
+	(void)snprintf(v->path, sizeof v->path, "%s", check->path);
+	(void)snprintf(v->value, sizeof v->value, "%s", value);
+	(void)vsnprintf(v->rule, sizeof v->rule, fmt, args);
+	va_end(args);
+	text_mask_malformed(v->path);
+	text_mask_malformed(v->value);
+	text_mask_malformed(v->rule);
+}
+
+static void check_path(struct check *check, const char *value, const char *root, const char *name,
+	enum hostpath_kind kind)
+{
+	const char *why = hostpath_refusal(root, value, kind);
+	if (why)
+		violate(check, value, "a path beneath %s: %s", name, why);
+}
+
+/* What a raw image holds is only data, so virtgate need not be able to read it. */
+static void check_image(struct check *check, const char *value)
+{
+	const struct xml_node *driver = xml_child(xml_parent(check->node), "driver");
+	AUTO(free) char *format = driver ? xml_attr(driver, "type") : NULL;
+	bool raw = format && !strcmp(format, "raw");
+	check_path(check, value, check->config->images, "VIRTGATE_IMAGES",
+		raw ? HOSTPATH_FILE : HOSTPATH_IMAGE);
+}
+
+static void check_value(struct check *check, const struct row *row, const char *value)
+{
+	AUTO(free) char *unit = row->rule == SIZE ? xml_attr(check->node, "unit") : NULL;
+	switch (row->rule) {
+	case NOTHING:
+		if (*value)
+			violate(check, value, "nothing stands here");
+		break;
+	case WORDS:
+		if (!is_word(row->arg, '|', value))
+			violate(check, value, "one of %s", row->arg);
+		break;
+	case NUMBER:
+	case HEX:
+		if (!is_number(value, row->rule == HEX ? 0 : 10, row->min, row->max))
+			violate(check, value, "a number from %lld to %lld", (long long)row->min,
+				(long long)row->max);
+		break;
+	case TOKEN:
+		if (!is_token(value, row->max))
+			violate(check, value,
+				"1 to %lld of letters, digits and . _ + - :", (long long)row->max);
+		break;
+	case TEXT:
+		if (strlen(value) > (size_t)row->max)
+			violate(check, value, "at most %lld bytes", (long long)row->max);
+		break;
+	case SIZE:
+		if (!is_size(value, unit, row->max))
+			violate(check, value, "a size of at most %lld KiB, its unit at most GiB",
+				(long long)row->max);
+		break;
+	case NAME:
+		if (!text_is_name(value))
+			violate(check, value, TEXT_NAME_RULE);
+		break;
+	case UUID:
+		if (!text_is_uuid(value))
+			violate(check, value, "a uuid");
+		break;
+	case MAC:
+		if (!is_mac(value))
+			violate(check, value, "a MAC address such as 52:54:00:12:34:56");
+		break;
+	case NETWORK:
+		if (!is_word(check->config->networks, ',', value))
+			violate(check, value, "one of the networks of VIRTGATE_NETWORKS");
+		break;
+	case BRIDGE:
+		if (!is_word(check->config->bridges, ',', value))
+			violate(check, value, "one of the bridges of VIRTGATE_BRIDGES");
+		break;
+	case KERNEL:
+		check_path(check, value, check->config->images, "VIRTGATE_IMAGES", HOSTPATH_FILE);
+		break;
+	case IMAGE:
+		check_image(check, value);
+		break;
+	case SHARE:
+		check_path(
+			check, value, check->config->shares, "VIRTGATE_SHARES", HOSTPATH_DIRECTORY);
+		break;
+	case LOG:
+		check_path(check, value, check->config->logs, "VIRTGATE_LOGS", HOSTPATH_NEW_FILE);
+		break;
+	case OPAQUE:
+		break;
+	}
+}
+
+/* The tree */
+
+/* Extends the path for the length of a scope; returns what it was. */
+static size_t descend(struct check *check, const char *separator, const char *name)
+{
+	size_t n = strlen(check->path);
+	(void)snprintf(check->path + n, sizeof check->path - n, "%s%s", separator, name);
+	return n;
+}
+
+static void check_attr(const char *name, const char *value, bool foreign, void *data)
+{
+	struct check *check = data;
+	size_t n = descend(check, "/@", name);
+	const struct row *row = foreign ? NULL : find_row(check->path);
+	if (row)
+		check_value(check, row, value);
+	else
+		violate(check, value, "this attribute is not allowed");
+	check->path[n] = '\0';
+}
+
+static void check_text(struct check *check, const struct row *row)
+{
+	/* libvirt takes a path as it stands, white space and all. */
+	bool is_path = row->rule == KERNEL;
+	AUTO(free) char *text = is_path ? xml_raw_text(check->node) : xml_node_text(check->node);
+	if (!text)
+		check->out_of_memory = true;
+	else if (row->rule != NOTHING)
+		check_value(check, row, text);
+	else if (xml_has_text(check->node))
+		violate(check, text, "no text stands here");
+}
+
+/* Are there more elements of this name up to here than the row allows? */
+static bool is_one_too_many(const struct xml_node *node, const struct row *row)
+{
+	int allowed = row->count ? row->count : 1;
+	const struct xml_node *parent = xml_parent(node);
+	int seen = 0;
+	for (const struct xml_node *n = parent ? xml_first(parent) : node; n; n = xml_sibling(n)) {
+		seen += !strcmp(xml_name(n), xml_name(node));
+		if (n == node || seen > allowed)
+			break;
+	}
+	return seen > allowed;
+}
+
+static void check_element(struct check *check, const struct xml_node *node);
+
+static void check_inside(struct check *check, const struct row *row, const struct xml_node *node)
+{
+	check->node = node;
+	if (is_one_too_many(node, row))
+		violate(check, "", "at most %d of these", row->count ? row->count : 1);
+	if (xml_each_attr(node, check_attr, check) < 0)
+		check->out_of_memory = true;
+	check_text(check, row);
+	for (const struct xml_node *n = xml_first(node); n; n = xml_sibling(n))
+		check_element(check, n);
+}
+
+static void check_element(struct check *check, const struct xml_node *node)
+{
+	size_t n = descend(check, "/", xml_name(node));
+	const struct row *row = find_row(check->path);
+	if (!row)
+		violate(check, "", "this element is not allowed");
+	else if (xml_is_foreign(node))
+		violate(check, "", "it must not be in a namespace, nor declare one");
+	else if (row->rule != OPAQUE)
+		check_inside(check, row, node);
+	check->path[n] = '\0';
+}
+
+/*
+ * What no row can say alone: a disk states its format, or QEMU would guess it from what a guest may
+ * have written there.
+ */
+static void check_disks(struct check *check, const struct xml_node *root)
+{
+	const struct xml_node *disk = xml_find(root, "devices/disk");
+	(void)descend(check, "", "/domain/devices/disk/driver/@type");
+	for (; disk; disk = xml_next(disk)) {
+		const struct xml_node *driver = xml_child(disk, "driver");
+		AUTO(free) char *format = driver ? xml_attr(driver, "type") : NULL;
+		if (!format && xml_child(disk, "source"))
+			violate(check, "", "a disk with a source states its format");
+	}
+	check->path[0] = '\0';
+}
+
+int policy_check(const struct xml *doc, const struct config *config, struct policy_report *ret,
+	struct err *err)
+{
+	struct check check = { .config = config, .report = ret };
+	ret->count = 0;
+	check_element(&check, xml_root(doc));
+	check_disks(&check, xml_root(doc));
+	return check.out_of_memory ? err_memory(err) : 0;
+}
+
+static void print_rule(FILE *out, const struct row *row)
+{
+	static const char *const names[] = {
+		[SIZE] = "a size in units of up to GiB",
+		[NAME] = TEXT_NAME_RULE,
+		[UUID] = "a uuid",
+		[MAC] = "a MAC address",
+		[NETWORK] = "one of VIRTGATE_NETWORKS",
+		[BRIDGE] = "one of VIRTGATE_BRIDGES",
+		[KERNEL] = "a file beneath VIRTGATE_IMAGES",
+		[IMAGE] = "a file beneath VIRTGATE_IMAGES, and so what its header names",
+		[SHARE] = "a directory beneath VIRTGATE_SHARES",
+		[LOG] = "a file beneath VIRTGATE_LOGS",
+		[OPAQUE] = "anything: libvirt only keeps it",
+	};
+	switch (row->rule) {
+	case NOTHING:
+		break;
+	case WORDS:
+		(void)fputs(row->arg, out);
+		break;
+	case NUMBER:
+	case HEX:
+		(void)fprintf(out, "%lld to %lld", (long long)row->min, (long long)row->max);
+		break;
+	case TOKEN:
+		(void)fprintf(
+			out, "1 to %lld of letters, digits and . _ + - :", (long long)row->max);
+		break;
+	case TEXT:
+		(void)fprintf(out, "at most %lld bytes", (long long)row->max);
+		break;
+	case SIZE:
+	case NAME:
+	case UUID:
+	case MAC:
+	case NETWORK:
+	case BRIDGE:
+	case KERNEL:
+	case IMAGE:
+	case SHARE:
+	case LOG:
+	case OPAQUE:
+		(void)fputs(names[row->rule], out);
+		break;
+	}
+}
+
+void policy_print(FILE *out)
+{
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		(void)fprintf(out, "%-52s ", rows[i].path);
+		print_rule(out, &rows[i]);
+		if (rows[i].count)
+			(void)fprintf(out, "up to %d", rows[i].count);
+		(void)fputc('\n', out);
+	}
+}
