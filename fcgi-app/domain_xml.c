@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "domain_xml.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -238,5 +239,77 @@ int domain_xml_template(
 	text[n] = '\0';
 	*ret = TAKE(text);
 	*ret_len = (size_t)n;
+	return 0;
+}
+
+static void copy_child(const struct xml_node *root, const char *name, char *ret, size_t size)
+{
+	const struct xml_node *node = xml_child(root, name);
+	AUTO(free) char *text = node ? xml_node_text(node) : NULL;
+	(void)snprintf(ret, size, "%s", text ? text : "");
+	text_mask_malformed(ret);
+}
+
+static void describe_template(const struct config *config, struct domain_template *template)
+{
+	AUTO(free) char *text = NULL;
+	AUTO(xml_free) struct xml *doc = NULL;
+	size_t len = 0;
+	struct err err;
+	if (domain_xml_template(config, template->name, &text, &len, &err) < 0 ||
+		xml_parse(text, len, "template", &doc, &err) < 0) {
+		(void)snprintf(template->error, sizeof template->error, "%.150s", err.text);
+		text_mask_malformed(template->error);
+		return;
+	}
+	copy_child(xml_root(doc), "title", template->title, sizeof template->title);
+	copy_child(
+		xml_root(doc), "description", template->description, sizeof template->description);
+}
+
+/* Only what open_template() would open. */
+static int is_template(const struct dirent *entry)
+{
+	size_t n = strlen(entry->d_name);
+	return n > 4 && n < sizeof((struct domain_template *)NULL)->name &&
+		text_is_name(entry->d_name) && !strcmp(entry->d_name + n - 4, ".xml");
+}
+
+struct entries {
+	struct dirent **list;
+	int count;
+};
+
+static void entries_done(struct entries *entries)
+{
+	for (int i = 0; i < entries->count; i++)
+		free(entries->list[i]);
+	free(entries->list);
+}
+
+int domain_xml_templates(const struct config *config, struct domain_template **ret,
+	size_t *ret_count, struct err *err)
+{
+	__attribute__((cleanup(entries_done))) struct entries entries = { 0 };
+	int count = scandir(config->templates, &entries.list, is_template, alphasort);
+	if (count < 0) {
+		(void)err_set(err, ERR_INTERNAL, "the templates cannot be read");
+		(void)snprintf(err->private, sizeof err->private, "%s: %s", config->templates,
+			strerror(errno));
+		return -1;
+	}
+	entries.count = count;
+	size_t kept = count < TEMPLATES_MAX ? (size_t)count : TEMPLATES_MAX;
+	struct domain_template *list = calloc(kept + 1, sizeof *list);
+	if (!list)
+		return err_memory(err);
+	for (size_t i = 0; i < kept; i++) {
+		const char *file = entries.list[i]->d_name;
+		(void)snprintf(list[i].name, sizeof list[i].name, "%.*s",
+			(int)(strlen(file) - strlen(".xml")), file);
+		describe_template(config, &list[i]);
+	}
+	*ret = list;
+	*ret_count = kept;
 	return 0;
 }

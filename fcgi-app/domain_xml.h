@@ -39,3 +39,15 @@ int domain_xml_accelerate(
  */
 int domain_xml_template(const struct config *config, const char *name, char **ret, size_t *ret_len,
 	struct err *err);
+
+struct domain_template {
+	char name[64]; /* without ".xml" */
+	char title[256];
+	char description[1024];
+	char error[160]; /* why it cannot be used, or "" */
+};
+
+/* All templates, by name; at most TEMPLATES_MAX. The caller frees *ret. */
+enum { TEMPLATES_MAX = 1000 };
+int domain_xml_templates(const struct config *config, struct domain_template **ret,
+	size_t *ret_count, struct err *err);

@@ -3,6 +3,7 @@
 
 #include "api_host.h"
 #include "api_snapshot.h"
+#include "api_template.h"
 #include "api_vm.h"
 #include "snapshot.h"
 #include "xml.h"
@@ -59,6 +60,8 @@ const struct route routes[] = {
 		.summary = "As POST /vm/suspend." },
 	{ "/v1", HTTP_GET, ROLE_VIEWER, api_host_about, 200,
 		.summary = "Versions, hosts, and who you are here." },
+	{ "/v1/templates", HTTP_GET, ROLE_VIEWER, api_template_list, 200,
+		.summary = "The templates that a VM can be made from." },
 	{ "/v1/vms", HTTP_GET, ROLE_VIEWER, api_vm_list, 200, .summary = "All VMs, by name." },
 	{ "/v1/vms", HTTP_POST, ROLE_ADMIN, api_vm_create, 201, JSON | XML, create_query,
 		create_fields, .summary = "Create a VM from a template or from domain XML." },

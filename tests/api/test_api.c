@@ -474,6 +474,23 @@ static void test_schema_errors_name_no_file_of_the_host(void **state)
 	api_reply_done(&reply);
 }
 
+static void test_templates_are_listed_with_what_they_are(void **state)
+{
+	struct api_reply reply;
+	(void)state;
+	send(&(struct request){ "GET", "/v1/templates" }, &reply);
+	assert_int_equal(reply.status, 200);
+	CHECK(strstr(reply.body, "{\"items\":[{\"name\":\"helloworld\",\"title\":\"") == reply.body,
+		"%s", reply.body);
+	CHECK(strstr(reply.body, "\"name\":\"nginx\""), "%s", reply.body);
+	CHECK(!strstr(reply.body, "\"error\"") && !strstr(reply.body, "\"title\":\"\""), "%s",
+		reply.body);
+	api_reply_done(&reply);
+	config.templates = "/nowhere";
+	get("/v1/templates", 500, "the templates cannot be read");
+	config.templates = TEMPLATES;
+}
+
 static void test_the_policy_tells_all_that_it_refuses(void **state)
 {
 	struct request r = { "POST", "/v1/vms",
@@ -720,6 +737,7 @@ int main(void)
 		cmocka_unit_test(test_bad_snapshots_are_refused),
 		cmocka_unit_test(test_the_process_tells_of_itself),
 		cmocka_unit_test(test_libvirts_words_with_a_path_stand_in_its_message_alone),
+		cmocka_unit_test(test_templates_are_listed_with_what_they_are),
 		cmocka_unit_test(test_the_policy_tells_all_that_it_refuses),
 		cmocka_unit_test(test_of_many_creators_of_one_name_one_wins),
 	};

@@ -42,6 +42,7 @@ ROUTES = [
     Route("POST", "/shutdown", A, 200, "", ""),
     Route("POST", "/suspend", O, 200, "", "name"),
     Route("GET", "/v1", V, 200, "", ""),
+    Route("GET", "/v1/templates", V, 200, "", ""),
     Route("GET", "/v1/vms", V, 200, "", ""),
     Route("POST", "/v1/vms", A, 201, "json xml", "persistent start"),
     Route("GET", "/v1/vms/{ref}", V, 200, "", ""),

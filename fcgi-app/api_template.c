@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: MIT */
+#include "api_template.h"
+
+#include "domain_xml.h"
+
+static struct json *template_json(const struct domain_template *template)
+{
+	struct json *o = json_new_object();
+	json_put_string(o, "name", template->name);
+	json_put_string(o, "title", template->title);
+	json_put_string(o, "description", template->description);
+	if (template->error[0])
+		json_put_string(o, "error", template->error);
+	return o;
+}
+
+int api_template_list(struct api_call *call, struct api_reply *reply, struct err *err)
+{
+	AUTO(free) struct domain_template *list = NULL;
+	size_t count = 0;
+	if (domain_xml_templates(call->api->config, &list, &count, err) < 0)
+		return -1;
+	struct json *items = json_new_array();
+	for (size_t i = 0; i < count; i++)
+		json_push(items, template_json(&list[i]));
+	struct json *answer = json_new_object();
+	json_put(answer, "items", items);
+	return api_reply_json(reply, answer, err);
+}

@@ -1,0 +1,6 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+/* Handlers of templates; what each is for stands in its row of routes.c. */
+#include "api.h"
+
+api_handler api_template_list;
