@@ -33,11 +33,11 @@ int api_vm_list_active(struct api_call *call, struct api_reply *reply, struct er
 static struct json *violations_json(const struct policy_report *report)
 {
 	struct json *array = json_new_array();
-	for (size_t i = 0; i < report->count && i < POLICY_REPORT_MAX; i++) {
+	for (size_t i = 0; i < report->count; i++) {
 		struct json *o = json_new_object();
-		json_put_string(o, "path", report->kept[i].path);
-		json_put_string(o, "value", report->kept[i].value);
-		json_put_string(o, "rule", report->kept[i].rule);
+		json_put_string(o, "path", report->found[i].path);
+		json_put_string(o, "value", report->found[i].value);
+		json_put_string(o, "rule", report->found[i].rule);
 		json_push(array, o);
 	}
 	return array;
@@ -55,9 +55,8 @@ static int apply_policy(const struct domain_xml *domain, const struct config *co
 		return 0;
 	reply->violations = violations_json(&report);
 	return err_set(err, ERR_POLICY_DENIED,
-		"the domain XML says %zu thing%s that the policy does not allow, first %s: %s",
-		report.count, report.count > 1 ? "s" : "", report.kept[0].path,
-		report.kept[0].rule);
+		"the policy does not allow what the domain XML says, first at %s: %s",
+		report.found[0].path, report.found[0].rule);
 }
 
 /* Reads the domain from where the call says: XML, or a template. */

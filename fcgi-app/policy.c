@@ -332,9 +332,9 @@ static void violate(struct check *check, const char *value, const char *fmt, ...
 static void violate(struct check *check, const char *value, const char *fmt, ...)
 {
 	struct policy_report *report = check->report;
-	if (report->count++ >= POLICY_REPORT_MAX)
+	if (report->count == POLICY_REPORT_MAX)
 		return;
-	struct policy_violation *v = &report->kept[report->count - 1];
+	struct policy_violation *v = &report->found[report->count++];
 	va_list args;
 	va_start(args, fmt);
 	(void)snprintf(v->path, sizeof v->path, "%s", check->path);
@@ -447,6 +447,8 @@ static size_t descend(struct check *check, const char *separator, const char *na
 static void check_attr(const char *name, const char *value, bool foreign, void *data)
 {
 	struct check *check = data;
+	if (check->report->count == POLICY_REPORT_MAX)
+		return;
 	size_t n = descend(check, "/@", name);
 	const struct row *row = foreign ? NULL : find_row(check->path);
 	if (row)
@@ -499,6 +501,8 @@ static void check_inside(struct check *check, const struct row *row, const struc
 
 static void check_element(struct check *check, const struct xml_node *node)
 {
+	if (check->report->count == POLICY_REPORT_MAX)
+		return;
 	size_t n = descend(check, "/", xml_name(node));
 	const struct row *row = find_row(check->path);
 	if (!row)

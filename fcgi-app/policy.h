@@ -17,10 +17,11 @@ struct policy_violation {
 	char rule[160]; /* in words */
 };
 
+/* With so many found the rest is not looked at: that bounds what a document can cost. */
 enum { POLICY_REPORT_MAX = 32 };
 struct policy_report {
-	size_t count; /* of all; no more than POLICY_REPORT_MAX are kept */
-	struct policy_violation kept[POLICY_REPORT_MAX];
+	size_t count;
+	struct policy_violation found[POLICY_REPORT_MAX];
 };
 
 /* -1 only when memory is out; a report without violations means the document may pass. */

@@ -34,10 +34,10 @@ static void refuse(const char *text, const char *path, const char *rule)
 	struct policy_report report;
 	check_document(text, &report);
 	for (size_t i = 0; i < report.count; i++)
-		if (!strcmp(report.kept[i].path, path) && strstr(report.kept[i].rule, rule))
+		if (!strcmp(report.found[i].path, path) && strstr(report.found[i].rule, rule))
 			return;
 	CHECK(false, "%zu violations, first %s (%s), none of %s (%s): %s", report.count,
-		report.count ? report.kept[0].path : "", report.count ? report.kept[0].rule : "",
+		report.count ? report.found[0].path : "", report.count ? report.found[0].rule : "",
 		path, rule, text);
 }
 
@@ -45,8 +45,8 @@ static void accept(const char *text)
 {
 	struct policy_report report;
 	check_document(text, &report);
-	CHECK(report.count == 0, "%s '%s': %s: %s", report.kept[0].path, report.kept[0].value,
-		report.kept[0].rule, text);
+	CHECK(report.count == 0, "%s '%s': %s: %s", report.found[0].path, report.found[0].value,
+		report.found[0].rule, text);
 }
 
 #define HEAD "<domain type='kvm'><name>a</name><memory>2048</memory>"
@@ -421,9 +421,9 @@ static void test_every_violation_is_reported(void **state)
 			       "<hostdev/></devices></domain>",
 		&report);
 	assert_int_equal(report.count, 3);
-	assert_string_equal(report.kept[0].path, "/domain/seclabel");
-	assert_string_equal(report.kept[1].path, "/domain/devices/emulator");
-	assert_string_equal(report.kept[2].path, "/domain/devices/hostdev");
+	assert_string_equal(report.found[0].path, "/domain/seclabel");
+	assert_string_equal(report.found[1].path, "/domain/devices/emulator");
+	assert_string_equal(report.found[2].path, "/domain/devices/hostdev");
 }
 
 static int set_up(void **state)
