@@ -132,6 +132,31 @@ static int resolve_paths(struct domain_xml *domain, const struct config *config,
 	return 0;
 }
 
+static int set_missing(struct xml_node *node, const char *attr, const char *value)
+{
+	AUTO(free) char *written = xml_attr(node, attr);
+	return written ? 0 : xml_set_attr(node, attr, value);
+}
+
+/*
+ * What libvirt, or its configuration, would choose and the policy would not: 9p by "passthrough",
+ * VNC on whatever qemu.conf says.
+ */
+static int settle_defaults(struct domain_xml *domain, struct err *err)
+{
+	int rc = 0;
+	struct xml_node *root = xml_root(domain->doc);
+	struct xml_node *node = xml_find(root, "devices/filesystem");
+	for (; node; node = xml_next(node))
+		rc |= set_missing(node, "accessmode", "mapped");
+	for (node = xml_find(root, "devices/graphics"); node; node = xml_next(node)) {
+		struct xml_node *listen = xml_child(node, "listen");
+		rc |= listen ? set_missing(listen, "address", "127.0.0.1")
+			     : set_missing(node, "listen", "127.0.0.1");
+	}
+	return rc ? err_memory(err) : 0;
+}
+
 int domain_xml_read(const char *text, size_t len, const char *name, const struct config *config,
 	struct domain_xml *ret, struct err *err)
 {
@@ -143,6 +168,8 @@ int domain_xml_read(const char *text, size_t len, const char *name, const struct
 			err, ERR_INVALID_XML, "domain XML: the outermost element is not <domain>");
 	if (settle_name(&domain, name, err) < 0 || settle_uuid(&domain, err) < 0 ||
 		resolve_paths(&domain, config, err) < 0)
+		return -1;
+	if (config->policy == POLICY_ON && settle_defaults(&domain, err) < 0)
 		return -1;
 	*ret = domain;
 	domain.doc = NULL;

@@ -9,7 +9,7 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 
-enum { PATH_BYTES_MAX = 1024, BACKING_CHAIN_MAX = 8 };
+enum { PATH_BYTES_MAX = 1024, COMPONENTS_MAX = 32, BACKING_CHAIN_MAX = 8 };
 
 static const char outside[] = "it does not lie beneath its directory, links followed";
 
@@ -17,14 +17,16 @@ static const char outside[] = "it does not lie beneath its directory, links foll
 static const char *below(const char *root, const char *path)
 {
 	size_t n = strlen(root);
+	int components = 0;
 	while (n && root[n - 1] == '/')
 		n--;
 	if (strncmp(root, path, n) != 0 || path[n] != '/')
 		return NULL;
-	const char *rest = path + n + 1;
+	const char *rest = path + n + strspn(path + n, "/");
 	for (const char *s = rest; *s; s += strcspn(s, "/"), s += *s == '/') {
 		size_t len = strcspn(s, "/");
-		if (len == 0 || (len == 1 && s[0] == '.') || (len == 2 && !strncmp(s, "..", 2)))
+		if ((len == 1 && s[0] == '.') || (len == 2 && !strncmp(s, "..", 2)) ||
+			++components > COMPONENTS_MAX)
 			return NULL;
 	}
 	return *rest ? rest : NULL;
@@ -66,66 +68,116 @@ static uint64_t big_endian(const unsigned char *p, size_t n)
 	return value;
 }
 
-static const char *refuse_image(
-	const char *root_path, int root, const char *rest, int fd, int depth);
+static const char *refuse_kind(int fd, enum hostpath_kind kind)
+{
+	struct stat st;
+	if (fstat(fd, &st) < 0)
+		return outside;
+	if (kind == HOSTPATH_DIRECTORY)
+		return S_ISDIR(st.st_mode) ? NULL : "it is not a directory";
+	if (!S_ISREG(st.st_mode))
+		return "it is not a regular file";
+	return st.st_nlink > 1 ? "it has another name elsewhere (a hard link)" : NULL;
+}
+
+/* An image that was opened, and where: what its header names is looked for from there. */
+struct image {
+	const char *root_path;
+	int root;
+	const char *rest;
+	int fd;
+	int depth;
+};
+
+static const char *refuse_image(const struct image *image);
 
 /* A backing file's name is relative to the directory of the image that names it. */
-static const char *refuse_backing(
-	const char *root_path, int root, const char *rest, const char *name, int depth)
+static const char *refuse_backing(const struct image *image, const char *name, bool raw)
 {
 	static const char why[] = "its header names a backing file outside its directory";
 	char full[PATH_BYTES_MAX];
-	if (depth == BACKING_CHAIN_MAX)
+	if (image->depth == BACKING_CHAIN_MAX)
 		return "its chain of backing files is too long";
-	const char *slash = strrchr(rest, '/');
-	int n = name[0] == '/' ? snprintf(full, sizeof full, "%s", name)
-			       : snprintf(full, sizeof full, "%s/%.*s%s", root_path,
-					 slash ? (int)(slash - rest + 1) : 0, rest, name);
+	const char *slash = strrchr(image->rest, '/');
+	int n = name[0] == '/'
+		? snprintf(full, sizeof full, "%s", name)
+		: snprintf(full, sizeof full, "%s/%.*s%s", image->root_path,
+			  slash ? (int)(slash - image->rest + 1) : 0, image->rest, name);
 	/* "json:…" and "nbd://…" are no paths, and "x:y" is a protocol to QEMU. */
 	if (n >= (int)sizeof full || strchr(name, ':'))
 		return why;
-	const char *backing = below(root_path, full);
-	AUTO(close) int fd = backing ? open_beneath(root, backing, O_RDONLY) : -1;
-	return fd < 0 ? why : refuse_image(root_path, root, backing, fd, depth + 1);
+	const char *rest = below(image->root_path, full);
+	AUTO(close) int fd = rest ? open_beneath(image->root, rest, O_RDONLY) : -1;
+	if (fd < 0)
+		return why;
+	struct image backing = { image->root_path, image->root, rest, fd, image->depth + 1 };
+	const char *refused = refuse_kind(fd, HOSTPATH_FILE);
+	return refused || raw ? refused : refuse_image(&backing);
+}
+
+/*
+ * Is the backing file's format stated, so that QEMU does not guess it, and is it one that we know?
+ * The header's extensions, each of type, length and padded data, begin behind it.
+ */
+static const char *backing_format(int fd, uint64_t at, bool *ret_raw)
+{
+	enum { BACKING_FORMAT = 0xe2792aca, EXTENSIONS_MAX = 16 };
+	static const char why[] =
+		"its header does not state its backing file's format, raw or qcow2";
+	unsigned char head[8];
+	char format[8] = "";
+	for (int i = 0; i < EXTENSIONS_MAX; i++) {
+		if (pread(fd, head, sizeof head, (off_t)at) != sizeof head)
+			return why;
+		uint64_t type = big_endian(head, 4);
+		uint64_t len = big_endian(head + 4, 4);
+		if (type == BACKING_FORMAT) {
+			if (len >= sizeof format ||
+				pread(fd, format, len, (off_t)at + 8) != (ssize_t)len)
+				return why;
+			*ret_raw = !strcmp(format, "raw");
+			return *ret_raw || !strcmp(format, "qcow2") ? NULL : why;
+		}
+		if (!type)
+			return why;
+		at += 8 + (len + 7) / 8 * 8;
+	}
+	return why;
 }
 
 /*
  * The header of qcow2 (QEMU's docs/interop/qcow2.txt): magic, version, where the backing file's
- * name stands and how long it is; from version 3 on, a feature bit tells of an external data file.
- * What is no qcow2 names no other file, as long as libvirt is told its format.
+ * name stands and how long it is; from version 3 on, a feature bit tells of an external data file
+ * and the header tells its own length.
  */
-static const char *refuse_image(
-	const char *root_path, int root, const char *rest, int fd, int depth)
+static const char *refuse_image(const struct image *image)
 {
-	enum { HEADER = 104, EXTERNAL_DATA = 1 << 2, NAME_MAX_BYTES = 1023 };
-	unsigned char header[HEADER] = { 0 };
+	enum { HEADER_2 = 72, HEADER_3 = 104, EXTERNAL_DATA = 1 << 2, NAME_MAX_BYTES = 1023 };
+	static const char damaged[] = "its header is damaged";
+	unsigned char header[HEADER_3] = { 0 };
 	char name[NAME_MAX_BYTES + 1] = "";
-	if (pread(fd, header, sizeof header, 0) < 24 || memcmp(header, "QFI\xfb", 4) != 0)
-		return NULL;
-	if (big_endian(header + 4, 4) >= 3 && header[79] & EXTERNAL_DATA)
+	bool raw = false;
+	if (pread(image->fd, header, sizeof header, 0) < HEADER_2 ||
+		memcmp(header, "QFI\xfb", 4) != 0)
+		return "it is not a qcow2 image";
+	bool version_3 = big_endian(header + 4, 4) >= 3;
+	if (version_3 && header[79] & EXTERNAL_DATA)
 		return "its header names an external data file";
 	uint64_t offset = big_endian(header + 8, 8);
 	uint64_t size = big_endian(header + 16, 4);
 	if (!offset)
 		return NULL;
 	if (size > NAME_MAX_BYTES || offset > INT64_MAX ||
-		pread(fd, name, size, (off_t)offset) != (ssize_t)size || strlen(name) != size)
-		return "its header is damaged";
-	return refuse_backing(root_path, root, rest, name, depth);
-}
-
-static const char *refuse_kind(const struct stat *st, enum hostpath_kind kind)
-{
-	if (kind == HOSTPATH_DIRECTORY)
-		return S_ISDIR(st->st_mode) ? NULL : "it is not a directory";
-	if (!S_ISREG(st->st_mode))
-		return "it is not a regular file";
-	return st->st_nlink > 1 ? "it has another name elsewhere (a hard link)" : NULL;
+		pread(image->fd, name, size, (off_t)offset) != (ssize_t)size ||
+		strlen(name) != size)
+		return damaged;
+	const char *why =
+		backing_format(image->fd, version_3 ? big_endian(header + 100, 4) : HEADER_2, &raw);
+	return why ? why : refuse_backing(image, name, raw);
 }
 
 const char *hostpath_refusal(const char *root_path, const char *path, enum hostpath_kind kind)
 {
-	struct stat st;
 	const char *rest = below(root_path, path);
 	if (!rest || strlen(path) >= PATH_BYTES_MAX)
 		return outside;
@@ -136,12 +188,14 @@ const char *hostpath_refusal(const char *root_path, const char *path, enum hostp
 	AUTO(close) int fd = open_beneath(root, rest, flags);
 	if (fd < 0 && errno == EACCES && flags == O_RDONLY)
 		return "virtgate may not read it, so its header cannot be checked";
-	if (fd < 0)
-		return errno == ENOENT ? refuse_missing(root, rest) : outside;
-	if (fstat(fd, &st) < 0)
+	if (fd < 0 && errno != ENOENT)
 		return outside;
-	const char *why = refuse_kind(&st, kind);
-	if (!why && kind == HOSTPATH_IMAGE)
-		why = refuse_image(root_path, root, rest, fd, 0);
-	return why;
+	if (fd < 0 && (kind == HOSTPATH_IMAGE || kind == HOSTPATH_DIRECTORY))
+		return "it does not exist";
+	if (fd < 0)
+		return refuse_missing(root, rest);
+	const char *why = refuse_kind(fd, kind);
+	if (why || kind != HOSTPATH_IMAGE)
+		return why;
+	return refuse_image(&(struct image){ root_path, root, rest, fd, 0 });
 }

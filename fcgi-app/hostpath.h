@@ -11,14 +11,14 @@
 #include "base.h"
 
 enum hostpath_kind {
-	HOSTPATH_FILE,  /* a kernel, an initrd, a raw image: whatever it holds, it is only read */
-	HOSTPATH_IMAGE, /* qcow2: neither backing file nor data file outside the root */
+	HOSTPATH_FILE,      /* a kernel, an initrd, a raw image: its content leads nowhere */
+	HOSTPATH_IMAGE,     /* qcow2: neither backing file nor data file outside the root */
 	HOSTPATH_DIRECTORY, /* a share */
 	HOSTPATH_NEW_FILE,  /* a log */
 };
 
 /*
- * NULL when the path may be used, else the rule that it breaks, in words. A path that does not
- * exist (yet) may be used if the directories that do exist lie beneath the root.
+ * NULL when the path may be used, else the rule that it breaks, in words. A share and a qcow2 image
+ * must exist; of another file that does not (yet), the directories that do lie beneath the root.
  */
 const char *hostpath_refusal(const char *root, const char *path, enum hostpath_kind kind);

@@ -20,6 +20,7 @@ enum rule {
 	NAME,    /* of a VM */
 	UUID,
 	MAC,
+	DISK,    /* sda, vdb, …: libvirt makes a controller for every seven up to a far one */
 	NETWORK, /* one of VIRTGATE_NETWORKS */
 	BRIDGE,  /* one of VIRTGATE_BRIDGES */
 	KERNEL,  /* a file beneath VIRTGATE_IMAGES */
@@ -39,6 +40,7 @@ static const struct row {
 	const char *arg;
 	int64_t min, max;
 	int count;
+	bool required; /* of an attribute */
 } rows[] = {
 #define ADDRESS(device) \
 	{ device "/address", NOTHING }, \
@@ -140,9 +142,10 @@ static const struct row {
 	{ "/domain/devices/disk/source", NOTHING },
 	{ "/domain/devices/disk/source/@file", IMAGE },
 	{ "/domain/devices/disk/target", NOTHING },
-	{ "/domain/devices/disk/target/@dev", TOKEN, .max = 8 },
+	{ "/domain/devices/disk/target/@dev", DISK, .required = true },
 	{ "/domain/devices/disk/target/@bus", WORDS, "virtio|ide|sata|scsi|usb|fdc" },
 	{ "/domain/devices/disk/readonly", NOTHING },
+	{ "/domain/devices/disk/backingStore", NOTHING },
 	{ "/domain/devices/disk/serial", TOKEN, .max = 36 },
 	{ "/domain/devices/disk/boot", NOTHING },
 	{ "/domain/devices/disk/boot/@order", NUMBER, .min = 1, .max = 64 },
@@ -162,7 +165,7 @@ static const struct row {
 	{ "/domain/devices/controller/target/@hotplug", WORDS, "on|off" },
 	ADDRESS("/domain/devices/controller"),
 	{ "/domain/devices/interface", NOTHING, .count = 16 },
-	{ "/domain/devices/interface/@type", WORDS, "network|bridge" },
+	{ "/domain/devices/interface/@type", WORDS, "network|bridge", .required = true },
 	{ "/domain/devices/interface/mac", NOTHING },
 	{ "/domain/devices/interface/mac/@address", MAC },
 	{ "/domain/devices/interface/source", NOTHING },
@@ -186,7 +189,7 @@ static const struct row {
 	ADDRESS("/domain/devices/interface"),
 	{ "/domain/devices/filesystem", NOTHING, .count = 8 },
 	{ "/domain/devices/filesystem/@type", WORDS, "mount" },
-	{ "/domain/devices/filesystem/@accessmode", WORDS, "mapped|squash" },
+	{ "/domain/devices/filesystem/@accessmode", WORDS, "mapped", .required = true },
 	{ "/domain/devices/filesystem/@fmode", TOKEN, .max = 4 },
 	{ "/domain/devices/filesystem/@dmode", TOKEN, .max = 4 },
 	{ "/domain/devices/filesystem/driver", NOTHING },
@@ -201,6 +204,8 @@ static const struct row {
 	CHARDEV("/domain/devices/console"),
 	{ "/domain/devices/channel", NOTHING, .count = 4 },
 	{ "/domain/devices/channel/@type", WORDS, "unix" },
+	{ "/domain/devices/channel/source", NOTHING },
+	{ "/domain/devices/channel/source/@mode", WORDS, "bind" },
 	{ "/domain/devices/channel/target", NOTHING },
 	{ "/domain/devices/channel/target/@type", WORDS, "virtio" },
 	{ "/domain/devices/channel/target/@name", WORDS, "org.qemu.guest_agent.0" },
@@ -212,8 +217,8 @@ static const struct row {
 	{ "/domain/devices/graphics/@websocket", WORDS, "-1" },
 	{ "/domain/devices/graphics/@listen", WORDS, "127.0.0.1|::1" },
 	{ "/domain/devices/graphics/listen", NOTHING },
-	{ "/domain/devices/graphics/listen/@type", WORDS, "address" },
-	{ "/domain/devices/graphics/listen/@address", WORDS, "127.0.0.1|::1" },
+	{ "/domain/devices/graphics/listen/@type", WORDS, "address", .required = true },
+	{ "/domain/devices/graphics/listen/@address", WORDS, "127.0.0.1|::1", .required = true },
 	{ "/domain/devices/video", NOTHING, .count = 4 },
 	{ "/domain/devices/video/model", NOTHING },
 	{ "/domain/devices/video/model/@type", WORDS, "cirrus|vga|virtio|bochs|none" },
@@ -293,6 +298,15 @@ static bool is_mac(const char *value)
 	return n == strlen("52:54:00:00:00:00");
 }
 
+static bool is_disk(const char *value)
+{
+	size_t n = strlen(value);
+	bool known = !strncmp(value, "hd", 2) || !strncmp(value, "sd", 2) ||
+		!strncmp(value, "vd", 2) || !strncmp(value, "fd", 2);
+	return known && (n == 3 || n == 4) && islower((unsigned char)value[2]) &&
+		(n == 3 || islower((unsigned char)value[3]));
+}
+
 /* libvirt's units of memory (formatdomain.html, "Memory Allocation"), in bytes. */
 static bool is_size(const char *value, const char *unit, int64_t max_kib)
 {
@@ -350,8 +364,11 @@ static void check_path(struct check *check, const char *value, const char *root,
 	enum hostpath_kind kind)
 {
 	const char *why = hostpath_refusal(root, value, kind);
+	size_t n = strlen(root);
+	/* Relative, as the client may have written it: where the root lies is the host's affair. */
+	bool beneath = !strncmp(value, root, n) && value[n] == '/';
 	if (why)
-		violate(check, value, "a path beneath %s: %s", name, why);
+		violate(check, beneath ? value + n + 1 : value, "a path beneath %s: %s", name, why);
 }
 
 /* What a raw image holds is only data, so virtgate need not be able to read it. */
@@ -408,6 +425,10 @@ static void check_value(struct check *check, const struct row *row, const char *
 		if (!is_mac(value))
 			violate(check, value, "a MAC address such as 52:54:00:12:34:56");
 		break;
+	case DISK:
+		if (!is_disk(value))
+			violate(check, value, "hd, sd, vd or fd, and one or two of a to z");
+		break;
 	case NETWORK:
 		if (!is_word(check->config->networks, ',', value))
 			violate(check, value, "one of the networks of VIRTGATE_NETWORKS");
@@ -458,17 +479,39 @@ static void check_attr(const char *name, const char *value, bool foreign, void *
 	check->path[n] = '\0';
 }
 
+/* Do we and libvirt read this rule's text alike with white space around it? */
+static bool may_be_padded(enum rule rule)
+{
+	return rule == NUMBER || rule == SIZE || rule == TEXT || rule == NAME || rule == UUID;
+}
+
 static void check_text(struct check *check, const struct row *row)
 {
-	/* libvirt takes a path as it stands, white space and all. */
-	bool is_path = row->rule == KERNEL;
-	AUTO(free) char *text = is_path ? xml_raw_text(check->node) : xml_node_text(check->node);
+	AUTO(free) char *text =
+		may_be_padded(row->rule) ? xml_node_text(check->node) : xml_raw_text(check->node);
 	if (!text)
 		check->out_of_memory = true;
 	else if (row->rule != NOTHING)
 		check_value(check, row, text);
 	else if (xml_has_text(check->node))
 		violate(check, text, "no text stands here");
+}
+
+/* An attribute that is missing is one that libvirt or its configuration chooses. */
+static void check_required(struct check *check)
+{
+	size_t n = strlen(check->path);
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		if (!rows[i].required || strncmp(rows[i].path, check->path, n) != 0 ||
+			strncmp(rows[i].path + n, "/@", 2) != 0)
+			continue;
+		AUTO(free) char *value = xml_attr(check->node, rows[i].path + n + 2);
+		if (value)
+			continue;
+		(void)descend(check, "", rows[i].path + n);
+		violate(check, "", "this attribute is required");
+		check->path[n] = '\0';
+	}
 }
 
 /* Are there more elements of this name up to here than the row allows? */
@@ -494,6 +537,7 @@ static void check_inside(struct check *check, const struct row *row, const struc
 		violate(check, "", "at most %d of these", row->count ? row->count : 1);
 	if (xml_each_attr(node, check_attr, check) < 0)
 		check->out_of_memory = true;
+	check_required(check);
 	check_text(check, row);
 	for (const struct xml_node *n = xml_first(node); n; n = xml_sibling(n))
 		check_element(check, n);
@@ -548,6 +592,7 @@ static void print_rule(FILE *out, const struct row *row)
 		[NAME] = TEXT_NAME_RULE,
 		[UUID] = "a uuid",
 		[MAC] = "a MAC address",
+		[DISK] = "hd, sd, vd or fd, and one or two of a to z",
 		[NETWORK] = "one of VIRTGATE_NETWORKS",
 		[BRIDGE] = "one of VIRTGATE_BRIDGES",
 		[KERNEL] = "a file beneath VIRTGATE_IMAGES",
@@ -577,6 +622,7 @@ static void print_rule(FILE *out, const struct row *row)
 	case NAME:
 	case UUID:
 	case MAC:
+	case DISK:
 	case NETWORK:
 	case BRIDGE:
 	case KERNEL:

@@ -784,7 +784,7 @@ def test_a_relative_path_does_not_lead_out(admin, new_name, inside, path):
 
 
 def test_relative_paths_start_from_the_directories_of_the_settings(admin, new_vm):
-    vm = new_vm(inside="<devices><disk type='file' device='disk'><driver type='qcow2'/>"
+    vm = new_vm(inside="<devices><disk type='file' device='disk'><driver type='raw'/>"
                        "<source file='a/b.qcow2'/>"
                        "<target dev='vda'/></disk></devices>")
     assert b"'/var/lib/libvirt/images/a/b.qcow2'" in admin.get(f"/v1/vms/{vm['name']}/xml").body

@@ -116,7 +116,7 @@ static void test_every_other_door_is_shut(void **state)
 			"<disk type='file'><driver type='qcow2'/><source file='d'/><backingStore "
 			"type='file'/>"
 			"<target dev='vda'/></disk>",
-			"/domain/devices/disk/backingStore", "not allowed" },
+			"/domain/devices/disk/backingStore/@type", "not allowed" },
 		{ "v",
 			"<disk type='file'><driver type='raw'/><source file='d'><reservations "
 			"managed='yes'/>"
@@ -164,7 +164,7 @@ static void test_every_other_door_is_shut(void **state)
 			"<channel type='unix'><source mode='bind' path='/etc/x'/><target "
 			"type='virtio' "
 			"name='org.qemu.guest_agent.0'/></channel>",
-			"/domain/devices/channel/source", "not allowed" },
+			"/domain/devices/channel/source/@path", "not allowed" },
 		{ "v", "<redirdev bus='usb' type='tcp'/>", "/domain/devices/redirdev",
 			"not allowed" },
 		{ "v", "<audio id='1' type='file' path='/etc/x'/>", "/domain/devices/audio/@type",
@@ -187,6 +187,18 @@ static void test_every_other_door_is_shut(void **state)
 		{ "v", "<graphics type='vnc'><listen type='network' network='default'/></graphics>",
 			"/domain/devices/graphics/listen/@type", "one of address" },
 		{ "v", "<graphics type='spice'/>", "/domain/devices/graphics/@type", "one of vnc" },
+		{ "v", "<graphics type='vnc'><listen type='none'/></graphics>",
+			"/domain/devices/graphics/listen/@type", "one of address" },
+		{ "v", "<interface><source bridge='virbr0'/></interface>",
+			"/domain/devices/interface/@type", "required" },
+		{ "v", "<filesystem><source dir='missing'/><target dir='t'/></filesystem>",
+			"/domain/devices/filesystem/source/@dir", "does not exist" },
+		{ "v",
+			"<disk type='file'><driver type='raw'/><source file='d'/>"
+			"<target dev='sdzzzz' bus='scsi'/></disk>",
+			"/domain/devices/disk/target/@dev", "one or two of a to z" },
+		{ "v", "<rng model='virtio'><backend model='random'> /dev/urandom</backend></rng>",
+			"/domain/devices/rng/backend", "one of /dev/urandom" },
 		{ "v", "<interface type='server'/>", "/domain/devices/interface/@type", "one of" },
 		{ "v", "<interface type='user'/>", "/domain/devices/interface/@type", "one of" },
 		{ "v", "<shmem name='x'/>", "/domain/devices/shmem", "not allowed" },
@@ -283,18 +295,24 @@ static void write_image(const char *name, const void *data, size_t size)
 	assert_int_equal(write(fd, data, size), size);
 }
 
-/* A qcow2 header of version 3 that names a backing file. */
-static void write_qcow2(const char *name, const char *backing, bool external_data)
+/* A qcow2 header of version 3, which may name a backing file and its format. */
+static void write_qcow2(const char *name, const char *backing, const char *format, bool external)
 {
-	unsigned char h[1200] = "QFI\xfb\0\0\0\3";
+	enum { HEADER = 104, NAME = 128 };
+	unsigned char h[1400] = "QFI\xfb\0\0\0\3";
+	h[79] = external ? 4 : 0;
+	h[103] = HEADER;
+	if (format) {
+		memcpy(h + HEADER, "\xe2\x79\x2a\xca", 4);
+		h[HEADER + 7] = (unsigned char)strlen(format);
+		memcpy(h + HEADER + 8, format, strlen(format));
+	}
 	if (backing) {
-		h[14] = 0;
-		h[15] = 112;
+		h[15] = NAME;
 		h[18] = (unsigned char)(strlen(backing) >> 8);
 		h[19] = (unsigned char)strlen(backing);
-		memcpy(h + 112, backing, strlen(backing));
+		memcpy(h + NAME, backing, strlen(backing));
 	}
-	h[79] = external_data ? 4 : 0;
 	write_image(name, h, sizeof h);
 }
 
@@ -333,12 +351,12 @@ static void test_files_lead_nowhere_else(void **state)
 	(void)snprintf(path, sizeof path, "%s/dir", images);
 	assert_int_equal(mkdir(path, 0700), 0);
 	try_disk("dir", "not a regular file");
-	write_image("inner", "x", 1);
+	write_qcow2("inner", NULL, NULL, false);
 	(void)snprintf(path, sizeof path, "%s/inner-link", images);
 	assert_int_equal(symlink("inner", path), 0);
 	try_disk("inner-link", NULL);
-	try_disk("not-there-yet", NULL);
-	try_disk("dir/not-there-yet", NULL);
+	try_disk("not-there-yet", "does not exist");
+	try_disk("dir/not-there-yet", "does not exist");
 	try_disk("up/not-there-yet", "links followed");
 	(void)snprintf(path, sizeof path, "%s2/x", images);
 	try_disk(path, "beneath");
@@ -346,43 +364,62 @@ static void test_files_lead_nowhere_else(void **state)
 	(void)snprintf(path, sizeof path, "%s/../outside/secret", images);
 	try_disk(path, "beneath");
 	(void)snprintf(path, sizeof path, "%s//inner", images);
-	try_disk(path, "beneath");
+	try_disk(path, NULL);
+	accept(HEAD "<os><type>hvm</type><kernel>not-there-yet</kernel></os></domain>");
+	accept(HEAD "<os><type>hvm</type><kernel>dir/not-there-yet</kernel></os></domain>");
+	refuse(HEAD "<os><type>hvm</type><kernel>up/not-there-yet</kernel></os></domain>",
+		"/domain/os/kernel", "links followed");
 }
 
 static void test_an_images_header_names_nothing_outside(void **state)
 {
 	char path[128];
 	(void)state;
-	write_qcow2("plain.qcow2", NULL, false);
+	write_qcow2("plain.qcow2", NULL, NULL, false);
 	try_disk("plain.qcow2", NULL);
-	write_qcow2("over.qcow2", "plain.qcow2", false);
+	write_qcow2("over.qcow2", "plain.qcow2", "qcow2", false);
 	try_disk("over.qcow2", NULL);
 	(void)snprintf(path, sizeof path, "%s/plain.qcow2", images);
-	write_qcow2("absolute.qcow2", path, false);
+	write_qcow2("absolute.qcow2", path, "qcow2", false);
 	try_disk("absolute.qcow2", NULL);
-	write_qcow2("shadow.qcow2", "/etc/shadow", false);
+	write_qcow2("shadow.qcow2", "/etc/shadow", "qcow2", false);
 	try_disk("shadow.qcow2", "backing file outside");
-	write_qcow2("dots.qcow2", "../outside/secret", false);
+	write_qcow2("dots.qcow2", "../outside/secret", "qcow2", false);
 	try_disk("dots.qcow2", "backing file outside");
-	write_qcow2("second.qcow2", "shadow.qcow2", false);
+	write_qcow2("second.qcow2", "shadow.qcow2", "qcow2", false);
 	try_disk("second.qcow2", "backing file outside");
-	write_qcow2("json.qcow2", "json:{\"file\":\"/etc/shadow\"}", false);
+	write_qcow2("json.qcow2", "json:{\"file\":\"/etc/shadow\"}", "qcow2", false);
 	try_disk("json.qcow2", "backing file outside");
-	write_qcow2("nbd.qcow2", "nbd://127.0.0.1/x", false);
+	write_qcow2("nbd.qcow2", "nbd://127.0.0.1/x", "qcow2", false);
 	try_disk("nbd.qcow2", "backing file outside");
-	write_qcow2("self.qcow2", "self.qcow2", false);
+	write_qcow2("self.qcow2", "self.qcow2", "qcow2", false);
 	try_disk("self.qcow2", "too long");
-	write_qcow2("data.qcow2", NULL, true);
+	write_qcow2("data.qcow2", NULL, NULL, true);
 	try_disk("data.qcow2", "external data file");
-	write_image("damaged.qcow2",
-		"QFI\xfb\0\0\0\3\xff\xff\xff\xff\xff\xff\xff\xff\0\0\0\5\0\0\0\0", 24);
+	write_qcow2("guessed.qcow2", "plain.qcow2", NULL, false);
+	try_disk("guessed.qcow2", "does not state");
+	write_qcow2("vmdk.qcow2", "plain.qcow2", "vmdk", false);
+	try_disk("vmdk.qcow2", "does not state");
+	write_image("data", "x", 1);
+	write_qcow2("raw.qcow2", "data", "raw", false);
+	try_disk("raw.qcow2", NULL);
+	write_qcow2("lies.qcow2", "data", "qcow2", false);
+	try_disk("lies.qcow2", "not a qcow2 image");
+	try_disk("data", "not a qcow2 image");
+	static const unsigned char damaged[104] = "QFI\xfb\0\0\0\3\xff\xff\xff\xff\xff\xff\xff\xff"
+						  "\0\0\0\5";
+	write_image("damaged.qcow2", damaged, sizeof damaged);
 	try_disk("damaged.qcow2", "damaged");
 }
 
 static void test_templates_and_ordinary_domains_pass(void **state)
 {
 	static const char *const templates[] = { "helloworld", "http-reply", "nginx", "linux" };
+	char share[80];
 	(void)state;
+	write_qcow2("linux.qcow2", NULL, NULL, false);
+	(void)snprintf(share, sizeof share, "%s/fs0", shares);
+	assert_int_equal(mkdir(share, 0700), 0);
 	for (size_t i = 0; i < ARRAY_LEN(templates); i++) {
 		AUTO(free) char *text = NULL;
 		size_t len = 0;
@@ -390,6 +427,7 @@ static void test_templates_and_ordinary_domains_pass(void **state)
 		assert_int_equal(domain_xml_template(&config, templates[i], &text, &len, &err), 0);
 		accept(text);
 	}
+	write_qcow2("d.qcow2", NULL, NULL, false);
 	/* What virt-install writes for a Linux guest. */
 	accept(HEAD
 		"<uuid>c7a5fdbd-cdaf-9455-926a-d65c16db1809</uuid><metadata>"
@@ -406,7 +444,8 @@ static void test_templates_and_ordinary_domains_pass(void **state)
 		"<controller type='usb' model='qemu-xhci' ports='15'/>"
 		"<interface type='network'><source network='default'/>"
 		"<mac address='52:54:00:12:34:56'/><model type='virtio'/></interface>"
-		"<console type='pty'/><channel type='unix'><target type='virtio' "
+		"<console type='pty'/><channel type='unix'><source mode='bind'/><target "
+		"type='virtio' "
 		"name='org.qemu.guest_agent.0'/></channel><input type='tablet' bus='usb'/>"
 		"<graphics type='vnc' port='-1'/><video><model type='virtio'/></video>"
 		"<memballoon model='virtio'/><rng model='virtio'><backend model='random'>"
