@@ -146,7 +146,8 @@ static int read_ref(struct lease *lease, void *data, struct err *err)
 	return 0;
 }
 
-int domain_resolve(struct host *host, const char *ref, struct vm_ref *ret, struct err *err)
+/* A read of its own: a connection that the daemon's restart has cut is noticed here. */
+static int resolve(struct host *host, const char *ref, struct vm_ref *ret, struct err *err)
 {
 	struct resolve_args args = { .ref = ref };
 	if (virt_read(host, read_ref, &args, err) < 0)
@@ -158,8 +159,7 @@ int domain_resolve(struct host *host, const char *ref, struct vm_ref *ret, struc
 int domain_hold(struct host *host, const char *ref, struct hold *ret, struct err *err)
 {
 	struct vm_ref id;
-	if (domain_resolve(host, ref, &id, err) < 0 ||
-		gate_enter(host, id.uuid, &ret->gate, err) < 0 ||
+	if (resolve(host, ref, &id, err) < 0 || gate_enter(host, id.uuid, &ret->gate, err) < 0 ||
 		lease_take(host, &ret->lease, err) < 0 ||
 		domain_lookup(&ret->lease, id.uuid, &ret->dom, err) < 0)
 		return -1;

@@ -42,9 +42,6 @@ struct vm_ref {
 /* The caller frees the domain. ERR_VM_NOT_FOUND names the ref. */
 int domain_lookup(struct lease *lease, const char *ref, virDomainPtr *ret, struct err *err);
 
-/* Finds out who a ref is. */
-int domain_resolve(struct host *host, const char *ref, struct vm_ref *ret, struct err *err);
-
 /* ERR_VM_NOT_FOUND when it went away. */
 int domain_read(struct lease *lease, virDomainPtr dom, struct vm *ret, struct err *err);
 enum vm_state domain_read_state(virDomainPtr dom); /* VM_UNKNOWN when it cannot be read */
