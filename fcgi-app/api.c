@@ -169,70 +169,24 @@ static int add_arg(struct api_call *call, const struct arg *arg, const char *giv
 	return 0;
 }
 
-static const struct field *find_field(const struct field *fields, const char *name)
-{
-	for (; fields && fields->name; fields++)
-		if (!strcmp(fields->name, name))
-			return fields;
-	return NULL;
-}
-
 static const char *arg_name(const struct field *field)
 {
 	return field->as ? field->as : field->name;
 }
 
-static int unknown_field(
-	const struct field *fields, const char *what, const char *name, struct err *err)
-{
-	(void)err_set(err, ERR_UNKNOWN_PARAMETER, "'%.64s' is not a %s of this route", name, what);
-	char known[200] = "";
-	for (size_t n = 0; fields && fields->name && n < sizeof known; fields++)
-		n += (size_t)snprintf(
-			known + n, sizeof known - n, "%s%s", n ? ", " : "", fields->name);
-	return known[0] ? err_hint(err, "it takes %s", known) : err_hint(err, "it takes none");
-}
-
-static int check_text(const struct field *field, const char *text, size_t len, struct err *err)
-{
-	if (!len)
-		return err_set(err, ERR_BAD_REQUEST, "%s: must not be empty", field->name);
-	if (strlen(text) != len)
-		return err_set(err, ERR_BAD_REQUEST, "%s: has a NUL character", field->name);
-	if (len > field->max)
-		return err_set(err, ERR_BAD_REQUEST, "%s: %zu bytes are more than the %zu allowed",
-			field->name, len, field->max);
-	return 0;
-}
-
-static int require_fields(
-	const struct api_call *call, const struct field *fields, const char *what, struct err *err)
-{
-	for (; fields && fields->name; fields++)
-		if (fields->required && !api_arg(call, arg_name(fields)))
-			return err_set(
-				err, ERR_BAD_REQUEST, "%s: this %s is missing", fields->name, what);
-	return 0;
-}
-
 static int read_param(struct api_call *call, const char *name, const char *value, struct err *err)
 {
-	const struct field *field = find_field(call->route->query, name);
+	const struct field *field = field_find(call->route->query, name);
 	if (!field)
-		return unknown_field(call->route->query, "query parameter", name, err);
-	struct arg arg = { .name = arg_name(field), .text = value, .len = strlen(value) };
-	switch (field->type) {
-	case FIELD_TEXT:
-		if (check_text(field, value, arg.len, err) < 0)
-			return -1;
-		break;
-	case FIELD_FLAG:
-		if (strcmp(value, "0") != 0 && strcmp(value, "1") != 0)
-			return err_set(
-				err, ERR_BAD_REQUEST, "%s: '%.64s' is not 0 or 1", name, value);
-		arg.flag = value[0] == '1';
-		break;
-	}
+		return field_unknown(call->route->query, "query parameter", name, err);
+	if (field_check_param(field, value, err) < 0)
+		return -1;
+	struct arg arg = {
+		.name = arg_name(field),
+		.text = value,
+		.len = strlen(value),
+		.flag = field->type == FIELD_FLAG && value[0] == '1',
+	};
 	return add_arg(call, &arg, name, err);
 }
 
@@ -241,7 +195,11 @@ static int read_query(struct api_call *call, const struct http_query *query, str
 	for (size_t i = 0; i < query->count; i++)
 		if (read_param(call, query->param[i].name, query->param[i].value, err) < 0)
 			return -1;
-	return require_fields(call, call->route->query, "query parameter", err);
+	for (const struct field *f = call->route->query; f && f->name; f++)
+		if (f->required && !api_arg(call, arg_name(f)))
+			return err_set(err, ERR_BAD_REQUEST, "%s: this query parameter is missing",
+				f->name);
+	return 0;
 }
 
 struct member_args {
@@ -249,32 +207,19 @@ struct member_args {
 	struct err *err;
 };
 
-static int read_member(const char *name, const struct json *value, void *data)
+/* Of a body that has been checked. */
+static int add_member(const char *name, const struct json *value, void *data)
 {
 	struct member_args *args = data;
-	struct err *err = args->err;
-	const struct field *field = find_field(args->call->route->fields, name);
-	if (!field)
-		return unknown_field(args->call->route->fields, "field", name, err);
-	struct arg arg = { .name = arg_name(field) };
-	switch (field->type) {
-	case FIELD_TEXT:
-		if (json_kind_of(value) != JSON_IS_STRING)
-			return err_set(err, ERR_BAD_REQUEST, "%s: must be a string", name);
+	struct arg arg = { .name = arg_name(field_find(args->call->route->fields, name)) };
+	if (json_kind_of(value) == JSON_IS_STRING)
 		arg.text = json_get_string(value, &arg.len);
-		if (check_text(field, arg.text, arg.len, err) < 0)
-			return -1;
-		break;
-	case FIELD_FLAG:
-		if (json_kind_of(value) != JSON_IS_BOOL)
-			return err_set(err, ERR_BAD_REQUEST, "%s: must be true or false", name);
+	if (json_kind_of(value) == JSON_IS_BOOL)
 		arg.flag = json_get_bool(value);
-		break;
-	}
-	return add_arg(args->call, &arg, name, err);
+	return add_arg(args->call, &arg, name, args->err);
 }
 
-/* The body's media type as a bit; 0: one that this route does not take. */
+/* The body's media type; API_BODY_NONE: one that this route does not take. */
 static unsigned body_kind(const struct api_call *call)
 {
 	const char *type = call->req->content_type;
@@ -282,7 +227,7 @@ static unsigned body_kind(const struct api_call *call)
 		return API_BODY_JSON;
 	if (http_is_media_type(type, "application/xml") || http_is_media_type(type, "text/xml"))
 		return call->route->body & API_BODY_XML;
-	return 0;
+	return API_BODY_NONE;
 }
 
 static int refuse_media_type(const struct api_call *call, struct err *err)
@@ -301,26 +246,22 @@ static int refuse_media_type(const struct api_call *call, struct err *err)
 static int read_body(struct api_call *call, struct json **ret_json, struct err *err)
 {
 	const struct http_req *req = call->req;
-	if (!req->body_len)
-		return require_fields(call, call->route->fields, "field", err);
-	switch (body_kind(call)) {
-	case API_BODY_XML:
+	unsigned kind = req->body_len ? body_kind(call) : API_BODY_JSON;
+	if (kind == API_BODY_NONE)
+		return refuse_media_type(call, err);
+	if (kind == API_BODY_XML)
 		return add_arg(call,
 			&(struct arg){ .name = "xml", .text = req->body, .len = req->body_len },
 			"the XML", err);
-	case API_BODY_JSON:
-		break;
-	default:
-		return refuse_media_type(call, err);
-	}
-	if (json_parse(req->body, req->body_len, ret_json, err) < 0)
+	if (!req->body_len)
+		*ret_json = json_new_object();
+	else if (json_parse(req->body, req->body_len, ret_json, err) < 0)
 		return -1;
-	if (json_kind_of(*ret_json) != JSON_IS_OBJECT)
-		return err_set(err, ERR_BAD_REQUEST, "body: must be a JSON object");
+	if (field_check_object(call->route->fields, *ret_json, err) < 0)
+		return -1;
 	struct member_args args = { .call = call, .err = err };
-	if (json_each(*ret_json, read_member, &args) < 0)
-		return -1;
-	return require_fields(call, call->route->fields, "field", err);
+	call->body = *ret_json;
+	return json_each(*ret_json, add_member, &args);
 }
 
 /* Routing */

@@ -7,6 +7,7 @@
  * nothing of FastCGI and does not log. All functions may be called from any thread.
  */
 #include "config.h"
+#include "field.h"
 #include "http.h"
 #include "inventory.h"
 #include "json.h"
@@ -55,20 +56,6 @@ const char *api_role_name(enum role role);
 
 /* The rest is between the dispatcher, the routes and the handlers. */
 
-enum field_type { FIELD_TEXT, FIELD_FLAG };
-
-/*
- * A query parameter or a member of a JSON body. A parameter's flag is 0 or 1, a member's a
- * boolean. Lists of fields end with one without a name.
- */
-struct field {
-	const char *name;
-	const char *as; /* the argument it becomes; NULL: of its own name */
-	enum field_type type;
-	bool required;
-	size_t max; /* bytes of a text */
-};
-
 struct arg {
 	const char *name;
 	const char *text;
@@ -76,7 +63,7 @@ struct arg {
 	bool flag;
 };
 
-enum { API_ARGS_MAX = 16 };
+enum { API_ARGS_MAX = 24 };
 struct api_call {
 	struct api *api;
 	const struct http_req *req;
@@ -85,9 +72,10 @@ struct api_call {
 	enum role role;
 	struct arg args[API_ARGS_MAX];
 	size_t arg_count;
+	const struct json *body; /* as route->fields has it; NULL: no JSON */
 };
 
-/* An argument from path, query or body; NULL: not given. */
+/* An argument from path, query or the top of the body; NULL: not given. */
 const struct arg *api_arg(const struct api_call *call, const char *name);
 const char *api_text(const struct api_call *call, const char *name);
 bool api_flag(const struct api_call *call, const char *name, bool preset);

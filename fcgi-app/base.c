@@ -58,6 +58,25 @@ bool text_is_name(const char *s)
 	return n >= 1 && n <= 63 && !s[n] && !strchr("._+-", s[0]);
 }
 
+bool text_is_xml(const char *s)
+{
+	for (; *s; s++)
+		if (((unsigned char)*s < 0x20 && !strchr("\t\n\r", *s)) ||
+			!strncmp(s, "\xef\xbf\xbe", 3) || !strncmp(s, "\xef\xbf\xbf", 3))
+			return false;
+	return true;
+}
+
+bool text_is_word(const char *words, char separator, const char *s)
+{
+	const char stop[] = { separator, '\0' };
+	size_t n = strlen(s);
+	for (const char *w = words; *w; w += strcspn(w, stop), w += *w == separator)
+		if (strcspn(w, stop) == n && !strncmp(w, s, n))
+			return true;
+	return false;
+}
+
 void text_mask_malformed(char *s)
 {
 	size_t left = strlen(s);

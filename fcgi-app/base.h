@@ -85,6 +85,12 @@ bool text_is_uuid(const char *s);
 bool text_is_name(const char *s);
 #define TEXT_NAME_RULE "1 to 63 of the characters A-Z a-z 0-9 . _ + -, the first a letter or digit"
 
+/* Is it text that XML 1.0 can hold (section 2.2): of all controls only tab and line ends? */
+bool text_is_xml(const char *s);
+
+/* Is it one of the words, which are separated by this character? */
+bool text_is_word(const char *words, char separator, const char *s);
+
 /* Puts '?' for every byte that is no part of well-formed UTF-8. */
 void text_mask_malformed(char *s);
 

@@ -249,6 +249,29 @@ const char *json_get_string(const struct json *value, size_t *ret_len)
 	return json_object_get_string(to_jc(value));
 }
 
+int64_t json_get_int(const struct json *value)
+{
+	return json_object_get_int64(to_jc(value));
+}
+
+const struct json *json_member(const struct json *object, const char *name)
+{
+	return from_jc(json_object_object_get(to_jc(object), name));
+}
+
+size_t json_length(const struct json *value)
+{
+	json_object *v = to_jc(value);
+	if (json_object_is_type(v, json_type_array))
+		return json_object_array_length(v);
+	return (size_t)json_object_object_length(v);
+}
+
+const struct json *json_item(const struct json *array, size_t i)
+{
+	return from_jc(json_object_array_get_idx(to_jc(array), i));
+}
+
 int json_each(const struct json *object,
 	int (*each)(const char *name, const struct json *value, void *data), void *data)
 {

@@ -31,8 +31,15 @@ int json_parse(const char *text, size_t len, struct json **ret, struct err *err)
 
 enum json_kind json_kind_of(const struct json *value);
 bool json_get_bool(const struct json *value);
+int64_t json_get_int(const struct json *value); /* what is out of its range is its end */
 /* Borrowed; may hold NUL characters, so its length is told too. */
 const char *json_get_string(const struct json *value, size_t *ret_len);
+
+/* An object's member; NULL: there is none, or it is null. */
+const struct json *json_member(const struct json *object, const char *name);
+/* How many members an object or items an array has, and an item. */
+size_t json_length(const struct json *value);
+const struct json *json_item(const struct json *array, size_t i);
 
 /* Calls each(name, value, data) for every member until one is not 0, and returns that. */
 int json_each(const struct json *object,

@@ -259,16 +259,6 @@ static const struct row *find_row(const char *path)
 
 /* Values */
 
-static bool is_word(const char *words, char separator, const char *value)
-{
-	const char stop[] = { separator, '\0' };
-	size_t n = strlen(value);
-	for (const char *w = words; *w; w += strcspn(w, stop), w += *w == separator)
-		if (strcspn(w, stop) == n && !strncmp(w, value, n))
-			return true;
-	return false;
-}
-
 static bool is_number(const char *value, int base, int64_t min, int64_t max)
 {
 	char *end = NULL;
@@ -390,7 +380,7 @@ static void check_value(struct check *check, const struct row *row, const char *
 			violate(check, value, "nothing stands here");
 		break;
 	case WORDS:
-		if (!is_word(row->arg, '|', value))
+		if (!text_is_word(row->arg, '|', value))
 			violate(check, value, "one of %s", row->arg);
 		break;
 	case NUMBER:
@@ -430,11 +420,11 @@ static void check_value(struct check *check, const struct row *row, const char *
 			violate(check, value, "hd, sd, vd or fd, and one or two of a to z");
 		break;
 	case NETWORK:
-		if (!is_word(check->config->networks, ',', value))
+		if (!text_is_word(check->config->networks, ',', value))
 			violate(check, value, "one of the networks of VIRTGATE_NETWORKS");
 		break;
 	case BRIDGE:
-		if (!is_word(check->config->bridges, ',', value))
+		if (!text_is_word(check->config->bridges, ',', value))
 			violate(check, value, "one of the bridges of VIRTGATE_BRIDGES");
 		break;
 	case KERNEL:

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+/*
+ * What a client may say, as tables of fields, each with its type and bounds: a query's parameters
+ * and the members of a JSON body. What is not in the table is refused by name, so nothing further
+ * in checks again. Lists of fields end with one without a name.
+ *
+ * Errors name the place, "disks[1].format", what was wrong and what is right. Thread-safe: no
+ * state.
+ */
+#include "json.h"
+
+enum field_type {
+	FIELD_TEXT,   /* 1 to max bytes, which XML can hold */
+	FIELD_FLAG,   /* true or false; in a query 0 or 1 */
+	FIELD_NUMBER, /* a whole number from min to max */
+	FIELD_WORD,   /* one of words */
+	FIELD_OBJECT, /* a JSON object of the fields in `of` */
+	FIELD_LIST,   /* an array of at most max such objects */
+	FIELD_LABELS, /* an object of at most max names, each with a text */
+};
+
+enum { FIELD_LABEL_BYTES_MAX = 256 };
+
+struct field {
+	const char *name;
+	const char *as; /* the argument it becomes; NULL: of its own name */
+	enum field_type type;
+	bool required;
+	int64_t min, max;
+	const char *words; /* separated by | */
+	const struct field *of;
+};
+
+const struct field *field_find(const struct field *fields, const char *name);
+
+/* A query parameter's value. ERR_BAD_REQUEST. */
+int field_check_param(const struct field *field, const char *value, struct err *err);
+
+/*
+ * A JSON object, with all that is in it. ERR_BAD_REQUEST, and ERR_UNKNOWN_PARAMETER for a member
+ * that is in no table.
+ */
+int field_check_object(const struct field *fields, const struct json *object, struct err *err);
+
+/* ERR_UNKNOWN_PARAMETER for a name that is in no row; `what` is "field" or "query parameter". */
+int field_unknown(const struct field *fields, const char *what, const char *name, struct err *err);
