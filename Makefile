@@ -17,7 +17,7 @@ CFLAGS ?= -O2 -g
 WARNINGS := -Wall -Wextra -Wshadow -Wswitch-enum -Wstrict-prototypes -Wmissing-prototypes \
 	-Wwrite-strings -Wcast-qual -Wformat=2 -Wvla -Wno-missing-field-initializers -Werror
 HARDENING := -fstack-protector-strong -D_FORTIFY_SOURCE=2 -fPIE
-LIBS := libvirt json-c libxml-2.0
+LIBS := libvirt json-c libxml-2.0 nettle
 ALL_CFLAGS = -std=gnu17 -D_GNU_SOURCE -DVIRTGATE_VERSION='"$(VERSION)"' -pthread $(WARNINGS) \
 	$(shell pkg-config --cflags $(LIBS)) $(CFLAGS) $(SANITIZE)
 LDLIBS = $(shell pkg-config --libs $(LIBS)) -lfcgi

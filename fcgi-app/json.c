@@ -264,7 +264,7 @@ size_t json_length(const struct json *value)
 	json_object *v = to_jc(value);
 	if (json_object_is_type(v, json_type_array))
 		return json_object_array_length(v);
-	return (size_t)json_object_object_length(v);
+	return json_object_is_type(v, json_type_object) ? (size_t)json_object_object_length(v) : 0;
 }
 
 const struct json *json_item(const struct json *array, size_t i)

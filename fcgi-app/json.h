@@ -35,9 +35,9 @@ int64_t json_get_int(const struct json *value); /* what is out of its range is i
 /* Borrowed; may hold NUL characters, so its length is told too. */
 const char *json_get_string(const struct json *value, size_t *ret_len);
 
-/* An object's member; NULL: there is none, or it is null. */
+/* An object's member; NULL: there is none, or it is null, or this is no object. */
 const struct json *json_member(const struct json *object, const char *name);
-/* How many members an object or items an array has, and an item. */
+/* How many members an object or items an array has; anything else has none. */
 size_t json_length(const struct json *value);
 const struct json *json_item(const struct json *array, size_t i);
 

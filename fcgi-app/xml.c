@@ -3,9 +3,11 @@
 
 #include <libxml/SAX2.h>
 #include <libxml/parser.h>
+#include <libxml/relaxng.h>
 #include <libxml/tree.h>
 #include <libxml/xmlerror.h>
 #include <limits.h>
+#include <stdio.h>
 #include <string.h>
 
 /* struct xml and struct xml_node are libxml2's own types under names of ours. */
@@ -30,8 +32,9 @@ static struct xml_node *from_node(xmlNode *node)
 }
 
 enum {
-	PARSE_OPTIONS =
-		XML_PARSE_NONET | XML_PARSE_NOCDATA | XML_PARSE_NOERROR | XML_PARSE_NOWARNING
+	/* Without the white space between elements: the serialisation makes its own. */
+	PARSE_OPTIONS = XML_PARSE_NONET | XML_PARSE_NOCDATA | XML_PARSE_NOBLANKS |
+		XML_PARSE_NOERROR | XML_PARSE_NOWARNING
 };
 
 /* Why our own handlers stopped a parser; kept in its _private. */
@@ -195,7 +198,7 @@ char *xml_text(const struct xml *doc)
 {
 	xmlChar *text = NULL;
 	int len = 0;
-	xmlDocDumpMemoryEnc(to_doc(doc), &text, &len, "UTF-8");
+	xmlDocDumpFormatMemoryEnc(to_doc(doc), &text, &len, "UTF-8", 1);
 	return own(text);
 }
 
@@ -276,6 +279,17 @@ bool xml_is_foreign(const struct xml_node *node)
 	return to_node(node)->ns || to_node(node)->nsDef;
 }
 
+const char *xml_uri(const struct xml_node *node)
+{
+	const xmlNs *ns = to_node(node)->ns;
+	return ns ? (const char *)ns->href : NULL;
+}
+
+bool xml_is_bare(const struct xml_node *node)
+{
+	return !to_node(node)->properties && !to_node(node)->children;
+}
+
 bool xml_has_text(const struct xml_node *node)
 {
 	for (const xmlNode *n = to_node(node)->children; n; n = n->next)
@@ -341,4 +355,82 @@ int xml_set_attr(struct xml_node *node, const char *name, const char *value)
 struct xml_node *xml_add(struct xml_node *parent, const char *name, const char *text)
 {
 	return from_node(xmlNewTextChild(to_node(parent), NULL, chars(name), chars(text)));
+}
+
+struct xml_node *xml_add_foreign(
+	struct xml_node *parent, const char *prefix, const char *uri, const char *name)
+{
+	xmlNode *node = xmlNewChild(to_node(parent), NULL, chars(name), NULL);
+	xmlNs *ns = node ? xmlNewNs(node, chars(uri), chars(prefix)) : NULL;
+	if (!ns)
+		return NULL;
+	xmlSetNs(node, ns);
+	return from_node(node);
+}
+
+void xml_remove(struct xml_node *node)
+{
+	xmlUnlinkNode(to_node(node));
+	xmlFreeNode(to_node(node));
+}
+
+void xml_remove_attr(struct xml_node *node, const char *name)
+{
+	(void)xmlUnsetProp(to_node(node), chars(name));
+}
+
+/* Schemas: struct xml_schema is libxml2's own type under a name of ours. */
+
+static xmlRelaxNG *to_schema(struct xml_schema *schema)
+{
+	return (xmlRelaxNG *)schema;
+}
+
+DEFINE_AUTO(xmlRelaxNGParserCtxt *, xmlRelaxNGFreeParserCtxt)
+DEFINE_AUTO(xmlRelaxNGValidCtxt *, xmlRelaxNGFreeValidCtxt)
+
+static void ignore_error(void *data, xmlError *error)
+{
+	(void)data;
+	(void)error;
+}
+
+int xml_schema_load(const char *path, struct xml_schema **ret, struct err *err)
+{
+	AUTO(xmlRelaxNGFreeParserCtxt) xmlRelaxNGParserCtxt *parser = xmlRelaxNGNewParserCtxt(path);
+	if (!parser)
+		return err_memory(err);
+	xmlRelaxNGSetParserStructuredErrors(parser, ignore_error, NULL);
+	xmlRelaxNG *schema = xmlRelaxNGParse(parser);
+	if (!schema)
+		return err_set(err, ERR_INTERNAL, "a schema of libvirt's cannot be read");
+	*ret = (struct xml_schema *)schema;
+	return 0;
+}
+
+void xml_schema_free(struct xml_schema *schema)
+{
+	xmlRelaxNGFree(to_schema(schema));
+}
+
+/* Of several errors the last ones say the least: "did not validate". */
+static void keep_first_error(void *data, xmlError *error)
+{
+	char *message = data;
+	if (!*message && error->message)
+		(void)snprintf(message, sizeof((struct err *)NULL)->private, "%.*s",
+			(int)strcspn(error->message, "\n"), error->message);
+}
+
+int xml_validate(const struct xml *doc, struct xml_schema *schema, struct err *err)
+{
+	char message[sizeof err->private] = "";
+	AUTO(xmlRelaxNGFreeValidCtxt) xmlRelaxNGValidCtxt *valid =
+		xmlRelaxNGNewValidCtxt(to_schema(schema));
+	if (!valid)
+		return err_memory(err);
+	xmlRelaxNGSetValidStructuredErrors(valid, keep_first_error, message);
+	if (!xmlRelaxNGValidateDoc(valid, to_doc(doc)))
+		return 0;
+	return err_set(err, ERR_INVALID_XML, "libvirt's schema does not allow it: %.400s", message);
 }

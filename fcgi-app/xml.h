@@ -42,6 +42,7 @@ struct xml_node *xml_parent(const struct xml_node *node); /* NULL: it is the roo
 const char *xml_name(const struct xml_node *node);        /* without its prefix */
 /* Is it in a namespace, or does it declare one? */
 bool xml_is_foreign(const struct xml_node *node);
+const char *xml_uri(const struct xml_node *node); /* of its namespace; NULL: none */
 /* Has it text of its own other than white space? */
 bool xml_has_text(const struct xml_node *node);
 /* Calls each(name, value, foreign, data) for every attribute. -1: memory. */
@@ -52,8 +53,26 @@ char *xml_node_text(const struct xml_node *node);
 char *xml_raw_text(const struct xml_node *node); /* the same with it */
 /* NULL: no such attribute. */
 char *xml_attr(const struct xml_node *node, const char *name);
+/* Has it neither attributes nor children? */
+bool xml_is_bare(const struct xml_node *node);
 
 int xml_set_text(struct xml_node *node, const char *text);
 int xml_set_attr(struct xml_node *node, const char *name, const char *value);
-/* A new last child with a text (may be NULL). */
+/* A new last child, in its parent's namespace, with a text (may be NULL). */
 struct xml_node *xml_add(struct xml_node *parent, const char *name, const char *text);
+/* A new last child in a namespace that it declares. */
+struct xml_node *xml_add_foreign(
+	struct xml_node *parent, const char *prefix, const char *uri, const char *name);
+void xml_remove(struct xml_node *node);
+void xml_remove_attr(struct xml_node *node, const char *name);
+
+/* A RELAX NG schema. Loading takes tens of milliseconds. */
+struct xml_schema;
+int xml_schema_load(const char *path, struct xml_schema **ret, struct err *err);
+void xml_schema_free(struct xml_schema *schema);
+DEFINE_AUTO(struct xml_schema *, xml_schema_free)
+/*
+ * ERR_INVALID_XML, with libxml2's words, when the document does not fit. A schema validates for
+ * one thread at a time.
+ */
+int xml_validate(const struct xml *doc, struct xml_schema *schema, struct err *err);

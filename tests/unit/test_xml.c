@@ -94,13 +94,13 @@ static void test_what_is_serialised_is_what_was_seen(void **state)
 	(void)state;
 	AUTO(xml_free) struct xml *doc = NULL;
 	assert_int_equal(
-		parse("<a><!-- c --><n> x<!-- y -->z<![CDATA[<&]]> </n></a>", &doc, &err), 0);
+		parse("<a> <!-- c -->\n<n> x<!-- y -->z<![CDATA[<&]]> </n></a>", &doc, &err), 0);
 	AUTO(free) char *seen = xml_node_text(xml_child(xml_root(doc), "n"));
 	AUTO(free) char *text = xml_text(doc);
 	assert_string_equal(seen, "xz<&");
 	assert_string_equal(text,
 		"<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n"
-		"<a><n> xz&lt;&amp; </n></a>\n");
+		"<a>\n  <n> xz&lt;&amp; </n>\n</a>\n");
 }
 
 static void test_a_text_cannot_become_an_element(void **state)
