@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "api.h"
 
+#include "policy.h"
+
 #include <assert.h>
 #include <stdio.h>
 #include <string.h>
@@ -59,6 +61,33 @@ struct json *api_vm_json(const struct api *api, const struct vm *vm)
 		json_put(o, "memory_kib", NULL);
 	}
 	return o;
+}
+
+static struct json *violations_json(const struct policy_report *report)
+{
+	struct json *array = json_new_array();
+	for (size_t i = 0; i < report->count; i++) {
+		struct json *o = json_new_object();
+		json_put_string(o, "path", report->found[i].path);
+		json_put_string(o, "value", report->found[i].value);
+		json_put_string(o, "rule", report->found[i].rule);
+		json_push(array, o);
+	}
+	return array;
+}
+
+int api_apply_policy(const struct api_call *call, const struct xml *doc, struct api_reply *reply,
+	struct err *err)
+{
+	struct policy_report report;
+	if (policy_check(doc, call->api->config, &report, err) < 0)
+		return -1;
+	if (!report.count)
+		return 0;
+	reply->violations = violations_json(&report);
+	return err_set(err, ERR_POLICY_DENIED,
+		"the policy does not allow what the XML says, first at %s: %s",
+		report.found[0].path, report.found[0].rule);
 }
 
 static struct json *allowed_array(const char *allow)
@@ -223,7 +252,7 @@ static int add_member(const char *name, const struct json *value, void *data)
 static unsigned body_kind(const struct api_call *call)
 {
 	const char *type = call->req->content_type;
-	if (http_is_media_type(type, "application/json"))
+	if (http_is_media_type(type, "application/json") && call->route->body != API_BODY_XML)
 		return API_BODY_JSON;
 	if (http_is_media_type(type, "application/xml") || http_is_media_type(type, "text/xml"))
 		return call->route->body & API_BODY_XML;
@@ -233,8 +262,13 @@ static unsigned body_kind(const struct api_call *call)
 static int refuse_media_type(const struct api_call *call, struct err *err)
 {
 	const char *type = call->req->content_type;
-	const char *right = call->route->body & API_BODY_XML ? "application/json or application/xml"
-							     : "application/json";
+	static const char *const media[] = {
+		[API_BODY_NONE] = "application/json",
+		[API_BODY_JSON] = "application/json",
+		[API_BODY_XML] = "application/xml",
+		[API_BODY_JSON | API_BODY_XML] = "application/json or application/xml",
+	};
+	const char *right = media[call->route->body];
 	if (!*type)
 		return err_set(err, ERR_UNSUPPORTED_MEDIA_TYPE,
 			"the body has no Content-Type: say %s", right);

@@ -11,6 +11,7 @@
 #include "http.h"
 #include "inventory.h"
 #include "json.h"
+#include "xml.h"
 
 #include <stdatomic.h>
 
@@ -34,11 +35,12 @@ struct api_reply {
 	const char *type; /* a literal */
 	char *body;       /* owned */
 	size_t body_len;
-	char *location;          /* owned; or NULL */
-	char allow[64];          /* or "" */
-	int retry_after;         /* seconds; 0: no such header */
-	bool stop;               /* the process ends after this reply */
-	struct json *violations; /* owned; of an error that has some, else NULL */
+	char *location;            /* owned; or NULL */
+	char allow[64];            /* or "" */
+	char etag[HTTP_ETAG_SIZE]; /* or "" */
+	int retry_after;           /* seconds; 0: no such header */
+	bool stop;                 /* the process ends after this reply */
+	struct json *violations;   /* owned; of an error that has some, else NULL */
 
 	/* For the log. */
 	enum role role;
@@ -104,6 +106,10 @@ struct route {
 int api_reply_json(struct api_reply *reply, struct json *value, struct err *err);
 /* Sets Location to the path of these segments, encoded; NULL ends them. */
 int api_reply_location(struct api_reply *reply, const char *const segments[], struct err *err);
+
+/* ERR_POLICY_DENIED, with the violations in the reply, unless the policy lets the document pass. */
+int api_apply_policy(const struct api_call *call, const struct xml *doc, struct api_reply *reply,
+	struct err *err);
 
 /* A VM as the API shows it; the caller owns it. */
 struct json *api_vm_json(const struct api *api, const struct vm *vm);

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #include "api_template.h"
 
-#include "domain_xml.h"
+#include "template.h"
 
-static struct json *template_json(const struct domain_template *template)
+static struct json *template_json(const struct template_info *template)
 {
 	struct json *o = json_new_object();
 	json_put_string(o, "name", template->name);
@@ -16,9 +16,9 @@ static struct json *template_json(const struct domain_template *template)
 
 int api_template_list(struct api_call *call, struct api_reply *reply, struct err *err)
 {
-	AUTO(free) struct domain_template *list = NULL;
+	AUTO(free) struct template_info *list = NULL;
 	size_t count = 0;
-	if (domain_xml_templates(call->api->config, &list, &count, err) < 0)
+	if (template_list(call->api->config, &list, &count, err) < 0)
 		return -1;
 	struct json *items = json_new_array();
 	for (size_t i = 0; i < count; i++)

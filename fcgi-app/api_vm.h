@@ -5,10 +5,7 @@
 
 api_handler api_vm_list;
 api_handler api_vm_list_active;
-api_handler api_vm_create;
-api_handler api_vm_create_transient;
 api_handler api_vm_get;
-api_handler api_vm_get_xml;
 api_handler api_vm_delete;
 api_handler api_vm_start;
 api_handler api_vm_stop;

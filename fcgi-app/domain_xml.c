@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 #include "domain_xml.h"
 
-#include <dirent.h>
-#include <errno.h>
-#include <fcntl.h>
+#include "policy.h"
+
+#include <fnmatch.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
-#include <sys/stat.h>
+#include <sys/random.h>
 
 void domain_xml_done(struct domain_xml *domain)
 {
@@ -29,8 +30,7 @@ static int read_single(
 	if (!text)
 		return err_memory(err);
 	if (strlen(text) >= size)
-		return err_set(err, ERR_INVALID_XML, "domain XML: <%s> is longer than %zu bytes",
-			name, size - 1);
+		return err_set(err, ERR_INVALID_SPEC, "%s: longer than %zu bytes", name, size - 1);
 	memcpy(value, text, strlen(text) + 1);
 	return 0;
 }
@@ -42,18 +42,14 @@ static int set_single(struct xml_node *root, const char *name, const char *value
 	return failed ? err_memory(err) : 0;
 }
 
-static int settle_name(struct domain_xml *domain, const char *name, struct err *err)
+static int settle_name(struct domain_xml *domain, struct err *err)
 {
 	struct xml_node *root = xml_root(domain->doc);
-	if (xml_child(root, "name") && xml_next(xml_child(root, "name")))
-		return err_set(err, ERR_INVALID_XML, "domain XML: more than one <name>");
-	if (!name && read_single(root, "name", domain->name, sizeof domain->name, err) < 0)
+	if (read_single(root, "name", domain->name, sizeof domain->name, err) < 0)
 		return -1;
-	if (!text_is_name(name ? name : domain->name))
-		return err_set(err, ERR_INVALID_SPEC, "name: '%s' is not %s",
-			name ? name : domain->name, TEXT_NAME_RULE);
-	if (name)
-		memcpy(domain->name, name, strlen(name) + 1);
+	if (!text_is_name(domain->name))
+		return err_set(err, ERR_INVALID_SPEC, "name: '%s' is not %s", domain->name,
+			TEXT_NAME_RULE);
 	if (text_is_uuid(domain->name))
 		return err_set(err, ERR_INVALID_SPEC,
 			"name: '%s' looks like a uuid, so a path could mean another VM",
@@ -76,21 +72,6 @@ static int settle_uuid(struct domain_xml *domain, struct err *err)
 	return set_single(root, "uuid", domain->uuid, err);
 }
 
-/* Every place of a path that may be relative, and the directory it starts from. */
-static const struct place {
-	const char *parent; /* all elements of this path */
-	const char *child;  /* its child with the path */
-	const char *attr;   /* NULL: the child's text */
-	size_t root;        /* a member of struct config */
-} places[] = {
-	{ "os", "kernel", NULL, offsetof(struct config, images) },
-	{ "os", "initrd", NULL, offsetof(struct config, images) },
-	{ "devices/disk", "source", "file", offsetof(struct config, images) },
-	{ "devices/filesystem", "source", "dir", offsetof(struct config, shares) },
-	{ "devices/serial", "log", "file", offsetof(struct config, logs) },
-	{ "devices/console", "log", "file", offsetof(struct config, logs) },
-};
-
 static bool leads_out(const char *path)
 {
 	for (const char *s = path; *s; s += strcspn(s, "/"), s += *s == '/')
@@ -99,35 +80,125 @@ static bool leads_out(const char *path)
 	return false;
 }
 
-static int resolve_node(const struct place *place, struct xml_node *node,
-	const struct config *config, struct err *err)
+/* A relative path starts from its directory. */
+static int settle_path(const struct policy_path *path, void *data, struct err *err)
 {
-	const char *root = *(const char *const *)(const void *)((const char *)config + place->root);
-	AUTO(free) char *path = place->attr ? xml_attr(node, place->attr) : xml_node_text(node);
-	if (!path || !*path || *path == '/')
+	(void)data;
+	if (path->value[0] == '/')
 		return 0;
-	if (leads_out(path))
-		return err_set(err, ERR_INVALID_SPEC, "%s/%s: '%s' leads out of its directory",
-			place->parent, place->child, path);
+	if (leads_out(path->value))
+		return err_set(err, ERR_INVALID_SPEC, "%s: '%.200s' leads out of its directory",
+			path->where, path->value);
 	AUTO(free) char *full = NULL;
-	if (asprintf(&full, "%s/%s", root, path) < 0) {
+	if (asprintf(&full, "%s/%s", path->root, path->value) < 0) {
 		full = NULL;
 		return err_memory(err);
 	}
-	int rc = place->attr ? xml_set_attr(node, place->attr, full) : xml_set_text(node, full);
+	int rc = path->attr ? xml_set_attr(path->node, path->attr, full)
+			    : xml_set_text(path->node, full);
 	return rc < 0 ? err_memory(err) : 0;
 }
 
-static int resolve_paths(struct domain_xml *domain, const struct config *config, struct err *err)
+static void warn(struct domain_xml *domain, const char *fmt, ...) FORMAT(2, 3);
+static void warn(struct domain_xml *domain, const char *fmt, ...)
 {
-	for (size_t i = 0; i < ARRAY_LEN(places); i++) {
-		struct xml_node *parent = xml_find(xml_root(domain->doc), places[i].parent);
-		for (; parent; parent = xml_next(parent)) {
-			struct xml_node *child = xml_child(parent, places[i].child);
-			for (; child; child = xml_next(child))
-				if (resolve_node(&places[i], child, config, err) < 0)
-					return -1;
-		}
+	if (domain->warning_count == ARRAY_LEN(domain->warnings))
+		return;
+	char *to = domain->warnings[domain->warning_count++];
+	va_list args;
+	va_start(args, fmt);
+	(void)vsnprintf(to, sizeof domain->warnings[0], fmt, args);
+	va_end(args);
+	text_mask_malformed(to);
+}
+
+/*
+ * What libvirt and virt-install write and libvirt chooses by itself: taken out, so that their XML
+ * is taken. Anything else that stands in these places is left for the policy to refuse.
+ */
+static const struct leftover {
+	const char *path;
+	const char *attr;    /* NULL: the element's text is looked at, and the element goes */
+	const char *pattern; /* of the value, as fnmatch(3) has it; '*' matches no slash */
+	const char *warning; /* NULL: nobody misses it */
+} leftovers[] = {
+	{ "", "id", "*", NULL },
+	{ "devices/emulator", NULL, "/usr/bin/qemu-system-*", NULL },
+	{ "devices/emulator", NULL, "/usr/bin/kvm", NULL },
+	{ "devices/emulator", NULL, "/usr/bin/qemu-kvm", NULL },
+	{ "devices/emulator", NULL, "/usr/libexec/qemu-kvm", NULL },
+	{ "devices/disk/source", "index", "*", NULL },
+	{ "devices/interface/target", "dev", "vnet*", NULL },
+	{ "devices/interface/target", "dev", "testnet*", NULL },
+	{ "devices/interface/target", "dev", "*", "libvirt chooses a name that is free" },
+	{ "devices/serial/source", "path", "/dev/pts/*", NULL },
+	{ "devices/console/source", "path", "/dev/pts/*", NULL },
+	{ "devices/console", "tty", "/dev/pts/*", NULL },
+	{ "devices/channel/source", "path", "/var/lib/libvirt/qemu/channel/target/*/*", NULL },
+	{ "devices/channel/target", "state", "*", NULL },
+};
+
+static bool is_leftover(const struct leftover *leftover, const char *value)
+{
+	return !fnmatch(leftover->pattern, value, FNM_PATHNAME | FNM_NOESCAPE);
+}
+
+/* Takes the attribute, or the element; and an element of which nothing is left. */
+static int drop_leftover(
+	struct domain_xml *domain, const struct leftover *leftover, struct xml_node *node)
+{
+	const char *attr = leftover->attr;
+	AUTO(free) char *value = attr ? xml_attr(node, attr) : xml_node_text(node);
+	if (!value)
+		return attr ? 0 : -1;
+	if (!is_leftover(leftover, value))
+		return 0;
+	if (leftover->warning)
+		warn(domain, "/domain/%s/@%s '%.64s' was taken out: %s", leftover->path, attr,
+			value, leftover->warning);
+	if (attr)
+		xml_remove_attr(node, attr);
+	if (!attr || (xml_is_bare(node) && xml_parent(node)))
+		xml_remove(node);
+	return 0;
+}
+
+static int drop_below(struct domain_xml *domain, const struct leftover *leftover,
+	struct xml_node *node, const char *path)
+{
+	char name[32];
+	size_t n = strcspn(path, "/");
+	if (!*path)
+		return drop_leftover(domain, leftover, node);
+	(void)snprintf(name, sizeof name, "%.*s", (int)n, path);
+	path += n + (path[n] == '/');
+	for (struct xml_node *c = xml_child(node, name), *next; c; c = next) {
+		next = xml_next(c);
+		if (drop_below(domain, leftover, c, path) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+/* The label that libvirt gives a domain by itself; any other is a client's wish. */
+static bool is_label_of_libvirts(const struct xml_node *seclabel)
+{
+	AUTO(free) char *type = xml_attr(seclabel, "type");
+	AUTO(free) char *relabel = xml_attr(seclabel, "relabel");
+	return type && !strcmp(type, "dynamic") && relabel && !strcmp(relabel, "yes") &&
+		!xml_child(seclabel, "baselabel");
+}
+
+static int drop_leftovers(struct domain_xml *domain, struct err *err)
+{
+	struct xml_node *root = xml_root(domain->doc);
+	for (size_t i = 0; i < ARRAY_LEN(leftovers); i++)
+		if (drop_below(domain, &leftovers[i], root, leftovers[i].path) < 0)
+			return err_memory(err);
+	for (struct xml_node *n = xml_child(root, "seclabel"), *next; n; n = next) {
+		next = xml_next(n);
+		if (is_label_of_libvirts(n))
+			xml_remove(n);
 	}
 	return 0;
 }
@@ -136,6 +207,39 @@ static int set_missing(struct xml_node *node, const char *attr, const char *valu
 {
 	AUTO(free) char *written = xml_attr(node, attr);
 	return written ? 0 : xml_set_attr(node, attr, value);
+}
+
+/* The ports of a VM that runs were chosen by libvirt, which says so by autoport. */
+static int settle_port(struct xml_node *graphics, const char *attr)
+{
+	AUTO(free) char *autoport = xml_attr(graphics, "autoport");
+	AUTO(free) char *port = xml_attr(graphics, attr);
+	if (!autoport || strcmp(autoport, "yes") != 0 || !port)
+		return 0;
+	return xml_set_attr(graphics, attr, "-1");
+}
+
+static int settle_graphics(struct xml_node *graphics)
+{
+	struct xml_node *listen = xml_child(graphics, "listen");
+	int rc = settle_port(graphics, "port") | settle_port(graphics, "websocket");
+	if (listen)
+		return rc | set_missing(listen, "address", "127.0.0.1");
+	return rc | set_missing(graphics, "listen", "127.0.0.1");
+}
+
+/* 52:54:00 is what QEMU's own and libvirt's addresses begin with. */
+static int settle_mac(struct xml_node *interface)
+{
+	unsigned char b[3];
+	char address[sizeof "52:54:00:00:00:00"];
+	if (xml_child(interface, "mac"))
+		return 0;
+	while (getrandom(b, sizeof b, 0) != (ssize_t)sizeof b)
+		;
+	(void)snprintf(address, sizeof address, "52:54:00:%02x:%02x:%02x", b[0], b[1], b[2]);
+	struct xml_node *mac = xml_add(interface, "mac", NULL);
+	return mac ? xml_set_attr(mac, "address", address) : -1;
 }
 
 /*
@@ -149,16 +253,21 @@ static int settle_defaults(struct domain_xml *domain, struct err *err)
 	struct xml_node *node = xml_find(root, "devices/filesystem");
 	for (; node; node = xml_next(node))
 		rc |= set_missing(node, "accessmode", "mapped");
-	for (node = xml_find(root, "devices/graphics"); node; node = xml_next(node)) {
-		struct xml_node *listen = xml_child(node, "listen");
-		rc |= listen ? set_missing(listen, "address", "127.0.0.1")
-			     : set_missing(node, "listen", "127.0.0.1");
-	}
+	for (node = xml_find(root, "devices/graphics"); node; node = xml_next(node))
+		rc |= settle_graphics(node);
 	return rc ? err_memory(err) : 0;
 }
 
-int domain_xml_read(const char *text, size_t len, const char *name, const struct config *config,
-	struct domain_xml *ret, struct err *err)
+static int settle_macs(struct domain_xml *domain, struct err *err)
+{
+	struct xml_node *node = xml_find(xml_root(domain->doc), "devices/interface");
+	for (; node; node = xml_next(node))
+		if (settle_mac(node) < 0)
+			return err_memory(err);
+	return 0;
+}
+
+int domain_xml_read(const char *text, size_t len, struct domain_xml *ret, struct err *err)
 {
 	AUTO_DOMAIN_XML struct domain_xml domain = { 0 };
 	if (xml_parse(text, len, "domain XML", &domain.doc, err) < 0)
@@ -166,177 +275,83 @@ int domain_xml_read(const char *text, size_t len, const char *name, const struct
 	if (!xml_is(xml_root(domain.doc), "domain"))
 		return err_set(
 			err, ERR_INVALID_XML, "domain XML: the outermost element is not <domain>");
-	if (settle_name(&domain, name, err) < 0 || settle_uuid(&domain, err) < 0 ||
-		resolve_paths(&domain, config, err) < 0)
-		return -1;
-	if (config->policy == POLICY_ON && settle_defaults(&domain, err) < 0)
-		return -1;
 	*ret = domain;
 	domain.doc = NULL;
 	return 0;
 }
 
-static bool host_has_kvm(struct lease *lease)
+static int adopt(struct xml_node *root, const char *element, const char *own,
+	int (*compare)(const char *, const char *), struct err *err)
 {
+	const struct xml_node *node = xml_child(root, element);
+	AUTO(free) char *text = node ? xml_node_text(node) : strdup(own);
+	if (!text)
+		return err_memory(err);
+	if (compare(text, own) != 0)
+		return err_set(err, ERR_INVALID_SPEC,
+			"%s: '%.64s' is not this VM's, '%.64s', which stays what it is", element,
+			text, own);
+	return set_single(root, element, own, err);
+}
+
+int domain_xml_adopt(struct domain_xml *domain, const char *name, const char *uuid, struct err *err)
+{
+	struct xml_node *root = xml_root(domain->doc);
+	if (adopt(root, "name", name, strcmp, err) < 0)
+		return -1;
+	return adopt(root, "uuid", uuid, strcasecmp, err);
+}
+
+int domain_xml_settle(struct domain_xml *domain, const struct config *config, struct err *err)
+{
+	if (settle_name(domain, err) < 0 || settle_uuid(domain, err) < 0 ||
+		policy_each_path(xml_root(domain->doc), config, settle_path, NULL, err) < 0 ||
+		settle_macs(domain, err) < 0)
+		return -1;
+	if (config->policy == POLICY_OFF)
+		return 0;
+	return drop_leftovers(domain, err) < 0 ? -1 : settle_defaults(domain, err);
+}
+
+static bool host_has_kvm(const struct xml_node *root, struct lease *lease)
+{
+	const struct xml_node *type = xml_find(root, "os/type");
+	AUTO(free) char *arch = type ? xml_attr(type, "arch") : NULL;
 	AUTO(free) char *caps =
-		virConnectGetDomainCapabilities(lease->conn, NULL, NULL, NULL, "kvm", 0);
+		virConnectGetDomainCapabilities(lease->conn, NULL, arch, NULL, "kvm", 0);
 	return caps;
 }
 
-/* The type to be, or NULL for the one that is written. */
-static const char *choose_type(enum accel accel, const char *written, struct lease *lease)
+/* The type to be, and why; NULL for the one that is written. */
+static const char *choose_type(const struct xml_node *root, const char *written, enum accel accel,
+	struct lease *lease, const char **ret_why)
 {
 	const char *driver = virConnectGetType(lease->conn);
-	if (driver && !strcmp(driver, "TEST"))
+	if (driver && !strcmp(driver, "TEST")) {
+		*ret_why = "the host is libvirt's test driver, which only pretends to run VMs";
 		return "test";
-	if (!written || strcmp(written, "kvm") != 0)
-		return NULL;
-	switch (accel) {
-	case ACCEL_AS_WRITTEN:
-		return NULL;
-	case ACCEL_TCG:
-		return "qemu";
-	case ACCEL_AUTO:
-		return host_has_kvm(lease) ? NULL : "qemu";
 	}
-	return NULL;
+	if (!written || strcmp(written, "kvm") != 0 || accel == ACCEL_AS_WRITTEN)
+		return NULL;
+	if (accel == ACCEL_AUTO && host_has_kvm(root, lease))
+		return NULL;
+	*ret_why = accel == ACCEL_TCG
+		? "VIRTGATE_ACCEL is tcg, so the VM is emulated and slow"
+		: "the host has no KVM for it, so the VM is emulated and slow";
+	return "qemu";
 }
 
 int domain_xml_accelerate(
 	struct domain_xml *domain, enum accel accel, struct lease *lease, struct err *err)
 {
 	struct xml_node *root = xml_root(domain->doc);
+	const char *why = "";
 	AUTO(free) char *written = xml_attr(root, "type");
-	const char *type = choose_type(accel, written, lease);
+	const char *type = choose_type(root, written, accel, lease, &why);
 	if (!type || (written && !strcmp(type, written)))
 		return 0;
 	if (xml_set_attr(root, "type", type) < 0)
 		return err_memory(err);
-	if (!strcmp(type, "qemu"))
-		(void)snprintf(domain->warning, sizeof domain->warning,
-			"type 'kvm' became 'qemu': %s, so the VM is emulated and slow",
-			accel == ACCEL_TCG ? "VIRTGATE_ACCEL is tcg" : "the host has no KVM");
-	return 0;
-}
-
-static int no_template(const char *name, struct err *err)
-{
-	return err_set(err, ERR_TEMPLATE_NOT_FOUND, "there is no template '%.64s'", name);
-}
-
-static int open_template(const struct config *config, const char *name, struct err *err)
-{
-	char file[80];
-	size_t n = strlen(name);
-	bool has_suffix = n > 4 && !strcmp(name + n - 4, ".xml");
-	/* A name has no slash, and a link is not followed, so it cannot lead elsewhere. */
-	if (n >= sizeof file - 4 || !text_is_name(name))
-		return no_template(name, err);
-	(void)snprintf(file, sizeof file, has_suffix ? "%s" : "%s.xml", name);
-	AUTO(close) int dir = open(config->templates, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	int fd = dir < 0 ? -1 : openat(dir, file, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-	if (fd >= 0)
-		return fd;
-	if (dir >= 0 && (errno == ENOENT || errno == ELOOP))
-		return no_template(name, err);
-	(void)err_set(err, ERR_INTERNAL, "the templates cannot be read");
-	(void)snprintf(
-		err->private, sizeof err->private, "%s: %s", config->templates, strerror(errno));
-	return -1;
-}
-
-int domain_xml_template(
-	const struct config *config, const char *name, char **ret, size_t *ret_len, struct err *err)
-{
-	AUTO(close) int fd = open_template(config, name, err);
-	if (fd < 0)
-		return -1;
-	struct stat st;
-	if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))
-		return no_template(name, err);
-	if (st.st_size > XML_BYTES_MAX)
-		return err_set(err, ERR_INVALID_SPEC, "template '%s' is larger than %d bytes", name,
-			XML_BYTES_MAX);
-	AUTO(free) char *text = malloc((size_t)st.st_size + 1);
-	if (!text)
-		return err_memory(err);
-	ssize_t n = read(fd, text, (size_t)st.st_size);
-	if (n != st.st_size)
-		return err_set(err, ERR_INTERNAL, "template '%s' cannot be read", name);
-	text[n] = '\0';
-	*ret = TAKE(text);
-	*ret_len = (size_t)n;
-	return 0;
-}
-
-static void copy_child(const struct xml_node *root, const char *name, char *ret, size_t size)
-{
-	const struct xml_node *node = xml_child(root, name);
-	AUTO(free) char *text = node ? xml_node_text(node) : NULL;
-	(void)snprintf(ret, size, "%s", text ? text : "");
-	text_mask_malformed(ret);
-}
-
-static void describe_template(const struct config *config, struct domain_template *template)
-{
-	AUTO(free) char *text = NULL;
-	AUTO(xml_free) struct xml *doc = NULL;
-	size_t len = 0;
-	struct err err;
-	if (domain_xml_template(config, template->name, &text, &len, &err) < 0 ||
-		xml_parse(text, len, "template", &doc, &err) < 0) {
-		(void)snprintf(template->error, sizeof template->error, "%.150s", err.text);
-		text_mask_malformed(template->error);
-		return;
-	}
-	copy_child(xml_root(doc), "title", template->title, sizeof template->title);
-	copy_child(
-		xml_root(doc), "description", template->description, sizeof template->description);
-}
-
-/* Only what open_template() would open. */
-static int is_template(const struct dirent *entry)
-{
-	size_t n = strlen(entry->d_name);
-	return n > 4 && n < sizeof((struct domain_template *)NULL)->name &&
-		text_is_name(entry->d_name) && !strcmp(entry->d_name + n - 4, ".xml");
-}
-
-struct entries {
-	struct dirent **list;
-	int count;
-};
-
-static void entries_done(struct entries *entries)
-{
-	for (int i = 0; i < entries->count; i++)
-		free(entries->list[i]);
-	free(entries->list);
-}
-
-int domain_xml_templates(const struct config *config, struct domain_template **ret,
-	size_t *ret_count, struct err *err)
-{
-	__attribute__((cleanup(entries_done))) struct entries entries = { 0 };
-	int count = scandir(config->templates, &entries.list, is_template, alphasort);
-	if (count < 0) {
-		(void)err_set(err, ERR_INTERNAL, "the templates cannot be read");
-		(void)snprintf(err->private, sizeof err->private, "%s: %s", config->templates,
-			strerror(errno));
-		return -1;
-	}
-	entries.count = count;
-	size_t kept = count < TEMPLATES_MAX ? (size_t)count : TEMPLATES_MAX;
-	struct domain_template *list = calloc(kept + 1, sizeof *list);
-	if (!list)
-		return err_memory(err);
-	for (size_t i = 0; i < kept; i++) {
-		const char *file = entries.list[i]->d_name;
-		(void)snprintf(list[i].name, sizeof list[i].name, "%.*s",
-			(int)(strlen(file) - strlen(".xml")), file);
-		describe_template(config, &list[i]);
-	}
-	*ret = list;
-	*ret_count = kept;
+	warn(domain, "type '%.16s' became '%s': %s", written ? written : "", type, why);
 	return 0;
 }

@@ -10,44 +10,37 @@
 #include "virt.h"
 #include "xml.h"
 
+enum { DOMAIN_XML_WARNINGS_MAX = 8 };
 struct domain_xml {
 	struct xml *doc;
 	char name[64];
 	char uuid[UUID_SIZE];
-	char warning[160]; /* what was changed that the client should know, or "" */
+	char warnings[DOMAIN_XML_WARNINGS_MAX][160]; /* of what was changed */
+	size_t warning_count;
 };
 void domain_xml_done(struct domain_xml *domain);
 #define AUTO_DOMAIN_XML __attribute__((cleanup(domain_xml_done)))
 
+/* ERR_INVALID_XML unless it is a <domain>. Only the document is set. */
+int domain_xml_read(const char *text, size_t len, struct domain_xml *ret, struct err *err);
+
 /*
- * ERR_INVALID_XML unless it is a <domain> with at most one name and uuid, ERR_INVALID_SPEC when
- * one of these is not good; `name` replaces the document's own, NULL keeps it. A document without
- * a uuid gets a random one.
+ * For the definition of a VM that exists: name and uuid become its own. ERR_INVALID_SPEC when the
+ * document has others.
+ */
+int domain_xml_adopt(
+	struct domain_xml *domain, const char *name, const char *uuid, struct err *err);
+
+/*
+ * Settles what the client left open, for the policy to look at. ERR_INVALID_XML unless there is
+ * at most one name and uuid, ERR_INVALID_SPEC when one of these is not good. A document without a
+ * uuid gets a random one, as does an interface without a MAC address.
  * A relative kernel, initrd or disk is taken from config->images, a filesystem's source from
  * config->shares, a serial log from config->logs; ERR_INVALID_SPEC when it leads out with "..".
+ * What libvirt writes of a VM that runs, or chooses by itself, is taken out.
  */
-int domain_xml_read(const char *text, size_t len, const char *name, const struct config *config,
-	struct domain_xml *ret, struct err *err);
+int domain_xml_settle(struct domain_xml *domain, const struct config *config, struct err *err);
 
 /* Sets the type: "test" on the test driver, else by config->accel. */
 int domain_xml_accelerate(
 	struct domain_xml *domain, enum accel accel, struct lease *lease, struct err *err);
-
-/*
- * Reads a template by its name, with or without ".xml", from config->templates and from nowhere
- * else. ERR_TEMPLATE_NOT_FOUND, ERR_INVALID_SPEC. The caller frees *ret.
- */
-int domain_xml_template(const struct config *config, const char *name, char **ret, size_t *ret_len,
-	struct err *err);
-
-struct domain_template {
-	char name[64]; /* without ".xml" */
-	char title[256];
-	char description[1024];
-	char error[160]; /* why it cannot be used, or "" */
-};
-
-/* All templates, by name; at most TEMPLATES_MAX. The caller frees *ret. */
-enum { TEMPLATES_MAX = 1000 };
-int domain_xml_templates(const struct config *config, struct domain_template **ret,
-	size_t *ret_count, struct err *err);

@@ -36,6 +36,7 @@
 	X(ERR_AGENT_UNAVAILABLE, 409, "agent_unavailable", 0) \
 	X(ERR_ABORTED, 409, "aborted", 0) \
 	X(ERR_LENGTH_REQUIRED, 411, "length_required", 0) \
+	X(ERR_PRECONDITION_FAILED, 412, "precondition_failed", 0) \
 	X(ERR_BODY_TOO_LARGE, 413, "body_too_large", 0) \
 	X(ERR_UNSUPPORTED_MEDIA_TYPE, 415, "unsupported_media_type", 0) \
 	X(ERR_INVALID_XML, 422, "invalid_xml", 0) \

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #include "policy.h"
 
-#include "hostpath.h"
+#include "metadata.h"
 
+#include <assert.h>
 #include <ctype.h>
 #include <errno.h>
 #include <stdarg.h>
@@ -247,14 +248,47 @@ static const struct row {
 	{ "/domain/devices/audio", NOTHING },
 	{ "/domain/devices/audio/@id", NUMBER, .min = 1, .max = 1 },
 	{ "/domain/devices/audio/@type", WORDS, "none" },
+
+	{ "/domainsnapshot", NOTHING },
+	{ "/domainsnapshot/name", NAME },
+	{ "/domainsnapshot/description", TEXT, .max = 1000 },
+	{ "/domainsnapshot/memory", NOTHING },
+	{ "/domainsnapshot/memory/@snapshot", WORDS, "internal|no", .required = true },
+	{ "/domainsnapshot/disks", NOTHING },
+	{ "/domainsnapshot/disks/disk", NOTHING, .count = 32 },
+	{ "/domainsnapshot/disks/disk/@name", DISK, .required = true },
+	{ "/domainsnapshot/disks/disk/@snapshot", WORDS, "internal|no", .required = true },
 };
+
+/* The rows by path, and those that are required; made once. */
+static const struct row *sorted[ARRAY_LEN(rows)];
+static const struct row *required[16];
+static size_t required_count;
+
+static int compare_rows(const void *a, const void *b)
+{
+	return strcmp((*(const struct row *const *)a)->path, (*(const struct row *const *)b)->path);
+}
+
+static void sort_rows(void)
+{
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		sorted[i] = &rows[i];
+		if (rows[i].required) {
+			assert(required_count < ARRAY_LEN(required));
+			required[required_count++] = &rows[i];
+		}
+	}
+	qsort(sorted, ARRAY_LEN(sorted), sizeof sorted[0], compare_rows);
+}
 
 static const struct row *find_row(const char *path)
 {
-	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
-		if (!strcmp(rows[i].path, path))
-			return &rows[i];
-	return NULL;
+	const struct row key = { .path = path };
+	const struct row *at = &key;
+	const struct row *const *found =
+		bsearch(&at, sorted, ARRAY_LEN(sorted), sizeof sorted[0], compare_rows);
+	return found ? *found : NULL;
 }
 
 /* Values */
@@ -350,25 +384,59 @@ static void violate(struct check *check, const char *value, const char *fmt, ...
 	text_mask_malformed(v->rule);
 }
 
-static void check_path(struct check *check, const char *value, const char *root, const char *name,
-	enum hostpath_kind kind)
+/* The directories that the paths of some rules lie beneath. */
+static const struct {
+	size_t member; /* of struct config */
+	const char *setting;
+} directories[] = {
+	[KERNEL] = { offsetof(struct config, images), "VIRTGATE_IMAGES" },
+	[IMAGE] = { offsetof(struct config, images), "VIRTGATE_IMAGES" },
+	[SHARE] = { offsetof(struct config, shares), "VIRTGATE_SHARES" },
+	[LOG] = { offsetof(struct config, logs), "VIRTGATE_LOGS" },
+};
+
+static bool is_path_rule(enum rule rule)
 {
-	const char *why = hostpath_refusal(root, value, kind);
-	size_t n = strlen(root);
-	/* Relative, as the client may have written it: where the root lies is the host's affair. */
-	bool beneath = !strncmp(value, root, n) && value[n] == '/';
-	if (why)
-		violate(check, beneath ? value + n + 1 : value, "a path beneath %s: %s", name, why);
+	return rule < ARRAY_LEN(directories) && directories[rule].setting;
+}
+
+static const char *root_of(enum rule rule, const struct config *config)
+{
+	const char *member = (const char *)config + directories[rule].member;
+	return *(const char *const *)(const void *)member;
 }
 
 /* What a raw image holds is only data, so virtgate need not be able to read it. */
-static void check_image(struct check *check, const char *value)
+static bool is_raw_disk(const struct xml_node *source)
 {
-	const struct xml_node *driver = xml_child(xml_parent(check->node), "driver");
+	const struct xml_node *driver = xml_child(xml_parent(source), "driver");
 	AUTO(free) char *format = driver ? xml_attr(driver, "type") : NULL;
-	bool raw = format && !strcmp(format, "raw");
-	check_path(check, value, check->config->images, "VIRTGATE_IMAGES",
-		raw ? HOSTPATH_FILE : HOSTPATH_IMAGE);
+	return format && !strcmp(format, "raw");
+}
+
+static enum hostpath_kind kind_of(enum rule rule, const struct xml_node *node)
+{
+	if (rule == SHARE)
+		return HOSTPATH_DIRECTORY;
+	if (rule == LOG)
+		return HOSTPATH_NEW_FILE;
+	return rule == IMAGE && !is_raw_disk(node) ? HOSTPATH_IMAGE : HOSTPATH_FILE;
+}
+
+/* Relative, as the client may have written it: where the root lies is the host's affair. */
+static const char *relative(const char *path, const char *root)
+{
+	size_t n = strlen(root);
+	return !strncmp(path, root, n) && path[n] == '/' ? path + n + 1 : path;
+}
+
+static void check_path(struct check *check, enum rule rule, const char *value)
+{
+	const char *root = root_of(rule, check->config);
+	const char *why = hostpath_refusal(root, value, kind_of(rule, check->node));
+	if (why)
+		violate(check, relative(value, root), "a path beneath %s: %s",
+			directories[rule].setting, why);
 }
 
 static void check_value(struct check *check, const struct row *row, const char *value)
@@ -428,17 +496,10 @@ static void check_value(struct check *check, const struct row *row, const char *
 			violate(check, value, "one of the bridges of VIRTGATE_BRIDGES");
 		break;
 	case KERNEL:
-		check_path(check, value, check->config->images, "VIRTGATE_IMAGES", HOSTPATH_FILE);
-		break;
 	case IMAGE:
-		check_image(check, value);
-		break;
 	case SHARE:
-		check_path(
-			check, value, check->config->shares, "VIRTGATE_SHARES", HOSTPATH_DIRECTORY);
-		break;
 	case LOG:
-		check_path(check, value, check->config->logs, "VIRTGATE_LOGS", HOSTPATH_NEW_FILE);
+		check_path(check, row->rule, value);
 		break;
 	case OPAQUE:
 		break;
@@ -491,14 +552,14 @@ static void check_text(struct check *check, const struct row *row)
 static void check_required(struct check *check)
 {
 	size_t n = strlen(check->path);
-	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
-		if (!rows[i].required || strncmp(rows[i].path, check->path, n) != 0 ||
-			strncmp(rows[i].path + n, "/@", 2) != 0)
+	for (size_t i = 0; i < required_count; i++) {
+		const char *path = required[i]->path;
+		if (strncmp(path, check->path, n) != 0 || strncmp(path + n, "/@", 2) != 0)
 			continue;
-		AUTO(free) char *value = xml_attr(check->node, rows[i].path + n + 2);
+		AUTO(free) char *value = xml_attr(check->node, path + n + 2);
 		if (value)
 			continue;
-		(void)descend(check, "", rows[i].path + n);
+		(void)descend(check, "", path + n);
 		violate(check, "", "this attribute is required");
 		check->path[n] = '\0';
 	}
@@ -523,14 +584,23 @@ static void check_element(struct check *check, const struct xml_node *node);
 static void check_inside(struct check *check, const struct row *row, const struct xml_node *node)
 {
 	check->node = node;
-	if (is_one_too_many(node, row))
-		violate(check, "", "at most %d of these", row->count ? row->count : 1);
 	if (xml_each_attr(node, check_attr, check) < 0)
 		check->out_of_memory = true;
 	check_required(check);
 	check_text(check, row);
 	for (const struct xml_node *n = xml_first(node); n; n = xml_sibling(n))
 		check_element(check, n);
+}
+
+/* Everybody's but ours is only kept; ours is what virtgate itself goes by. */
+static void check_metadata(struct check *check, const struct xml_node *metadata)
+{
+	for (const struct xml_node *n = xml_first(metadata); n; n = xml_sibling(n)) {
+		const char *uri = xml_uri(n);
+		const char *why = uri && !strcmp(uri, METADATA_URI) ? metadata_refusal(n) : NULL;
+		if (why)
+			violate(check, xml_name(n), "%s: %s", METADATA_URI, why);
+	}
 }
 
 static void check_element(struct check *check, const struct xml_node *node)
@@ -543,7 +613,11 @@ static void check_element(struct check *check, const struct xml_node *node)
 		violate(check, "", "this element is not allowed");
 	else if (xml_is_foreign(node))
 		violate(check, "", "it must not be in a namespace, nor declare one");
-	else if (row->rule != OPAQUE)
+	else if (is_one_too_many(node, row))
+		violate(check, "", "at most %d of these", row->count ? row->count : 1);
+	else if (row->rule == OPAQUE)
+		check_metadata(check, node);
+	else
 		check_inside(check, row, node);
 	check->path[n] = '\0';
 }
@@ -568,11 +642,88 @@ static void check_disks(struct check *check, const struct xml_node *root)
 int policy_check(const struct xml *doc, const struct config *config, struct policy_report *ret,
 	struct err *err)
 {
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
 	struct check check = { .config = config, .report = ret };
+	(void)pthread_once(&once, sort_rows);
 	ret->count = 0;
 	check_element(&check, xml_root(doc));
 	check_disks(&check, xml_root(doc));
 	return check.out_of_memory ? err_memory(err) : 0;
+}
+
+/* Paths */
+
+struct walk {
+	const struct config *config;
+	const struct row *row;
+	policy_path_fn *each;
+	void *data;
+	struct err *err;
+};
+
+static int visit(const struct walk *walk, struct xml_node *node, const char *attr)
+{
+	AUTO(free) char *value = attr ? xml_attr(node, attr) : xml_node_text(node);
+	if (!value || !*value)
+		return 0;
+	const struct policy_path path = {
+		.where = walk->row->path,
+		.root = root_of(walk->row->rule, walk->config),
+		.setting = directories[walk->row->rule].setting,
+		.kind = kind_of(walk->row->rule, node),
+		.node = node,
+		.attr = attr,
+		.value = value,
+	};
+	return walk->each(&path, walk->data, walk->err);
+}
+
+/* All nodes below this one that the rest of the row's path names: "devices/disk/source/@file". */
+static int walk_down(const struct walk *walk, struct xml_node *node, const char *rest)
+{
+	char name[32];
+	size_t n = strcspn(rest, "/");
+	if (!*rest || *rest == '@')
+		return visit(walk, node, *rest ? rest + 1 : NULL);
+	(void)snprintf(name, sizeof name, "%.*s", (int)n, rest);
+	rest += n + (rest[n] == '/');
+	for (node = xml_child(node, name); node; node = xml_next(node))
+		if (walk_down(walk, node, rest) < 0)
+			return -1;
+	return 0;
+}
+
+int policy_each_path(const struct xml_node *domain, const struct config *config,
+	policy_path_fn *each, void *data, struct err *err)
+{
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		const struct walk walk = { config, &rows[i], each, data, err };
+		if (is_path_rule(rows[i].rule) &&
+			walk_down(&walk, (struct xml_node *)(uintptr_t)domain,
+				rows[i].path + strlen("/domain/")) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+static int recheck_path(const struct policy_path *path, void *data, struct err *err)
+{
+	(void)data;
+	const char *value = relative(path->value, path->root);
+	if (value == path->value)
+		return 0;
+	const char *why = hostpath_refusal(path->root, path->value, path->kind);
+	if (!why)
+		return 0;
+	return err_set(err, ERR_POLICY_DENIED, "the policy no longer allows %s '%.200s': %s",
+		path->where, value, why);
+}
+
+int policy_recheck(const struct xml_node *domain, const struct config *config, struct err *err)
+{
+	if (config->policy == POLICY_OFF)
+		return 0;
+	return policy_each_path(domain, config, recheck_path, NULL, err);
 }
 
 static void print_rule(FILE *out, const struct row *row)
@@ -589,7 +740,7 @@ static void print_rule(FILE *out, const struct row *row)
 		[IMAGE] = "a file beneath VIRTGATE_IMAGES, and so what its header names",
 		[SHARE] = "a directory beneath VIRTGATE_SHARES",
 		[LOG] = "a file beneath VIRTGATE_LOGS",
-		[OPAQUE] = "anything: libvirt only keeps it",
+		[OPAQUE] = "anything: libvirt only keeps it; our own namespace holds labels",
 	};
 	switch (row->rule) {
 	case NOTHING:

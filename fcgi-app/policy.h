@@ -6,9 +6,10 @@
  * defining a domain runs its <emulator>, starting one runs an interface's <script> as root, and
  * most of libvirt's 151 path-typed nodes name files that it opens as root.
  *
- * The tree that is checked is the one that is serialised for libvirt. Thread-safe: no state.
+ * The tree that is checked is the one that is serialised for libvirt. Thread-safe.
  */
 #include "config.h"
+#include "hostpath.h"
 #include "xml.h"
 
 struct policy_violation {
@@ -24,9 +25,35 @@ struct policy_report {
 	struct policy_violation found[POLICY_REPORT_MAX];
 };
 
-/* -1 only when memory is out; a report without violations means the document may pass. */
+/*
+ * A <domain> or <domainsnapshot>. -1 only when memory is out; a report without violations means the
+ * document may pass.
+ */
 int policy_check(const struct xml *doc, const struct config *config, struct policy_report *ret,
 	struct err *err);
+
+/*
+ * Calls each(path, data, err) for every path of the host that a <domain> names where the policy
+ * allows one; -1 from it ends that.
+ */
+struct policy_path {
+	const char *where;   /* the row's: /domain/os/kernel, /domain/devices/disk/source/@file */
+	const char *root;    /* the directory that it lies beneath, by the settings */
+	const char *setting; /* their variable's name */
+	enum hostpath_kind kind;
+	struct xml_node *node;
+	const char *attr; /* NULL: it is the node's text */
+	const char *value;
+};
+typedef int policy_path_fn(const struct policy_path *path, void *data, struct err *err);
+int policy_each_path(const struct xml_node *domain, const struct config *config,
+	policy_path_fn *each, void *data, struct err *err);
+
+/*
+ * Do the files lead nowhere else still? For a <domain> that libvirt has kept meanwhile; what lies
+ * outside the directories was put there by somebody else and is theirs. ERR_POLICY_DENIED.
+ */
+int policy_recheck(const struct xml_node *domain, const struct config *config, struct err *err);
 
 /* The table, as text. */
 void policy_print(FILE *out);

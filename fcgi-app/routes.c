@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 #include "routes.h"
 
+#include "api_domain.h"
 #include "api_host.h"
 #include "api_snapshot.h"
 #include "api_template.h"
 #include "api_vm.h"
 #include "snapshot.h"
+#include "spec.h"
 #include "xml.h"
 
 /* Longer than any name that there can be: such a one is answered "not found", not refused. */
@@ -26,15 +28,17 @@ static const struct field seed_create_query[] = {
 static const struct field create_query[] = {
 	{ "persistent", .type = FIELD_FLAG },
 	{ "start", .type = FIELD_FLAG },
+	{ "dry_run", .type = FIELD_FLAG },
 	{ 0 },
 };
 
-static const struct field create_fields[] = {
-	{ "xml", .type = FIELD_TEXT, .max = XML_BYTES_MAX },
-	{ "template", .type = FIELD_TEXT, .max = 64 },
-	{ "name", .type = FIELD_TEXT, .max = 63 },
-	{ "persistent", .type = FIELD_FLAG },
-	{ "start", .type = FIELD_FLAG },
+static const struct field get_xml_query[] = {
+	{ "live", .type = FIELD_FLAG },
+	{ 0 },
+};
+
+static const struct field put_xml_query[] = {
+	{ "dry_run", .type = FIELD_FLAG },
 	{ 0 },
 };
 
@@ -63,8 +67,8 @@ const struct route routes[] = {
 	{ "/v1/templates", HTTP_GET, ROLE_VIEWER, api_template_list, 200,
 		.summary = "The templates that a VM can be made from." },
 	{ "/v1/vms", HTTP_GET, ROLE_VIEWER, api_vm_list, 200, .summary = "All VMs, by name." },
-	{ "/v1/vms", HTTP_POST, ROLE_ADMIN, api_vm_create, 201, JSON | XML, create_query,
-		create_fields, .summary = "Create a VM from a template or from domain XML." },
+	{ "/v1/vms", HTTP_POST, ROLE_ADMIN, api_domain_create, 201, JSON | XML, create_query,
+		spec_fields, .summary = "Create a VM from a spec, a template or domain XML." },
 	{ "/v1/vms/{ref}", HTTP_GET, ROLE_VIEWER, api_vm_get, 200, .summary = "One VM." },
 	{ "/v1/vms/{ref}", HTTP_DELETE, ROLE_ADMIN, api_vm_delete, 200,
 		.summary = "Stop a VM and remove its definition; its disks stay." },
@@ -90,9 +94,11 @@ const struct route routes[] = {
 		.summary = "Stop a VM at once, as if the plug was pulled." },
 	{ "/v1/vms/{ref}/suspend", HTTP_POST, ROLE_OPERATOR, api_vm_suspend, 200,
 		.summary = "Pause a running VM." },
-	{ "/v1/vms/{ref}/xml", HTTP_GET, ROLE_VIEWER, api_vm_get_xml, 200,
-		.summary = "The VM's domain XML." },
-	{ "/vm", HTTP_POST, ROLE_ADMIN, api_vm_create_transient, 201, XML, seed_create_query,
+	{ "/v1/vms/{ref}/xml", HTTP_GET, ROLE_VIEWER, api_domain_get, 200, .query = get_xml_query,
+		.summary = "The VM's definition as domain XML, or live what it is now." },
+	{ "/v1/vms/{ref}/xml", HTTP_PUT, ROLE_ADMIN, api_domain_put, 200, XML, put_xml_query,
+		.summary = "Replace the VM's definition." },
+	{ "/vm", HTTP_POST, ROLE_ADMIN, api_domain_create_transient, 201, XML, seed_create_query,
 		.summary = "Create and start a transient VM." },
 	{ "/vm", HTTP_DELETE, ROLE_ADMIN, api_vm_delete, 200, .query = ref_query,
 		.summary = "As DELETE /v1/vms/{ref}." },

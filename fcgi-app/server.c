@@ -394,6 +394,8 @@ static void send_reply(
 		(void)FCGX_FPrintF(out, "Location: %s\r\n", reply->location);
 	if (reply->allow[0])
 		(void)FCGX_FPrintF(out, "Allow: %s\r\n", reply->allow);
+	if (reply->etag[0])
+		(void)FCGX_FPrintF(out, "ETag: %s\r\n", reply->etag);
 	if (reply->status == 401) /* RFC 9110 section 15.5.2; nginx's own 401 is the usual one */
 		(void)FCGX_FPrintF(out, "WWW-Authenticate: Basic realm=\"virtgate\"\r\n");
 	if (reply->retry_after)
@@ -472,6 +474,7 @@ static void serve_request(struct server *server, FCGX_Request *fcgi)
 		.origin = param(fcgi, "HTTP_ORIGIN"),
 		.sec_fetch_site = param(fcgi, "HTTP_SEC_FETCH_SITE"),
 		.host = param(fcgi, "HTTP_HOST"),
+		.if_match = param(fcgi, "HTTP_IF_MATCH"),
 	};
 	struct api_reply reply;
 	answer(server, fcgi, &req, &reply);

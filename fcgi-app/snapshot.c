@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "snapshot.h"
 
-#include "xml.h"
+#include "policy.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -13,22 +13,6 @@ static void copy_text(const struct xml_node *root, const char *path, char *ret, 
 	const struct xml_node *node = xml_find(root, path);
 	AUTO(free) char *text = node ? xml_node_text(node) : NULL;
 	(void)snprintf(ret, size, "%s", text ? text : "");
-}
-
-int snapshot_read_xml(const char *text, size_t len, struct snapshot *ret, struct err *err)
-{
-	AUTO(xml_free) struct xml *doc = NULL;
-	if (xml_parse(text, len, "snapshot XML", &doc, err) < 0)
-		return -1;
-	const struct xml_node *root = xml_root(doc);
-	if (!xml_is(root, "domainsnapshot"))
-		return err_set(err, ERR_INVALID_XML,
-			"snapshot XML: the outermost element is not <domainsnapshot>");
-	struct snapshot snapshot = { 0 };
-	copy_text(root, "name", snapshot.name, sizeof snapshot.name);
-	copy_text(root, "description", snapshot.description, sizeof snapshot.description);
-	*ret = snapshot;
-	return 0;
 }
 
 /* Reads libvirt's description of one snapshot. */
@@ -173,14 +157,45 @@ static void make_name(char *ret, size_t size)
 	(void)snprintf(ret, size, "snap-%s-%.8s", when, uuid);
 }
 
-static char *snapshot_xml(const char *name, const char *description)
+static int settle_name(const struct xml *doc, struct err *err)
+{
+	char made[64];
+	struct xml_node *root = xml_root(doc);
+	struct xml_node *node = xml_child(root, "name");
+	AUTO(free) char *name = node ? xml_node_text(node) : NULL;
+	if (name && *name && !text_is_name(name))
+		return err_set(
+			err, ERR_INVALID_SPEC, "name: '%.64s' is not %s", name, TEXT_NAME_RULE);
+	make_name(made, sizeof made);
+	if (!node)
+		return xml_add(root, "name", made) ? 0 : err_memory(err);
+	return xml_set_text(node, name && *name ? name : made) < 0 ? err_memory(err) : 0;
+}
+
+int snapshot_xml_read(const char *text, size_t len, struct xml **ret, struct err *err)
+{
+	AUTO(xml_free) struct xml *doc = NULL;
+	if (xml_parse(text, len, "snapshot XML", &doc, err) < 0)
+		return -1;
+	if (!xml_is(xml_root(doc), "domainsnapshot"))
+		return err_set(err, ERR_INVALID_XML,
+			"snapshot XML: the outermost element is not <domainsnapshot>");
+	if (settle_name(doc, err) < 0)
+		return -1;
+	*ret = TAKE(doc);
+	return 0;
+}
+
+int snapshot_xml_make(const char *name, const char *description, struct xml **ret, struct err *err)
 {
 	AUTO(xml_free) struct xml *doc = xml_new("domainsnapshot");
-	struct xml_node *root = doc ? xml_root(doc) : NULL;
-	if (!root || !xml_add(root, "name", name) ||
-		(description && *description && !xml_add(root, "description", description)))
-		return NULL;
-	return xml_text(doc);
+	if (!doc || (name && !xml_add(xml_root(doc), "name", name)) ||
+		(description && !xml_add(xml_root(doc), "description", description)))
+		return err_memory(err);
+	if (settle_name(doc, err) < 0)
+		return -1;
+	*ret = TAKE(doc);
+	return 0;
 }
 
 static int explain_unsupported(struct err *err)
@@ -193,30 +208,28 @@ static int explain_unsupported(struct err *err)
 	return -1;
 }
 
-int snapshot_create(struct host *host, const char *ref, const char *name, const char *description,
-	struct snapshot *ret, struct err *err)
+static int refuse_same(struct hold *hold, const char *name, struct err *err)
 {
-	char made[64];
-	if (!name || !*name) {
-		make_name(made, sizeof made);
-		name = made;
-	}
-	if (!text_is_name(name))
-		return err_set(err, ERR_INVALID_SPEC, "name: '%s' is not %s", name, TEXT_NAME_RULE);
-	if (description && strlen(description) > SNAPSHOT_DESCRIPTION_MAX)
-		return err_set(err, ERR_INVALID_SPEC, "description: longer than %d bytes",
-			SNAPSHOT_DESCRIPTION_MAX);
-	AUTO_HOLD struct hold hold = { 0 };
-	if (domain_hold(host, ref, &hold, err) < 0)
-		return -1;
 	AUTO(virDomainSnapshotFree) virDomainSnapshotPtr same =
-		virDomainSnapshotLookupByName(hold.dom, name, 0);
-	if (same)
-		return err_set(err, ERR_ALREADY_EXISTS, "VM '%s' has a snapshot '%s' already",
-			virDomainGetName(hold.dom), name);
-	AUTO(free) char *xml = snapshot_xml(name, description);
+		virDomainSnapshotLookupByName(hold->dom, name, 0);
+	if (!same)
+		return 0;
+	return err_set(err, ERR_ALREADY_EXISTS, "VM '%s' has a snapshot '%s' already",
+		hold->vm.name, name);
+}
+
+int snapshot_create(struct host *host, const char *ref, const struct xml *doc, struct snapshot *ret,
+	struct err *err)
+{
+	struct snapshot made = { .created = time(NULL), .current = true };
+	copy_text(xml_root(doc), "name", made.name, sizeof made.name);
+	copy_text(xml_root(doc), "description", made.description, sizeof made.description);
+	AUTO(free) char *xml = xml_text(doc);
 	if (!xml)
 		return err_memory(err);
+	AUTO_HOLD struct hold hold = { 0 };
+	if (domain_hold(host, ref, &hold, err) < 0 || refuse_same(&hold, made.name, err) < 0)
+		return -1;
 	AUTO(virDomainSnapshotFree) virDomainSnapshotPtr snap =
 		virDomainSnapshotCreateXML(hold.dom, xml, VIR_DOMAIN_SNAPSHOT_CREATE_VALIDATE);
 	if (!snap) {
@@ -225,12 +238,8 @@ int snapshot_create(struct host *host, const char *ref, const char *name, const 
 	}
 	/* It is there, so not being able to read it back is no failure. */
 	struct err ignored;
-	if (!describe(&hold.lease, snap, ret, &ignored))
-		return 0;
-	*ret = (struct snapshot){ .created = time(NULL), .current = true };
-	(void)snprintf(ret->name, sizeof ret->name, "%s", name);
-	(void)snprintf(
-		ret->description, sizeof ret->description, "%s", description ? description : "");
+	*ret = made;
+	(void)describe(&hold.lease, snap, ret, &ignored);
 	return 0;
 }
 
@@ -246,13 +255,28 @@ int snapshot_delete(struct host *host, const char *ref, const char *name, struct
 	return 0;
 }
 
-int snapshot_revert(struct inventory *inventory, const char *ref, const char *name, struct vm *ret,
-	struct err *err)
+/* It goes back to the domain that it was, too, which the snapshot keeps. */
+static int recheck_files(
+	struct hold *hold, virDomainSnapshotPtr snap, const struct config *config, struct err *err)
+{
+	AUTO(free) char *text = virDomainSnapshotGetXMLDesc(snap, 0);
+	AUTO(xml_free) struct xml *doc = NULL;
+	if (!text)
+		return virt_fail(&hold->lease, VIRT_SNAPSHOT_READ, err);
+	if (xml_parse_trusted(text, &doc, err) < 0)
+		return -1;
+	const struct xml_node *domain = xml_child(xml_root(doc), "domain");
+	return domain ? policy_recheck(domain, config, err) : 0;
+}
+
+int snapshot_revert(const struct config *config, struct inventory *inventory, const char *ref,
+	const char *name, struct vm *ret, struct err *err)
 {
 	AUTO_HOLD struct hold hold = { 0 };
 	AUTO(virDomainSnapshotFree) virDomainSnapshotPtr snap = NULL;
 	if (domain_hold(inventory_host(inventory), ref, &hold, err) < 0 ||
-		lookup(&hold.lease, hold.dom, name, &snap, err) < 0)
+		lookup(&hold.lease, hold.dom, name, &snap, err) < 0 ||
+		recheck_files(&hold, snap, config, err) < 0)
 		return -1;
 	if (virDomainRevertToSnapshot(snap, 0) < 0) {
 		(void)virt_fail(&hold.lease, VIRT_SNAPSHOT_REVERT, err);

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 /*
- * A VM's snapshots. libvirt gets snapshot XML of our own making, with a name and a description
- * and nothing else: what else it can say writes files of the host as root.
+ * A VM's snapshots. libvirt gets snapshot XML that policy_check() has passed and nothing else: what
+ * more it can say writes files of the host as root.
  *
  * All functions may be called from any thread.
  */
+#include "config.h"
 #include "inventory.h"
+#include "xml.h"
 
 struct snapshot {
 	char name[256];
@@ -20,8 +22,12 @@ struct snapshot {
 /* The longest description, in bytes, that a client may give. */
 enum { SNAPSHOT_DESCRIPTION_MAX = 1000 };
 
-/* Takes name and description out of a client's <domainsnapshot>; either may stay "". */
-int snapshot_read_xml(const char *text, size_t len, struct snapshot *ret, struct err *err);
+/*
+ * A <domainsnapshot>, from a client's XML or from its parts, either of which may be NULL. Without a
+ * name it gets one of its own. ERR_INVALID_XML, ERR_INVALID_SPEC.
+ */
+int snapshot_xml_read(const char *text, size_t len, struct xml **ret, struct err *err);
+int snapshot_xml_make(const char *name, const char *description, struct xml **ret, struct err *err);
 
 /* All of a VM's, parents before children. The caller frees *ret. */
 int snapshot_list(struct host *host, const char *ref, struct snapshot **ret, size_t *ret_count,
@@ -31,11 +37,12 @@ int snapshot_list(struct host *host, const char *ref, struct snapshot **ret, siz
 int snapshot_get(struct host *host, const char *ref, const char *name, struct snapshot *ret,
 	struct err *err);
 
-/* Without a name (NULL or "") it gets one of its own. ERR_SNAPSHOT_UNSUPPORTED says why. */
-int snapshot_create(struct host *host, const char *ref, const char *name, const char *description,
-	struct snapshot *ret, struct err *err);
+/* Of a document that the policy has passed. ERR_SNAPSHOT_UNSUPPORTED says why. */
+int snapshot_create(struct host *host, const char *ref, const struct xml *doc, struct snapshot *ret,
+	struct err *err);
 
 int snapshot_delete(struct host *host, const char *ref, const char *name, struct err *err);
 
-int snapshot_revert(struct inventory *inventory, const char *ref, const char *name, struct vm *ret,
-	struct err *err);
+/* A revert starts the VM, so it checks again where its files lead (ERR_POLICY_DENIED). */
+int snapshot_revert(const struct config *config, struct inventory *inventory, const char *ref,
+	const char *name, struct vm *ret, struct err *err);

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #include "vm.h"
 
+#include "http.h"
+#include "policy.h"
+
 #include <stdio.h>
 #include <string.h>
 
@@ -8,6 +11,7 @@
 
 struct read_args {
 	const char *ref;
+	bool live;
 	struct vm vm;
 	char *xml;
 };
@@ -27,7 +31,7 @@ static int read_xml(struct lease *lease, void *data, struct err *err)
 	AUTO(virDomainFree) virDomainPtr dom = NULL;
 	if (domain_lookup(lease, args->ref, &dom, err) < 0)
 		return -1;
-	args->xml = virDomainGetXMLDesc(dom, 0);
+	args->xml = virDomainGetXMLDesc(dom, args->live ? 0 : VIR_DOMAIN_XML_INACTIVE);
 	return args->xml ? 0 : virt_fail(lease, VIRT_READ, err);
 }
 
@@ -40,9 +44,9 @@ int vm_get(struct host *host, const char *ref, struct vm *ret, struct err *err)
 	return 0;
 }
 
-int vm_get_xml(struct host *host, const char *ref, char **ret, struct err *err)
+int vm_get_xml(struct host *host, const char *ref, bool live, char **ret, struct err *err)
 {
-	struct read_args args = { .ref = ref };
+	struct read_args args = { .ref = ref, .live = live };
 	if (virt_read(host, read_xml, &args, err) < 0)
 		return -1;
 	*ret = args.xml;
@@ -128,8 +132,23 @@ static void read_after(struct hold *hold, const struct action *action)
 	vm->reason = "unknown";
 }
 
-int vm_act(struct inventory *inventory, const char *ref, enum vm_action which, struct vm *ret,
-	bool *ret_changed, struct err *err)
+/*
+ * Between the check of a definition and a start anything may have happened to its files, by the
+ * guest that writes into them or by whoever can on the host.
+ */
+static int recheck_files(struct hold *hold, const struct config *config, struct err *err)
+{
+	AUTO(free) char *text = virDomainGetXMLDesc(hold->dom, VIR_DOMAIN_XML_INACTIVE);
+	AUTO(xml_free) struct xml *doc = NULL;
+	if (!text)
+		return virt_fail(&hold->lease, VIRT_READ, err);
+	if (xml_parse_trusted(text, &doc, err) < 0)
+		return -1;
+	return policy_recheck(xml_root(doc), config, err);
+}
+
+int vm_act(const struct config *config, struct inventory *inventory, const char *ref,
+	enum vm_action which, struct vm *ret, bool *ret_changed, struct err *err)
 {
 	const struct action *action = &actions[which];
 	AUTO_HOLD struct hold hold = { 0 };
@@ -140,6 +159,8 @@ int vm_act(struct inventory *inventory, const char *ref, enum vm_action which, s
 	bool changed = !done;
 	if (!done && !(IN(vm->state) & action->from))
 		return wrong_state(action, vm->state, err);
+	if (!done && which == VM_START && recheck_files(&hold, config, err) < 0)
+		return -1;
 	if (!done && action->call(hold.dom) < 0) {
 		if (explain_refusal(&hold, action, err) < 0)
 			return -1;
@@ -167,7 +188,7 @@ static int has_nvram(struct lease *lease, virDomainPtr dom, bool *ret, struct er
 	return 0;
 }
 
-static int refuse_existing(struct lease *lease, const struct domain_xml *domain, struct err *err)
+int vm_check_free(struct lease *lease, const struct domain_xml *domain, struct err *err)
 {
 	AUTO(virDomainFree) virDomainPtr same_name =
 		virDomainLookupByName(lease->conn, domain->name);
@@ -201,14 +222,14 @@ static void undo_define(struct lease *lease, const char *uuid)
 }
 
 /* Defines and starts it, as asked; undoes the first when the second fails. */
-static int make_domain(struct lease *lease, const struct vm_create *spec,
+static int make_domain(struct lease *lease, const struct vm_create *how,
 	const struct domain_xml *domain, virDomainPtr *ret, struct err *err)
 {
 	AUTO(free) char *xml = xml_text(domain->doc);
 	if (!xml)
 		return err_memory(err);
 	AUTO(virDomainFree) virDomainPtr dom = NULL;
-	if (spec->persistent)
+	if (how->persistent)
 		dom = virDomainDefineXMLFlags(lease->conn, xml, VIR_DOMAIN_DEFINE_VALIDATE);
 	else
 		dom = virDomainCreateXML(lease->conn, xml, VIR_DOMAIN_START_VALIDATE);
@@ -216,12 +237,12 @@ static int make_domain(struct lease *lease, const struct vm_create *spec,
 		(void)virt_fail(lease, VIRT_CREATE, err);
 		/* Somebody else may have been quicker; libvirt's codes do not tell that apart. */
 		struct err now;
-		if (!lease->broken && refuse_existing(lease, domain, &now) < 0 &&
+		if (!lease->broken && vm_check_free(lease, domain, &now) < 0 &&
 			now.kind == ERR_ALREADY_EXISTS)
 			*err = now;
 		return -1;
 	}
-	if (spec->persistent && spec->start && virDomainCreate(dom) < 0) {
+	if (how->persistent && how->start && virDomainCreate(dom) < 0) {
 		(void)virt_fail(lease, VIRT_START, err);
 		undo_define(lease, domain->uuid);
 		return -1;
@@ -231,7 +252,7 @@ static int make_domain(struct lease *lease, const struct vm_create *spec,
 }
 
 /* It exists, so whatever goes wrong from here on is no failure: a guest may have ended already. */
-static void read_created(struct lease *lease, virDomainPtr dom, const struct vm_create *spec,
+static void read_created(struct lease *lease, virDomainPtr dom, const struct vm_create *how,
 	const struct domain_xml *domain, struct vm *ret)
 {
 	struct err err;
@@ -239,30 +260,108 @@ static void read_created(struct lease *lease, virDomainPtr dom, const struct vm_
 		return;
 	bool gone = err.kind == ERR_VM_NOT_FOUND;
 	*ret = (struct vm){
-		.state = spec->start && !gone ? VM_RUNNING : VM_SHUTOFF,
+		.state = how->start && !gone ? VM_RUNNING : VM_SHUTOFF,
 		.reason = "unknown",
-		.active = spec->start && !gone,
-		.persistent = spec->persistent,
+		.active = how->start && !gone,
+		.persistent = how->persistent,
 	};
 	(void)snprintf(ret->name, sizeof ret->name, "%s", domain->name);
 	(void)snprintf(ret->uuid, sizeof ret->uuid, "%s", domain->uuid);
 }
 
 int vm_create(struct inventory *inventory, enum accel accel, struct domain_xml *domain,
-	const struct vm_create *spec, struct vm_created *ret, struct err *err)
+	const struct vm_create *how, struct vm *ret, struct err *err)
 {
 	struct host *host = inventory_host(inventory);
 	AUTO_GATE struct gate gate = { 0 };
 	AUTO_LEASE struct lease lease = { 0 };
 	AUTO(virDomainFree) virDomainPtr dom = NULL;
 	if (gate_enter(host, domain->name, &gate, err) < 0 || lease_take(host, &lease, err) < 0 ||
-		refuse_existing(&lease, domain, err) < 0 ||
+		vm_check_free(&lease, domain, err) < 0 ||
 		domain_xml_accelerate(domain, accel, &lease, err) < 0 ||
-		make_domain(&lease, spec, domain, &dom, err) < 0)
+		make_domain(&lease, how, domain, &dom, err) < 0)
 		return -1;
 	inventory_touch(inventory, domain->uuid);
-	read_created(&lease, dom, spec, domain, &ret->vm);
-	(void)snprintf(ret->warning, sizeof ret->warning, "%s", domain->warning);
+	read_created(&lease, dom, how, domain, ret);
+	return 0;
+}
+
+/* Replacing */
+
+/*
+ * What a client got and changed lacks the secrets that libvirt keeps to itself, such as a VNC
+ * password; put back, it would wipe them out.
+ */
+static int refuse_secrets(struct hold *hold, const char *shown, struct err *err)
+{
+	AUTO(free) char *whole =
+		virDomainGetXMLDesc(hold->dom, VIR_DOMAIN_XML_INACTIVE | VIR_DOMAIN_XML_SECURE);
+	if (!whole)
+		return virt_fail(&hold->lease, VIRT_READ, err);
+	if (!strcmp(whole, shown))
+		return 0;
+	(void)err_set(err, ERR_UNSUPPORTED,
+		"the definition holds a secret, such as a VNC password, which would be lost");
+	return err_hint(err, "change it with virsh edit, on the host");
+}
+
+static int refuse_replacement(struct hold *hold, const char *if_match, struct err *err)
+{
+	char etag[HTTP_ETAG_SIZE];
+	if (!hold->vm.persistent) {
+		(void)err_set(err, ERR_WRONG_STATE,
+			"a transient VM has no definition: it is gone when it stops");
+		(void)snprintf(err->state, sizeof err->state, "%s", vm_state_name(hold->vm.state));
+		return -1;
+	}
+	AUTO(free) char *now = virDomainGetXMLDesc(hold->dom, VIR_DOMAIN_XML_INACTIVE);
+	if (!now)
+		return virt_fail(&hold->lease, VIRT_READ, err);
+	http_etag(now, strlen(now), etag);
+	if (*if_match && !http_etag_is_listed(if_match, etag)) {
+		(void)err_set(err, ERR_PRECONDITION_FAILED,
+			"the definition has changed since: its entity tag is %s now", etag);
+		return err_hint(err, "get it again and repeat your change");
+	}
+	return refuse_secrets(hold, now, err);
+}
+
+static int hold_replaceable(struct host *host, const struct domain_xml *domain,
+	const char *if_match, struct hold *ret, struct err *err)
+{
+	if (domain_hold(host, domain->uuid, ret, err) < 0)
+		return -1;
+	if (strcmp(ret->vm.name, domain->name) != 0)
+		return err_set(err, ERR_VM_NOT_FOUND, "VM '%s' has just been renamed to '%s'",
+			domain->name, ret->vm.name);
+	return refuse_replacement(ret, if_match, err);
+}
+
+int vm_check_replace(
+	struct host *host, const struct domain_xml *domain, const char *if_match, struct err *err)
+{
+	AUTO_HOLD struct hold hold = { 0 };
+	return hold_replaceable(host, domain, if_match, &hold, err);
+}
+
+int vm_replace(struct inventory *inventory, enum accel accel, struct domain_xml *domain,
+	const char *if_match, struct vm *ret, struct err *err)
+{
+	AUTO_HOLD struct hold hold = { 0 };
+	if (hold_replaceable(inventory_host(inventory), domain, if_match, &hold, err) < 0 ||
+		domain_xml_accelerate(domain, accel, &hold.lease, err) < 0)
+		return -1;
+	AUTO(free) char *xml = xml_text(domain->doc);
+	if (!xml)
+		return err_memory(err);
+	AUTO(virDomainFree) virDomainPtr dom =
+		virDomainDefineXMLFlags(hold.lease.conn, xml, VIR_DOMAIN_DEFINE_VALIDATE);
+	if (!dom)
+		return virt_fail(&hold.lease, VIRT_CREATE, err);
+	inventory_touch(inventory, domain->uuid);
+	struct err ignored;
+	*ret = hold.vm;
+	(void)domain_read(&hold.lease, dom, ret, &ignored); /* it is replaced in any case */
 	return 0;
 }
 

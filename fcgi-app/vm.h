@@ -22,24 +22,25 @@ enum vm_action {
 
 int vm_get(struct host *host, const char *ref, struct vm *ret, struct err *err);
 
-/* The definition: of the running VM, or the one used at the next start. The caller frees *ret. */
-int vm_get_xml(struct host *host, const char *ref, char **ret, struct err *err);
+/*
+ * The definition, which is what the next start goes by; or, `live`, what the VM that runs is now,
+ * with all that libvirt has chosen for it. A transient VM has the latter only, a VM that does not
+ * run the former. The caller frees *ret.
+ */
+int vm_get_xml(struct host *host, const char *ref, bool live, char **ret, struct err *err);
 
 /*
- * *ret_changed is false when the VM was in the state aimed at already. ERR_WRONG_STATE, with the
+ * *ret_changed is false when the VM was in the state aimed at already. A start checks again where
+ * the VM's files lead (ERR_POLICY_DENIED). ERR_WRONG_STATE, with the
  * state, when the action cannot be done from where the VM is. A transient VM that was stopped is
  * gone; ret tells what it was, shut off.
  */
-int vm_act(struct inventory *inventory, const char *ref, enum vm_action action, struct vm *ret,
-	bool *ret_changed, struct err *err);
+int vm_act(const struct config *config, struct inventory *inventory, const char *ref,
+	enum vm_action action, struct vm *ret, bool *ret_changed, struct err *err);
 
 struct vm_create {
 	bool persistent; /* survives its stop and the host's restart */
 	bool start;      /* always true of a transient VM */
-};
-struct vm_created {
-	struct vm vm;
-	char warning[160]; /* or "" */
 };
 /*
  * The document is one that policy_check() has passed; its type is chosen here.
@@ -47,7 +48,23 @@ struct vm_created {
  * file, which may have been there before, stays.
  */
 int vm_create(struct inventory *inventory, enum accel accel, struct domain_xml *domain,
-	const struct vm_create *spec, struct vm_created *ret, struct err *err);
+	const struct vm_create *how, struct vm *ret, struct err *err);
+
+/* Is there no VM of the document's name or uuid? Else ERR_ALREADY_EXISTS. */
+int vm_check_free(struct lease *lease, const struct domain_xml *domain, struct err *err);
+
+/*
+ * Replaces the definition of the VM whose name and uuid the document has; a guest that runs is not
+ * touched. The document is one that policy_check() has passed; its type is chosen here.
+ * if_match is a list of entity tags of vm_get_xml()'s text, or "": ERR_PRECONDITION_FAILED.
+ * ERR_WRONG_STATE for a transient VM, which has no definition. On failure the old one stays.
+ */
+int vm_replace(struct inventory *inventory, enum accel accel, struct domain_xml *domain,
+	const char *if_match, struct vm *ret, struct err *err);
+
+/* Would vm_replace() get as far as libvirt? */
+int vm_check_replace(
+	struct host *host, const struct domain_xml *domain, const char *if_match, struct err *err);
 
 struct vm_deleted {
 	struct vm_ref ref;

@@ -1,0 +1,9 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+/* Handlers of everything that takes or gives domain XML; see api.h. */
+#include "api.h"
+
+api_handler api_domain_create;
+api_handler api_domain_create_transient;
+api_handler api_domain_get;
+api_handler api_domain_put;

@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: MIT */
+#include "metadata.h"
+
+#include <string.h>
+
+static bool is_ours(const struct xml_node *node, const char *name)
+{
+	const char *uri = xml_uri(node);
+	return uri && !strcmp(uri, METADATA_URI) && !strcmp(xml_name(node), name);
+}
+
+static void remove_ours(struct xml_node *metadata)
+{
+	for (struct xml_node *n = xml_first(metadata), *next; n; n = next) {
+		next = xml_sibling(n);
+		if (is_ours(n, "vm"))
+			xml_remove(n);
+	}
+}
+
+static int add_label(const char *name, const struct json *value, void *data)
+{
+	size_t len = 0;
+	struct xml_node *label = xml_add(data, "label", json_get_string(value, &len));
+	return label ? xml_set_attr(label, "name", name) : -1;
+}
+
+int metadata_set_labels(struct xml_node *domain, const struct json *labels, struct err *err)
+{
+	struct xml_node *metadata = xml_child(domain, "metadata");
+	if (!metadata)
+		metadata = xml_add(domain, "metadata", NULL);
+	if (!metadata)
+		return err_memory(err);
+	remove_ours(metadata);
+	if (!json_length(labels))
+		return 0;
+	struct xml_node *vm = xml_add_foreign(metadata, "virtgate", METADATA_URI, "vm");
+	return vm && !json_each(labels, add_label, vm) ? 0 : err_memory(err);
+}
+
+static const char *label_refusal(const struct xml_node *label)
+{
+	AUTO(free) char *name = xml_attr(label, "name");
+	AUTO(free) char *text = xml_raw_text(label);
+	if (!is_ours(label, "label") || xml_first(label))
+		return "it holds labels, and these hold a text";
+	if (!name || !text_is_name(name))
+		return "a label's name is " TEXT_NAME_RULE;
+	return text && strlen(text) <= FIELD_LABEL_BYTES_MAX
+		? NULL
+		: "a label's text is at most 256 bytes";
+}
+_Static_assert(FIELD_LABEL_BYTES_MAX == 256, "said in label_refusal()");
+
+const char *metadata_refusal(const struct xml_node *node)
+{
+	int count = 0;
+	if (!is_ours(node, "vm"))
+		return "in this namespace stands one element, vm";
+	for (const struct xml_node *n = xml_first(node); n; n = xml_sibling(n)) {
+		const char *why = label_refusal(n);
+		if (why)
+			return why;
+		if (++count > METADATA_LABELS_MAX)
+			return "it holds at most 64 labels";
+	}
+	return NULL;
+}
+_Static_assert(METADATA_LABELS_MAX == 64, "said in metadata_refusal()");
