@@ -58,7 +58,8 @@ ROUTES = [
     Route("POST", "/v1/vms/{ref}/start", O, 200, "", ""),
     Route("POST", "/v1/vms/{ref}/stop", O, 200, "", ""),
     Route("POST", "/v1/vms/{ref}/suspend", O, 200, "", ""),
-    Route("GET", "/v1/vms/{ref}/xml", V, 200, "", ""),
+    Route("GET", "/v1/vms/{ref}/xml", V, 200, "", "live"),
+    Route("PUT", "/v1/vms/{ref}/xml", A, 200, "xml", "dry_run"),
     Route("POST", "/vm", A, 201, "xml", "xmlName xmlContent"),
     Route("DELETE", "/vm", A, 200, "", "name"),
     Route("POST", "/vm/resume", O, 200, "", "name"),
@@ -1138,14 +1139,18 @@ def test_bad_snapshot_xml_is_422(operator, new_vm, xml):
     assert (answer.status, answer.code) == (422, "invalid_xml")
 
 
-def test_of_snapshot_xml_only_name_and_description_count(operator, new_vm):
+def test_snapshot_xml_that_names_files_is_refused(operator, new_vm):
     base = f"/v1/vms/{new_vm(start=True)['uuid']}/snapshots"
     xml = ("<domainsnapshot><name>s</name><description>d</description>"
            "<memory snapshot='external' file='/etc/virtgate-was-here'/>"
            "<disks><disk name='vda'><source file='/etc/virtgate-was-here'/></disk></disks>"
            "</domainsnapshot>")
     answer = operator.post(base, xml=xml)
-    assert (answer.status, answer.json["name"], answer.json["description"]) == (201, "s", "d")
+    assert (answer.status, answer.code) == (422, "policy_denied"), answer
+    assert [v["path"] for v in answer.json["violations"]] == [
+        "/domainsnapshot/memory/@snapshot", "/domainsnapshot/memory/@file",
+        "/domainsnapshot/disks/disk/@snapshot", "/domainsnapshot/disks/disk/source"]
+    assert operator.get(base).json == {"items": []}
     assert not Path("/etc/virtgate-was-here").exists()
 
 

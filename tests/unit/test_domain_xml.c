@@ -2,6 +2,7 @@
 #include "check.h"
 
 #include "../../fcgi-app/domain_xml.h"
+#include "../../fcgi-app/template.h"
 
 #include <fcntl.h>
 #include <stdio.h>
@@ -15,39 +16,42 @@ static const struct config config = {
 	.templates = TEMPLATES,
 };
 
-static int read_text(const char *text, const char *name, struct domain_xml *ret, struct err *err)
+static int read_text(const char *text, struct domain_xml *ret, struct err *err)
 {
-	return domain_xml_read(text, strlen(text), name, &config, ret, err);
+	AUTO_DOMAIN_XML struct domain_xml domain = { 0 };
+	if (domain_xml_read(text, strlen(text), &domain, err) < 0 ||
+		domain_xml_settle(&domain, &config, err) < 0)
+		return -1;
+	*ret = domain;
+	domain.doc = NULL;
+	return 0;
 }
 
 static void test_a_name_is_one_and_good(void **state)
 {
 	static const struct {
-		const char *text, *name;
+		const char *text;
 		enum err_kind kind;
 	} cases[] = {
-		{ "<domain/>", NULL, ERR_INVALID_SPEC },
-		{ "<domain><name/></domain>", NULL, ERR_INVALID_SPEC },
-		{ "<domain><name>..</name></domain>", NULL, ERR_INVALID_SPEC },
-		{ "<domain><name>a/b</name></domain>", NULL, ERR_INVALID_SPEC },
-		{ "<domain><name>a&#10;b</name></domain>", NULL, ERR_INVALID_SPEC },
-		{ "<domain><name>a</name><name>b</name></domain>", NULL, ERR_INVALID_XML },
-		{ "<domain><name>a</name></domain>", "..", ERR_INVALID_SPEC },
-		{ "<domain><name>a</name></domain>", "x/y", ERR_INVALID_SPEC },
-		{ "<domain><name>c7a5fdbd-cdaf-9455-926a-d65c16db1809</name></domain>", NULL,
+		{ "<domain/>", ERR_INVALID_SPEC },
+		{ "<domain><name/></domain>", ERR_INVALID_SPEC },
+		{ "<domain><name>..</name></domain>", ERR_INVALID_SPEC },
+		{ "<domain><name>a/b</name></domain>", ERR_INVALID_SPEC },
+		{ "<domain><name>a&#10;b</name></domain>", ERR_INVALID_SPEC },
+		{ "<domain><name>a</name><name>b</name></domain>", ERR_INVALID_XML },
+		{ "<domain><name>c7a5fdbd-cdaf-9455-926a-d65c16db1809</name></domain>",
 			ERR_INVALID_SPEC },
-		{ "<domain><name>a</name><uuid>x</uuid></domain>", NULL, ERR_INVALID_SPEC },
+		{ "<domain><name>a</name><uuid>x</uuid></domain>", ERR_INVALID_SPEC },
 		{ "<domain><name>a</name><uuid>00000000-0000-0000-0000-000000000000</uuid></"
 		  "domain>",
-			NULL, ERR_INVALID_SPEC },
-		{ "<network><name>a</name></network>", NULL, ERR_INVALID_XML },
+			ERR_INVALID_SPEC },
+		{ "<network><name>a</name></network>", ERR_INVALID_XML },
 	};
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
 		struct domain_xml domain;
 		struct err err;
-		CHECK(read_text(cases[i].text, cases[i].name, &domain, &err) == -1, "%s",
-			cases[i].text);
+		CHECK(read_text(cases[i].text, &domain, &err) == -1, "%s", cases[i].text);
 		CHECK(err.kind == cases[i].kind, "%s: %s", cases[i].text, err.text);
 	}
 }
@@ -57,7 +61,7 @@ static void test_name_and_uuid_are_settled(void **state)
 	struct err err;
 	AUTO_DOMAIN_XML struct domain_xml domain = { 0 };
 	(void)state;
-	assert_int_equal(read_text("<domain><name> a </name></domain>", "b", &domain, &err), 0);
+	assert_int_equal(read_text("<domain><name> b </name></domain>", &domain, &err), 0);
 	assert_string_equal(domain.name, "b");
 	CHECK(text_is_uuid(domain.uuid), "%s", domain.uuid);
 	AUTO(free) char *text = xml_text(domain.doc);
@@ -78,7 +82,7 @@ static void test_relative_paths_start_from_their_directories(void **state)
 	struct err err;
 	AUTO_DOMAIN_XML struct domain_xml domain = { 0 };
 	(void)state;
-	assert_int_equal(read_text(text, NULL, &domain, &err), 0);
+	assert_int_equal(read_text(text, &domain, &err), 0);
 	AUTO(free) char *out = xml_text(domain.doc);
 	for (size_t i = 0; i < ARRAY_LEN(wanted); i++)
 		CHECK(strstr(out, wanted[i]), "%s in %s", wanted[i], out);
@@ -94,7 +98,7 @@ static void test_a_relative_path_cannot_lead_out(void **state)
 		struct err err;
 		(void)snprintf(text, sizeof text,
 			"<domain><name>a</name><os><kernel>%s</kernel></os></domain>", paths[i]);
-		CHECK(read_text(text, NULL, &domain, &err) == -1, "%s", paths[i]);
+		CHECK(read_text(text, &domain, &err) == -1, "%s", paths[i]);
 		assert_int_equal(err.kind, ERR_INVALID_SPEC);
 	}
 }
@@ -109,14 +113,14 @@ static void test_templates_come_from_their_directory_only(void **state)
 		AUTO(free) char *text = NULL;
 		size_t len = 0;
 		struct err err;
-		CHECK(!domain_xml_template(&config, good[i], &text, &len, &err), "%s", good[i]);
+		CHECK(!template_read(&config, good[i], &text, &len, &err), "%s", good[i]);
 		CHECK(strlen(text) == len && strstr(text, "<domain"), "%s", good[i]);
 	}
 	for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
 		char *text = NULL;
 		size_t len = 0;
 		struct err err;
-		CHECK(domain_xml_template(&config, bad[i], &text, &len, &err) == -1, "%s", bad[i]);
+		CHECK(template_read(&config, bad[i], &text, &len, &err) == -1, "%s", bad[i]);
 		CHECK(err.kind == ERR_TEMPLATE_NOT_FOUND, "%s", bad[i]);
 		CHECK(!strstr(err.text, TEMPLATES), "%s", err.text);
 	}
@@ -135,12 +139,12 @@ static void test_a_template_is_a_file_not_a_link_or_pipe(void **state)
 	here.templates = dir;
 	(void)snprintf(path, sizeof path, "%s/link.xml", dir);
 	assert_int_equal(symlink("/etc/passwd", path), 0);
-	assert_int_equal(domain_xml_template(&here, "link", &text, &len, &err), -1);
+	assert_int_equal(template_read(&here, "link", &text, &len, &err), -1);
 	assert_int_equal(err.kind, ERR_TEMPLATE_NOT_FOUND);
 	(void)unlink(path);
 	(void)snprintf(path, sizeof path, "%s/pipe.xml", dir);
 	assert_int_equal(mkfifo(path, 0600), 0);
-	assert_int_equal(domain_xml_template(&here, "pipe", &text, &len, &err), -1);
+	assert_int_equal(template_read(&here, "pipe", &text, &len, &err), -1);
 	assert_int_equal(err.kind, ERR_TEMPLATE_NOT_FOUND);
 	(void)unlink(path);
 	(void)rmdir(dir);
