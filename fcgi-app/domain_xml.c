@@ -189,9 +189,26 @@ static bool is_label_of_libvirts(const struct xml_node *seclabel)
 		!xml_child(seclabel, "baselabel");
 }
 
+/* libvirt spells out the CPU of a VM that runs, and says so by check='full'. */
+static void drop_cpu_features(struct domain_xml *domain, struct xml_node *cpu)
+{
+	static const char *const children[] = { "feature", "vendor" };
+	AUTO(free) char *check = xml_attr(cpu, "check");
+	if (!check || strcmp(check, "full") != 0)
+		return;
+	xml_remove_attr(cpu, "check");
+	for (size_t i = 0; i < ARRAY_LEN(children); i++)
+		for (struct xml_node *n; (n = xml_child(cpu, children[i]));)
+			xml_remove(n);
+	warn(domain,
+		"/domain/cpu/feature was taken out, as of a VM that runs: the CPU's model has its "
+		"own");
+}
+
 static int drop_leftovers(struct domain_xml *domain, struct err *err)
 {
 	struct xml_node *root = xml_root(domain->doc);
+	struct xml_node *cpu = xml_child(root, "cpu");
 	for (size_t i = 0; i < ARRAY_LEN(leftovers); i++)
 		if (drop_below(domain, &leftovers[i], root, leftovers[i].path) < 0)
 			return err_memory(err);
@@ -200,6 +217,8 @@ static int drop_leftovers(struct domain_xml *domain, struct err *err)
 		if (is_label_of_libvirts(n))
 			xml_remove(n);
 	}
+	if (cpu)
+		drop_cpu_features(domain, cpu);
 	return 0;
 }
 
@@ -341,6 +360,16 @@ static const char *choose_type(const struct xml_node *root, const char *written,
 	return "qemu";
 }
 
+/* Only KVM passes the host's CPU on; what comes next to it without KVM is all that QEMU can do. */
+static int emulate_cpu(struct xml_node *root, const char *type)
+{
+	struct xml_node *cpu = xml_child(root, "cpu");
+	AUTO(free) char *mode = cpu ? xml_attr(cpu, "mode") : NULL;
+	if (strcmp(type, "qemu") != 0 || !mode || strcmp(mode, "host-passthrough") != 0)
+		return 0;
+	return xml_set_attr(cpu, "mode", "maximum");
+}
+
 int domain_xml_accelerate(
 	struct domain_xml *domain, enum accel accel, struct lease *lease, struct err *err)
 {
@@ -350,7 +379,7 @@ int domain_xml_accelerate(
 	const char *type = choose_type(root, written, accel, lease, &why);
 	if (!type || (written && !strcmp(type, written)))
 		return 0;
-	if (xml_set_attr(root, "type", type) < 0)
+	if (xml_set_attr(root, "type", type) < 0 || emulate_cpu(root, type) < 0)
 		return err_memory(err);
 	warn(domain, "type '%.16s' became '%s': %s", written ? written : "", type, why);
 	return 0;

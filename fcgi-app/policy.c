@@ -260,23 +260,28 @@ static const struct row {
 	{ "/domainsnapshot/disks/disk/@snapshot", WORDS, "internal|no", .required = true },
 };
 
-/* The rows by path, and those that are required; made once. */
-static const struct row *sorted[ARRAY_LEN(rows)];
-static const struct row *required[16];
+/* Indices of the rows by path, and of those that are required; made once. */
+static size_t sorted[ARRAY_LEN(rows)];
+static size_t required[16];
 static size_t required_count;
 
 static int compare_rows(const void *a, const void *b)
 {
-	return strcmp((*(const struct row *const *)a)->path, (*(const struct row *const *)b)->path);
+	return strcmp(rows[*(const size_t *)a].path, rows[*(const size_t *)b].path);
+}
+
+static int compare_path(const void *path, const void *row)
+{
+	return strcmp(path, rows[*(const size_t *)row].path);
 }
 
 static void sort_rows(void)
 {
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
-		sorted[i] = &rows[i];
+		sorted[i] = i;
 		if (rows[i].required) {
 			assert(required_count < ARRAY_LEN(required));
-			required[required_count++] = &rows[i];
+			required[required_count++] = i;
 		}
 	}
 	qsort(sorted, ARRAY_LEN(sorted), sizeof sorted[0], compare_rows);
@@ -284,11 +289,9 @@ static void sort_rows(void)
 
 static const struct row *find_row(const char *path)
 {
-	const struct row key = { .path = path };
-	const struct row *at = &key;
-	const struct row *const *found =
-		bsearch(&at, sorted, ARRAY_LEN(sorted), sizeof sorted[0], compare_rows);
-	return found ? *found : NULL;
+	const size_t *found =
+		bsearch(path, sorted, ARRAY_LEN(sorted), sizeof sorted[0], compare_path);
+	return found ? &rows[*found] : NULL;
 }
 
 /* Values */
@@ -538,14 +541,17 @@ static bool may_be_padded(enum rule rule)
 
 static void check_text(struct check *check, const struct row *row)
 {
+	if (row->rule == NOTHING) {
+		if (xml_has_text(check->node))
+			violate(check, "", "no text stands here");
+		return;
+	}
 	AUTO(free) char *text =
 		may_be_padded(row->rule) ? xml_node_text(check->node) : xml_raw_text(check->node);
 	if (!text)
 		check->out_of_memory = true;
-	else if (row->rule != NOTHING)
+	else
 		check_value(check, row, text);
-	else if (xml_has_text(check->node))
-		violate(check, text, "no text stands here");
 }
 
 /* An attribute that is missing is one that libvirt or its configuration chooses. */
@@ -553,7 +559,7 @@ static void check_required(struct check *check)
 {
 	size_t n = strlen(check->path);
 	for (size_t i = 0; i < required_count; i++) {
-		const char *path = required[i]->path;
+		const char *path = rows[required[i]].path;
 		if (strncmp(path, check->path, n) != 0 || strncmp(path + n, "/@", 2) != 0)
 			continue;
 		AUTO(free) char *value = xml_attr(check->node, path + n + 2);
