@@ -43,11 +43,11 @@ run-unit:
 
 check-gateway: all
 	@$(MAKE) --no-print-directory $(ASAN_BUILD) $(BUILD)/asan/virtgate
-	VIRTGATE_BIN=$(BUILD)/asan/virtgate $(PYTEST) tests/e2e/test_gateway.py tests/e2e/test_drain.py \
-		tests/e2e/test_load.py
+	VIRTGATE_BIN=$(BUILD)/asan/virtgate $(PYTEST) tests/e2e/test_gateway.py tests/e2e/test_domain.py \
+		tests/e2e/test_drain.py tests/e2e/test_load.py
 
 check-qemu: all
-	tests/e2e/namespace env $(PYTEST) tests/e2e/test_qemu.py
+	tests/e2e/namespace env $(PYTEST) tests/e2e/test_qemu.py tests/e2e/test_policy.py
 
 check-tsan: all
 	@$(MAKE) --no-print-directory $(TSAN_BUILD) unit-tests $(BUILD)/tsan/virtgate

@@ -124,7 +124,7 @@ def test_the_seeds_hello_world_from_creation_to_deletion(admin):
 
     # Its greeting may have been before anybody listened: press the reset button and listen.
     pty = re.search(r"<serial type='pty'>\s*<source path='([^']+)'",
-                    admin.get(answer.location + "/xml").body.decode())[1]
+                    admin.get(answer.location + "/xml?live=1").body.decode())[1]
     terminal = os.open(pty, os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK)
     heard = bytearray()
 
