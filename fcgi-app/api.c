@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "api.h"
 
-#include "policy.h"
-
 #include <assert.h>
 #include <stdio.h>
 #include <string.h>
@@ -63,7 +61,7 @@ struct json *api_vm_json(const struct api *api, const struct vm *vm)
 	return o;
 }
 
-static struct json *violations_json(const struct policy_report *report)
+struct json *api_violations_json(const struct policy_report *report)
 {
 	struct json *array = json_new_array();
 	for (size_t i = 0; i < report->count; i++) {
@@ -84,7 +82,7 @@ int api_apply_policy(const struct api_call *call, const struct xml *doc, struct 
 		return -1;
 	if (!report.count)
 		return 0;
-	reply->violations = violations_json(&report);
+	reply->violations = api_violations_json(&report);
 	return err_set(err, ERR_POLICY_DENIED,
 		"the policy does not allow what the XML says, first at %s: %s",
 		report.found[0].path, report.found[0].rule);
@@ -256,6 +254,8 @@ static unsigned body_kind(const struct api_call *call)
 		return API_BODY_JSON;
 	if (http_is_media_type(type, "application/xml") || http_is_media_type(type, "text/xml"))
 		return call->route->body & API_BODY_XML;
+	if (http_is_media_type(type, "text/plain"))
+		return call->route->body & API_BODY_TEXT;
 	return API_BODY_NONE;
 }
 
@@ -267,6 +267,7 @@ static int refuse_media_type(const struct api_call *call, struct err *err)
 		[API_BODY_JSON] = "application/json",
 		[API_BODY_XML] = "application/xml",
 		[API_BODY_JSON | API_BODY_XML] = "application/json or application/xml",
+		[API_BODY_JSON | API_BODY_TEXT] = "application/json or text/plain",
 	};
 	const char *right = media[call->route->body];
 	if (!*type)
@@ -283,10 +284,11 @@ static int read_body(struct api_call *call, struct json **ret_json, struct err *
 	unsigned kind = req->body_len ? body_kind(call) : API_BODY_JSON;
 	if (kind == API_BODY_NONE)
 		return refuse_media_type(call, err);
-	if (kind == API_BODY_XML)
-		return add_arg(call,
-			&(struct arg){ .name = "xml", .text = req->body, .len = req->body_len },
-			"the XML", err);
+	if (kind != API_BODY_JSON) {
+		const char *name = kind == API_BODY_XML ? "xml" : "text";
+		struct arg whole = { .name = name, .text = req->body, .len = req->body_len };
+		return add_arg(call, &whole, "the body", err);
+	}
 	if (!req->body_len)
 		*ret_json = json_new_object();
 	else if (json_parse(req->body, req->body_len, ret_json, err) < 0)

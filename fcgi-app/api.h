@@ -11,7 +11,7 @@
 #include "http.h"
 #include "inventory.h"
 #include "json.h"
-#include "xml.h"
+#include "policy.h"
 
 #include <stdatomic.h>
 
@@ -84,10 +84,11 @@ bool api_flag(const struct api_call *call, const char *name, bool preset);
 
 typedef int api_handler(struct api_call *call, struct api_reply *reply, struct err *err);
 
-enum { API_BODY_NONE = 0, API_BODY_JSON = 1, API_BODY_XML = 2 };
+enum { API_BODY_NONE = 0, API_BODY_JSON = 1, API_BODY_XML = 2, API_BODY_TEXT = 4 };
 
 /*
- * A row of the table, sorted by path and then method. A body of XML becomes the argument "xml".
+ * A row of the table, sorted by path and then method. A body of XML becomes the argument "xml", one
+ * of text/plain "text".
  * A route without a body still takes an empty one or an empty JSON object.
  */
 struct route {
@@ -106,6 +107,8 @@ struct route {
 int api_reply_json(struct api_reply *reply, struct json *value, struct err *err);
 /* Sets Location to the path of these segments, encoded; NULL ends them. */
 int api_reply_location(struct api_reply *reply, const char *const segments[], struct err *err);
+
+struct json *api_violations_json(const struct policy_report *report);
 
 /* ERR_POLICY_DENIED, with the violations in the reply, unless the policy lets the document pass. */
 int api_apply_policy(const struct api_call *call, const struct xml *doc, struct api_reply *reply,

@@ -160,6 +160,11 @@ static int set_from_flags(struct config *c, int argc, char *const argv[], struct
 	for (int i = 1; i < argc; i++) {
 		if (is_action(c, argv[i]))
 			continue;
+		if (!strcmp(argv[i], "convert")) {
+			c->action = CONFIG_CONVERT;
+			c->words = argv + i + 1;
+			return 0;
+		}
 		size_t len = strcspn(argv[i], "=");
 		const struct setting *s = find_flag(argv[i], len);
 		if (!s)
@@ -203,14 +208,18 @@ static void help_row(FILE *out, const struct setting *s)
 
 void config_help(FILE *out)
 {
-	(void)fputs("virtgate - a JSON API for virtual machines: FastCGI to nginx, libvirt to the "
-		    "host\n\n"
-		    "usage: virtgate [--SETTING VALUE]...    serve until SIGTERM\n"
-		    "       virtgate --check                 settings valid and host reachable?\n"
-		    "       virtgate --policy                what domain XML may say\n"
-		    "       virtgate --help | --version\n\n"
-		    "Each setting is a flag and an environment variable; the flag wins.\n"
-		    "  flag               variable (values) [default]\n",
+	(void)fputs(
+		"virtgate - a JSON API for virtual machines: FastCGI to nginx, libvirt to the "
+		"host\n\n"
+		"usage: virtgate [--SETTING VALUE]...    serve until SIGTERM\n"
+		"       virtgate --check                 settings valid and host reachable?\n"
+		"       virtgate --policy                what domain XML may say\n"
+		"       virtgate convert qemu-argv [--spec|--options] [--] [WORD]...\n"
+		"                                        a QEMU command line, or one on standard\n"
+		"                                        input, as domain XML or as a JSON spec\n"
+		"       virtgate --help | --version\n\n"
+		"Each setting is a flag and an environment variable; the flag wins.\n"
+		"  flag               variable (values) [default]\n",
 		out);
 	for (size_t i = 0; i < ARRAY_LEN(settings); i++)
 		help_row(out, &settings[i]);

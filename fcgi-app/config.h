@@ -18,10 +18,18 @@ enum accel { ACCEL_AUTO, ACCEL_AS_WRITTEN, ACCEL_TCG };
 /* Is domain XML checked (VIRTGATE_POLICY)? */
 enum policy_mode { POLICY_ON, POLICY_OFF };
 
-enum config_action { CONFIG_RUN, CONFIG_CHECK, CONFIG_HELP, CONFIG_VERSION, CONFIG_POLICY };
+enum config_action {
+	CONFIG_RUN,
+	CONFIG_CHECK,
+	CONFIG_HELP,
+	CONFIG_VERSION,
+	CONFIG_POLICY,
+	CONFIG_CONVERT, /* `words` says what */
+};
 
 struct config {
 	enum config_action action;
+	char *const *words; /* of the command line behind the command; end with NULL */
 	/* Text is the environment's, argv's or a literal: it lives as long as the process. */
 	const char *listen;       /* unix path or host:port */
 	const char *socket_group; /* or "" */

@@ -79,6 +79,7 @@ int field_check_param(const struct field *field, const char *value, struct err *
 		return check_number(field, field->name, n, err);
 	case FIELD_OBJECT:
 	case FIELD_LIST:
+	case FIELD_TEXTS:
 	case FIELD_LABELS:
 		break;
 	}
@@ -114,16 +115,44 @@ static int must_be(const struct check *check, const char *what)
 
 static int check_object(struct check *check, const struct field *fields, const struct json *object);
 
+static int check_count(
+	const struct check *check, const struct field *field, const struct json *value)
+{
+	if (json_length(value) <= (size_t)field->max)
+		return 0;
+	return err_set(check->err, ERR_BAD_REQUEST, "%s: %zu are more than the %lld allowed",
+		check->at, json_length(value), (long long)field->max);
+}
+
 static int check_list(struct check *check, const struct field *field, const struct json *list)
 {
 	size_t count = json_length(list);
-	if (count > (size_t)field->max)
-		return err_set(check->err, ERR_BAD_REQUEST,
-			"%s: %zu are more than the %lld allowed", check->at, count,
-			(long long)field->max);
+	if (check_count(check, field, list) < 0)
+		return -1;
 	for (size_t i = 0; i < count; i++) {
 		size_t n = descend(check, "[%zu]", i);
 		if (check_object(check, field->of, json_item(list, i)) < 0)
+			return -1;
+		check->at[n] = '\0';
+	}
+	return 0;
+}
+
+static int check_texts(struct check *check, const struct field *field, const struct json *texts)
+{
+	const struct field each = { .type = FIELD_TEXT, .max = field->min };
+	size_t count = json_length(texts);
+	size_t len = 0;
+	if (check_count(check, field, texts) < 0)
+		return -1;
+	for (size_t i = 0; i < count; i++) {
+		const struct json *item = json_item(texts, i);
+		size_t n = descend(check, "[%zu]", i);
+		if (json_kind_of(item) != JSON_IS_STRING)
+			return must_be(check, "a string");
+		const char *text = json_get_string(item, &len);
+		/* A word of a command line may be empty. */
+		if (len && check_text(&each, check->at, text, len, check->err) < 0)
 			return -1;
 		check->at[n] = '\0';
 	}
@@ -150,10 +179,8 @@ static int check_label(const char *name, const struct json *value, void *data)
 
 static int check_labels(struct check *check, const struct field *field, const struct json *labels)
 {
-	if (json_length(labels) > (size_t)field->max)
-		return err_set(check->err, ERR_BAD_REQUEST,
-			"%s: %zu are more than the %lld allowed", check->at, json_length(labels),
-			(long long)field->max);
+	if (check_count(check, field, labels) < 0)
+		return -1;
 	return json_each(labels, check_label, check);
 }
 
@@ -183,6 +210,10 @@ static int check_value(struct check *check, const struct field *field, const str
 		if (kind != JSON_IS_ARRAY)
 			return must_be(check, "an array");
 		return check_list(check, field, value);
+	case FIELD_TEXTS:
+		if (kind != JSON_IS_ARRAY)
+			return must_be(check, "an array");
+		return check_texts(check, field, value);
 	case FIELD_LABELS:
 		if (kind != JSON_IS_OBJECT)
 			return must_be(check, "a JSON object");

@@ -17,6 +17,7 @@ enum field_type {
 	FIELD_WORD,   /* one of words */
 	FIELD_OBJECT, /* a JSON object of the fields in `of` */
 	FIELD_LIST,   /* an array of at most max such objects */
+	FIELD_TEXTS,  /* an array of at most max texts, of at most min bytes each */
 	FIELD_LABELS, /* an object of at most max names, each with a text */
 };
 

@@ -306,6 +306,11 @@ struct json *json_new_array(void)
 	return made(json_object_new_array());
 }
 
+struct json *json_string(const char *value)
+{
+	return made(json_object_new_string(value));
+}
+
 void json_put(struct json *object, const char *name, struct json *value)
 {
 	unsigned flags = JSON_C_OBJECT_ADD_KEY_IS_NEW | JSON_C_OBJECT_ADD_CONSTANT_KEY;
@@ -317,7 +322,7 @@ void json_put(struct json *object, const char *name, struct json *value)
 
 void json_put_string(struct json *object, const char *name, const char *value)
 {
-	json_put(object, name, value ? made(json_object_new_string(value)) : NULL);
+	json_put(object, name, value ? json_string(value) : NULL);
 }
 
 void json_put_int(struct json *object, const char *name, int64_t value)
@@ -340,7 +345,7 @@ void json_push(struct json *array, struct json *value)
 
 void json_push_string(struct json *array, const char *value)
 {
-	json_push(array, made(json_object_new_string(value)));
+	json_push(array, json_string(value));
 }
 
 int json_text(const struct json *value, char **ret, size_t *ret_len, struct err *err)

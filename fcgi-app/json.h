@@ -47,6 +47,7 @@ int json_each(const struct json *object,
 
 struct json *json_new_object(void);
 struct json *json_new_array(void);
+struct json *json_string(const char *value);
 /* Names are literals: they are not copied. */
 void json_put(struct json *object, const char *name, struct json *value);
 void json_put_string(struct json *object, const char *name, const char *value); /* NULL: null */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "config.h"
+#include "convert_command.h"
 #include "host.h"
 #include "inventory.h"
 #include "log.h"
@@ -150,6 +151,9 @@ int main(int argc, char *argv[])
 	case CONFIG_POLICY:
 		policy_print(stdout);
 		return EXIT_SUCCESS;
+	case CONFIG_CONVERT:
+		xml_init();
+		return convert_command(&config);
 	case CONFIG_VERSION:
 		(void)puts("virtgate " VIRTGATE_VERSION);
 		return EXIT_SUCCESS;

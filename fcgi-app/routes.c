@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "routes.h"
 
+#include "api_convert.h"
 #include "api_domain.h"
 #include "api_host.h"
 #include "api_snapshot.h"
@@ -8,6 +9,7 @@
 #include "api_vm.h"
 #include "snapshot.h"
 #include "spec.h"
+#include "words.h"
 #include "xml.h"
 
 /* Longer than any name that there can be: such a one is answered "not found", not refused. */
@@ -42,13 +44,18 @@ static const struct field put_xml_query[] = {
 	{ 0 },
 };
 
+static const struct field convert_fields[] = {
+	{ "argv", .type = FIELD_TEXTS, .min = WORDS_BYTES_MAX, .max = WORDS_MAX },
+	{ 0 },
+};
+
 static const struct field snapshot_fields[] = {
 	{ "name", .type = FIELD_TEXT, .max = 63 },
 	{ "description", .type = FIELD_TEXT, .max = SNAPSHOT_DESCRIPTION_MAX },
 	{ 0 },
 };
 
-enum { JSON = API_BODY_JSON, XML = API_BODY_XML };
+enum { JSON = API_BODY_JSON, XML = API_BODY_XML, PLAIN = API_BODY_TEXT };
 
 /* Sorted by path, then by method as enum http_method has them; tests/unit checks it. */
 const struct route routes[] = {
@@ -64,6 +71,9 @@ const struct route routes[] = {
 		.summary = "As POST /vm/suspend." },
 	{ "/v1", HTTP_GET, ROLE_VIEWER, api_host_about, 200,
 		.summary = "Versions, hosts, and who you are here." },
+	{ "/v1/convert/qemu-argv", HTTP_POST, ROLE_VIEWER, api_convert_qemu_argv, 200, JSON | PLAIN,
+		.fields = convert_fields,
+		.summary = "Make a QEMU command line a spec and domain XML." },
 	{ "/v1/templates", HTTP_GET, ROLE_VIEWER, api_template_list, 200,
 		.summary = "The templates that a VM can be made from." },
 	{ "/v1/vms", HTTP_GET, ROLE_VIEWER, api_vm_list, 200, .summary = "All VMs, by name." },

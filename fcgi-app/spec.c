@@ -413,10 +413,13 @@ int spec_apply(const struct json *spec, struct xml_node *domain, struct err *err
 
 static int build_base(struct xml_node *domain, struct err *err)
 {
+	/* In the order that people are used to; spec_apply() fills them. */
+	bool said = xml_add(domain, "name", NULL) && xml_add(domain, "memory", NULL) &&
+		xml_add(domain, "vcpu", "1");
 	struct xml_node *os = xml_add(domain, "os", NULL);
 	struct xml_node *features = xml_add(domain, "features", NULL);
 	struct xml_node *devices = xml_add(domain, "devices", NULL);
-	if (!os || !features || !devices || xml_set_attr(domain, "type", "kvm") < 0 ||
+	if (!said || !os || !features || !devices || xml_set_attr(domain, "type", "kvm") < 0 ||
 		!xml_add(os, "type", "hvm") || !xml_add(features, "acpi", NULL) ||
 		!xml_add(features, "apic", NULL))
 		return err_memory(err);

@@ -43,7 +43,7 @@ run-unit:
 
 check-gateway: all
 	@$(MAKE) --no-print-directory $(ASAN_BUILD) $(BUILD)/asan/virtgate
-	VIRTGATE_BIN=$(BUILD)/asan/virtgate $(PYTEST) tests/e2e/test_gateway.py tests/e2e/test_domain.py \
+	VIRTGATE_BIN=$(BUILD)/asan/virtgate $(PYTEST) tests/e2e/test_gateway.py tests/e2e/test_domain.py tests/e2e/test_convert.py \
 		tests/e2e/test_drain.py tests/e2e/test_load.py
 
 check-qemu: all

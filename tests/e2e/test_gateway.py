@@ -42,6 +42,7 @@ ROUTES = [
     Route("POST", "/shutdown", A, 200, "", ""),
     Route("POST", "/suspend", O, 200, "", "name"),
     Route("GET", "/v1", V, 200, "", ""),
+    Route("POST", "/v1/convert/qemu-argv", V, 200, "json plain", ""),
     Route("GET", "/v1/templates", V, 200, "", ""),
     Route("GET", "/v1/vms", V, 200, "", ""),
     Route("POST", "/v1/vms", A, 201, "json xml", "persistent start dry_run"),
@@ -406,6 +407,7 @@ FIELDS = {
         "description": str, "memory_kib": int, "vcpus": int, "kernel": str, "initrd": str,
         "cmdline": str, "disks": list, "interfaces": list, "filesystems": list, "graphics": dict,
         "serial": dict, "labels": dict},
+    "/v1/convert/qemu-argv": {"argv": list},
     "/v1/vms/{ref}/snapshots": {"name": str, "description": str},
     "/vm/snapshot": {"name": str, "description": str},
 }
@@ -430,7 +432,7 @@ def test_an_unknown_field_is_400_by_name(admin, route):
     for body in {"colour": 1}, {"name": "x", "colour": None}, {"ref": "x"}, {"": 1}, {"Name": "x"}:
         answer = admin.request(route.method, target_of(route, "test"), json=body)
         assert answer.status == 400 and answer.code == "unknown_parameter", (body, answer)
-        unknown = next(name for name in body if name != "name")
+        unknown = next(name for name in body if name not in FIELDS[route.path])
         assert f"'{unknown}'" in answer.json["detail"]
         assert all(name in answer.json["hint"] for name in FIELDS[route.path])
 
@@ -457,10 +459,12 @@ def test_a_body_where_none_is_taken_is_refused_by_field(admin, new_vm):
 ])
 @pytest.mark.parametrize("route", [r for r in ROUTES if r.body], ids=route_id)
 def test_another_content_type_is_415(admin, route, kind):
+    if kind and kind.removeprefix("text/") in route.body.split():
+        pytest.skip("this one is taken here")
     target = at(route.path, "test") + ("?name=test" if route.query == "name" else "")
     answer = admin.request(route.method, target, body="{}", type=kind)
     assert answer.status == 415 and answer.code == "unsupported_media_type"
-    assert all(f"application/{taken}" in answer.json["detail"] for taken in route.body.split())
+    assert all(f"/{taken}" in answer.json["detail"] for taken in route.body.split())
 
 
 @pytest.mark.parametrize("kind", ["application/xml", "text/xml; charset=utf-8", "APPLICATION/XML"])
