@@ -119,8 +119,7 @@ static int create(struct api_call *call, const struct vm_create *how, struct api
 		return -1;
 	if (api_flag(call, "dry_run", false))
 		return reply_dry_run(call, &domain, how, reply, err);
-	if (vm_create(call->api->inventory, (enum accel)call->api->config->accel, &domain, how, &vm,
-		    err) < 0)
+	if (vm_create(call->api->config, call->api->inventory, &domain, how, &vm, err) < 0)
 		return -1;
 	struct json *answer = api_vm_json(call->api, &vm);
 	json_put(answer, "warnings", warnings_json(&domain));

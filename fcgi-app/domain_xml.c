@@ -99,8 +99,7 @@ static int settle_path(const struct policy_path *path, void *data, struct err *e
 	return rc < 0 ? err_memory(err) : 0;
 }
 
-static void warn(struct domain_xml *domain, const char *fmt, ...) FORMAT(2, 3);
-static void warn(struct domain_xml *domain, const char *fmt, ...)
+void domain_xml_warn(struct domain_xml *domain, const char *fmt, ...)
 {
 	if (domain->warning_count == ARRAY_LEN(domain->warnings))
 		return;
@@ -154,8 +153,8 @@ static int drop_leftover(
 	if (!is_leftover(leftover, value))
 		return 0;
 	if (leftover->warning)
-		warn(domain, "/domain/%s/@%s '%.64s' was taken out: %s", leftover->path, attr,
-			value, leftover->warning);
+		domain_xml_warn(domain, "/domain/%s/@%s '%.64s' was taken out: %s", leftover->path,
+			attr, value, leftover->warning);
 	if (attr)
 		xml_remove_attr(node, attr);
 	if (!attr || (xml_is_bare(node) && xml_parent(node)))
@@ -200,7 +199,7 @@ static void drop_cpu_features(struct domain_xml *domain, struct xml_node *cpu)
 	for (size_t i = 0; i < ARRAY_LEN(children); i++)
 		for (struct xml_node *n; (n = xml_child(cpu, children[i]));)
 			xml_remove(n);
-	warn(domain,
+	domain_xml_warn(domain,
 		"/domain/cpu/feature was taken out, as of a VM that runs: the CPU's model has its "
 		"own");
 }
@@ -381,6 +380,6 @@ int domain_xml_accelerate(
 		return 0;
 	if (xml_set_attr(root, "type", type) < 0 || emulate_cpu(root, type) < 0)
 		return err_memory(err);
-	warn(domain, "type '%.16s' became '%s': %s", written ? written : "", type, why);
+	domain_xml_warn(domain, "type '%.16s' became '%s': %s", written ? written : "", type, why);
 	return 0;
 }

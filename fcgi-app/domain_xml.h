@@ -21,6 +21,9 @@ struct domain_xml {
 void domain_xml_done(struct domain_xml *domain);
 #define AUTO_DOMAIN_XML __attribute__((cleanup(domain_xml_done)))
 
+/* Adds a warning for whoever sent the document; beyond the most there is room for it is lost. */
+void domain_xml_warn(struct domain_xml *domain, const char *fmt, ...) FORMAT(2, 3);
+
 /* ERR_INVALID_XML unless it is a <domain>. Only the document is set. */
 int domain_xml_read(const char *text, size_t len, struct domain_xml *ret, struct err *err);
 

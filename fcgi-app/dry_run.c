@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "dry_run.h"
 
+#include "bootable.h"
 #include "policy.h"
 
 #include <errno.h>
@@ -121,6 +122,19 @@ static int check_file(const struct policy_path *path, void *data, struct err *er
 	return 0;
 }
 
+/* Files that are missing have been told by then. */
+static void check_boot(struct run *run)
+{
+	struct err err;
+	bool starts = run->how && run->how->start;
+	for (size_t i = 0; i < run->ret->count; i++)
+		if (!strcmp(run->ret->findings[i].check, "files"))
+			return;
+	if (bootable_check(xml_root(run->domain->doc), run->config, &err) < 0)
+		add_finding(run->ret, starts ? SEVERITY_ERROR : SEVERITY_WARNING, "boot", "", "%s",
+			err.text);
+}
+
 static void check_changes(struct run *run)
 {
 	const struct domain_xml *domain = run->domain;
@@ -147,7 +161,10 @@ static int run_all(struct lease *lease, void *data, struct err *err)
 	check_changes(run);
 	if (check_command(run, err) < 0)
 		return -1;
-	return policy_each_path(xml_root(domain->doc), run->config, check_file, run, err);
+	if (policy_each_path(xml_root(domain->doc), run->config, check_file, run, err) < 0)
+		return -1;
+	check_boot(run);
+	return 0;
 }
 
 int dry_run(struct host *host, const struct config *config, struct domain_xml *domain,

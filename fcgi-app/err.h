@@ -42,6 +42,7 @@
 	X(ERR_INVALID_XML, 422, "invalid_xml", 0) \
 	X(ERR_INVALID_SPEC, 422, "invalid_spec", 0) \
 	X(ERR_POLICY_DENIED, 422, "policy_denied", 0) \
+	X(ERR_NOT_BOOTABLE, 422, "not_bootable", 0) \
 	X(ERR_UNSUPPORTED, 422, "unsupported", 0) \
 	X(ERR_UNKNOWN_NETWORK, 422, "unknown_network", 0) \
 	X(ERR_UNKNOWN_POOL, 422, "unknown_pool", 0) \

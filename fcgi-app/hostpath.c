@@ -199,3 +199,14 @@ const char *hostpath_refusal(const char *root_path, const char *path, enum hostp
 		return why;
 	return refuse_image(&(struct image){ root_path, root, rest, fd, 0 });
 }
+
+int hostpath_open(const char *root_path, const char *path)
+{
+	const char *rest = below(root_path, path);
+	AUTO(close) int root = open(root_path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (!rest || root < 0) {
+		errno = EXDEV; /* what openat2() says of a path that leads out */
+		return -1;
+	}
+	return open_beneath(root, rest, O_RDONLY);
+}

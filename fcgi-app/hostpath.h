@@ -22,3 +22,6 @@ enum hostpath_kind {
  * must exist; of another file that does not (yet), the directories that do lie beneath the root.
  */
 const char *hostpath_refusal(const char *root, const char *path, enum hostpath_kind kind);
+
+/* Opens a file or directory beneath the root for reading, links followed; -1 and errno. */
+int hostpath_open(const char *root, const char *path);

@@ -334,9 +334,9 @@ static bool is_disk(const char *value)
 		(n == 3 || islower((unsigned char)value[3]));
 }
 
-/* libvirt's units of memory (formatdomain.html, "Memory Allocation"), in bytes. */
-static bool is_size(const char *value, const char *unit, int64_t max_kib)
+bool policy_read_size(const char *value, const char *unit, uint64_t *ret_bytes)
 {
+	/* libvirt's units (formatdomain.html, "Memory Allocation"). */
 	static const struct {
 		const char *name;
 		uint64_t bytes;
@@ -353,11 +353,22 @@ static bool is_size(const char *value, const char *unit, int64_t max_kib)
 		{ "G", 1 << 30 },
 		{ "GiB", 1 << 30 },
 	};
-	for (size_t i = 0; i < ARRAY_LEN(units); i++)
-		if (!strcmp(units[i].name, unit ? unit : "KiB"))
-			return is_number(
-				value, 10, 1, (int64_t)((uint64_t)max_kib * 1024 / units[i].bytes));
+	for (size_t i = 0; i < ARRAY_LEN(units); i++) {
+		if (strcmp(units[i].name, unit ? unit : "KiB") != 0)
+			continue;
+		if (!is_number(value, 10, 0, (int64_t)(INT64_MAX / units[i].bytes)))
+			return false;
+		*ret_bytes = strtoull(value, NULL, 10) * units[i].bytes;
+		return true;
+	}
 	return false;
+}
+
+static bool is_size(const char *value, const char *unit, int64_t max_kib)
+{
+	uint64_t bytes = 0;
+	return policy_read_size(value, unit, &bytes) && bytes > 0 &&
+		bytes <= (uint64_t)max_kib * 1024;
 }
 
 struct check {

@@ -55,5 +55,8 @@ int policy_each_path(const struct xml_node *domain, const struct config *config,
  */
 int policy_recheck(const struct xml_node *domain, const struct config *config, struct err *err);
 
+/* A size as libvirt writes it, with its unit (NULL: KiB), of which there is none above GiB here. */
+bool policy_read_size(const char *value, const char *unit, uint64_t *ret_bytes);
+
 /* The table, as text. */
 void policy_print(FILE *out);

@@ -31,9 +31,9 @@ int vm_get_xml(struct host *host, const char *ref, bool live, char **ret, struct
 
 /*
  * *ret_changed is false when the VM was in the state aimed at already. A start checks again where
- * the VM's files lead (ERR_POLICY_DENIED). ERR_WRONG_STATE, with the
- * state, when the action cannot be done from where the VM is. A transient VM that was stopped is
- * gone; ret tells what it was, shut off.
+ * the VM's files lead (ERR_POLICY_DENIED) and whether there is a kernel in them (ERR_NOT_BOOTABLE).
+ * ERR_WRONG_STATE, with the state, when the action cannot be done from where the VM is. A transient
+ * VM that was stopped is gone; ret tells what it was, shut off.
  */
 int vm_act(const struct config *config, struct inventory *inventory, const char *ref,
 	enum vm_action action, struct vm *ret, bool *ret_changed, struct err *err);
@@ -44,10 +44,11 @@ struct vm_create {
 };
 /*
  * The document is one that policy_check() has passed; its type is chosen here.
- * ERR_ALREADY_EXISTS leaves the existing VM untouched. A failure leaves no VM behind; an nvram
+ * ERR_NOT_BOOTABLE when it shall start and cannot. ERR_ALREADY_EXISTS leaves the existing VM
+ * untouched. A failure leaves no VM behind; an nvram
  * file, which may have been there before, stays.
  */
-int vm_create(struct inventory *inventory, enum accel accel, struct domain_xml *domain,
+int vm_create(const struct config *config, struct inventory *inventory, struct domain_xml *domain,
 	const struct vm_create *how, struct vm *ret, struct err *err);
 
 /* Is there no VM of the document's name or uuid? Else ERR_ALREADY_EXISTS. */

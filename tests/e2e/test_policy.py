@@ -373,6 +373,39 @@ def test_a_dry_run_finds_what_libvirt_would_not_take(admin):
     assert ("error", "files") in {(f["severity"], f["check"]) for f in answer.json["findings"]}
 
 
+CANNOT = {
+    "no kernel": (domain("cannot", "none"), "'none_qemu-x86_64' does not exist"),
+    "no initrd": (domain("cannot").replace("</kernel>", "</kernel><initrd>ramfs</initrd>"),
+                  "/domain/os/initrd: 'ramfs' does not exist"),
+    "no disk": (domain("cannot", devices=DISK.replace("qcow2", "raw").format("none.img")), "'none.img' does not"),
+    "text": (domain("cannot", "text"), "neither Linux's bzImage, nor multiboot, nor an ELF file"),
+    "disk image": (domain("cannot").replace("hello_qemu-x86_64", "linux.qcow2"), "is no kernel"),
+    "1 MiB": (domain("cannot").replace("2048", "1024"), "memory: 1024 KiB hold no kernel"),
+    "too little": (domain("cannot", "large").replace("2048", "4096"), "takes 9216 KiB, and the VM has 4096"),
+}
+
+
+@pytest.mark.parametrize("what", CANNOT)
+def test_what_cannot_boot_is_422_before_it_is_started(admin, what):
+    xml, said = CANNOT[what]
+    (IMAGES / "text_qemu-x86_64").write_text("#!/bin/sh\n")
+    large = bytearray((IMAGES / "hello_qemu-x86_64").read_bytes())
+    large[52 + 20:52 + 24] = (8 << 20).to_bytes(4, "little")  # the first segment's p_memsz
+    (IMAGES / "large_qemu-x86_64").write_bytes(large)
+    for target in "/v1/vms?start=1", "/v1/vms?persistent=0", "/vm":
+        answer = admin.post(target, xml=xml)
+        assert (answer.status, answer.code) == (422, "not_bootable"), answer
+        assert said in answer.json["detail"], answer
+    assert names_of_vms() == []
+    dry = admin.post("/v1/vms?dry_run=1&start=1", xml=xml).json
+    assert dry["ok"] is False and {f["check"] for f in dry["findings"]} & {"files", "boot"}, dry
+    made = admin.post("/v1/vms", xml=xml)
+    assert made.status == 201 and any(said in w for w in made.json["warnings"]), made
+    answer = admin.post("/v1/vms/cannot/start")
+    assert (answer.status, answer.code) == (422, "not_bootable") and said in answer.json["detail"], answer
+    assert virsh("domstate", "cannot") == "shut off"
+
+
 # The definition of a VM that runs
 
 

@@ -304,7 +304,7 @@ def test_a_vm_that_cannot_start_is_refused_and_leaves_nothing(gateway, admin, wh
 
 
 def test_who_is_no_admin_hears_no_host_path_of_libvirts(gateway, admin, operator, create):
-    vm = create(domain("no-disk", devices=DISK.format("gone.img").replace("qcow2", "raw")), "")
+    vm = create(domain("no-log").replace("serial-no-log.log", "no/such/serial.log"), "")
     for client in admin, operator:
         answer = client.post(f"/v1/vms/{vm['uuid']}/start")
         assert 400 <= answer.status < 500, answer
