@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "api_domain.h"
 
+#include "carrier.h"
 #include "dry_run.h"
 #include "spec.h"
 #include "template.h"
@@ -110,12 +111,22 @@ static int reply_dry_run(struct api_call *call, struct domain_xml *domain,
 
 /* Creating */
 
+/* The path is ours, so the policy has nothing to say of it. */
+static int add_carrier(struct api_call *call, struct domain_xml *domain, struct err *err)
+{
+	char path[CARRIER_PATH_SIZE];
+	carrier_path(call->api->config, domain->uuid, path);
+	return spec_add_disk(xml_root(domain->doc), path, err);
+}
+
 static int create(struct api_call *call, const struct vm_create *how, struct api_reply *reply,
 	struct err *err)
 {
 	AUTO_DOMAIN_XML struct domain_xml domain = { 0 };
 	struct vm vm;
 	if (read_domain(call, &domain, err) < 0 || settle(call, &domain, reply, err) < 0)
+		return -1;
+	if (how->carrier && add_carrier(call, &domain, err) < 0)
 		return -1;
 	if (api_flag(call, "dry_run", false))
 		return reply_dry_run(call, &domain, how, reply, err);
@@ -134,6 +145,7 @@ int api_domain_create(struct api_call *call, struct api_reply *reply, struct err
 	struct vm_create how = {
 		.persistent = persistent,
 		.start = api_flag(call, "start", !persistent),
+		.carrier = api_flag(call, "carrier_disk", false),
 	};
 	if (!how.persistent && !how.start)
 		return err_set(err, ERR_BAD_REQUEST,

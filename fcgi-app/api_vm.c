@@ -38,7 +38,8 @@ int api_vm_get(struct api_call *call, struct api_reply *reply, struct err *err)
 int api_vm_delete(struct api_call *call, struct api_reply *reply, struct err *err)
 {
 	struct vm_deleted deleted;
-	if (vm_delete(call->api->inventory, api_text(call, "ref"), &deleted, err) < 0)
+	if (vm_delete(call->api->config, call->api->inventory, api_text(call, "ref"), &deleted,
+		    err) < 0)
 		return -1;
 	const struct {
 		bool was;
@@ -48,6 +49,7 @@ int api_vm_delete(struct api_call *call, struct api_reply *reply, struct err *er
 		{ deleted.managed_save, "managed_save" },
 		{ deleted.snapshots, "snapshot_metadata" },
 		{ deleted.nvram, "nvram" },
+		{ deleted.carrier, "carrier_disk" },
 	};
 	struct json *removed = json_new_array();
 	for (size_t i = 0; i < ARRAY_LEN(parts); i++)

@@ -344,8 +344,7 @@ static bool host_has_kvm(const struct xml_node *root, struct lease *lease)
 static const char *choose_type(const struct xml_node *root, const char *written, enum accel accel,
 	struct lease *lease, const char **ret_why)
 {
-	const char *driver = virConnectGetType(lease->conn);
-	if (driver && !strcmp(driver, "TEST")) {
+	if (virt_is_test(lease)) {
 		*ret_why = "the host is libvirt's test driver, which only pretends to run VMs";
 		return "test";
 	}

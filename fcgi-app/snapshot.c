@@ -198,14 +198,86 @@ int snapshot_xml_make(const char *name, const char *description, struct xml **re
 	return 0;
 }
 
-static int explain_unsupported(struct err *err)
+static bool says(
+	const struct xml_node *node, const char *child, const char *attr, const char *value)
 {
-	if (err->kind == ERR_SNAPSHOT_UNSUPPORTED)
-		(void)err_hint(err,
-			"a snapshot needs a writable disk, all of them qcow2, and no 9p share that "
-			"the "
-			"guest has mounted");
-	return -1;
+	const struct xml_node *at = child ? xml_child(node, child) : node;
+	AUTO(free) char *text = at ? xml_attr(at, attr) : NULL;
+	return text && !strcmp(text, value);
+}
+
+/* Where a snapshot would lie: in every disk that the guest may write to. */
+struct places {
+	size_t disks;
+	char raw[16]; /* the first that is not qcow2, or "" */
+	bool shares;
+};
+
+static struct places find_places(const struct xml_node *domain)
+{
+	struct places found = { 0 };
+	const struct xml_node *disk = xml_find(domain, "devices/disk");
+	for (; disk; disk = xml_next(disk)) {
+		const struct xml_node *target = xml_child(disk, "target");
+		AUTO(free) char *dev = target ? xml_attr(target, "dev") : NULL;
+		if (xml_child(disk, "readonly") || says(disk, NULL, "device", "cdrom") ||
+			says(disk, NULL, "device", "floppy"))
+			continue;
+		found.disks++;
+		if (!found.raw[0] && !says(disk, "driver", "type", "qcow2"))
+			(void)snprintf(found.raw, sizeof found.raw, "%s", dev ? dev : "?");
+	}
+	found.shares = xml_find(domain, "devices/filesystem");
+	return found;
+}
+
+static int read_places(struct hold *hold, struct places *ret, struct err *err)
+{
+	AUTO(free) char *text = virDomainGetXMLDesc(hold->dom, 0);
+	AUTO(xml_free) struct xml *doc = NULL;
+	if (!text)
+		return virt_fail(&hold->lease, VIRT_SNAPSHOT_READ, err);
+	if (xml_parse_trusted(text, &doc, err) < 0)
+		return -1;
+	*ret = find_places(xml_root(doc));
+	return 0;
+}
+
+static const char qcow2_hint[] =
+	"a snapshot lies in the VM's own qcow2 disks; a spec's carrier_disk adds a small one";
+
+/* What can be known before QEMU is asked. Who says which disks takes it up with QEMU. */
+static int refuse_impossible(
+	struct hold *hold, const struct xml *doc, struct places *ret, struct err *err)
+{
+	if (virt_is_test(&hold->lease) || xml_child(xml_root(doc), "disks") ||
+		xml_child(xml_root(doc), "memory"))
+		return 0;
+	if (read_places(hold, ret, err) < 0)
+		return -1;
+	if (ret->disks && !ret->raw[0])
+		return 0;
+	if (!ret->disks)
+		(void)err_set(err, ERR_SNAPSHOT_UNSUPPORTED,
+			"the VM has no disk that a snapshot could lie in");
+	else
+		(void)err_set(err, ERR_SNAPSHOT_UNSUPPORTED,
+			"disk %s is not of format qcow2, and only that can hold a snapshot",
+			ret->raw);
+	return err_hint(err, ret->disks ? "convert it: qemu-img convert -O qcow2" : qcow2_hint);
+}
+
+/* libvirt's refusal of a running guest that has a share mounted says it in words of migration. */
+static int explain_unsupported(
+	const struct hold *hold, const struct places *places, struct err *err)
+{
+	if (err->kind != ERR_SNAPSHOT_UNSUPPORTED)
+		return -1;
+	if (!places->shares || !hold->vm.active || err->libvirt_code != VIR_ERR_OPERATION_INVALID)
+		return err_hint(err, "%s", qcow2_hint);
+	(void)snprintf(err->text, sizeof err->text,
+		"the guest has a 9p share mounted, and QEMU cannot save its state");
+	return err_hint(err, "unmount it in the guest, or shut the VM off first");
 }
 
 static int refuse_same(struct hold *hold, const char *name, struct err *err)
@@ -228,13 +300,15 @@ int snapshot_create(struct host *host, const char *ref, const struct xml *doc, s
 	if (!xml)
 		return err_memory(err);
 	AUTO_HOLD struct hold hold = { 0 };
-	if (domain_hold(host, ref, &hold, err) < 0 || refuse_same(&hold, made.name, err) < 0)
+	struct places places = { 0 };
+	if (domain_hold(host, ref, &hold, err) < 0 || refuse_same(&hold, made.name, err) < 0 ||
+		refuse_impossible(&hold, doc, &places, err) < 0)
 		return -1;
 	AUTO(virDomainSnapshotFree) virDomainSnapshotPtr snap =
 		virDomainSnapshotCreateXML(hold.dom, xml, VIR_DOMAIN_SNAPSHOT_CREATE_VALIDATE);
 	if (!snap) {
 		(void)virt_fail(&hold.lease, VIRT_SNAPSHOT_CREATE, err);
-		return explain_unsupported(err);
+		return explain_unsupported(&hold, &places, err);
 	}
 	/* It is there, so not being able to read it back is no failure. */
 	struct err ignored;

@@ -58,6 +58,7 @@ const struct field spec_fields[] = {
 	{ "xml", .type = FIELD_TEXT, .max = XML_BYTES_MAX },
 	{ "persistent", .type = FIELD_FLAG },
 	{ "start", .type = FIELD_FLAG },
+	{ "carrier_disk", .type = FIELD_FLAG },
 	{ "name", .type = FIELD_TEXT, .max = 63 },
 	{ "title", .type = FIELD_TEXT, .max = 256 },
 	{ "description", .type = FIELD_TEXT, .max = 8192 },
@@ -254,6 +255,39 @@ static int add_disk(struct xml_node *devices, const struct json *disks, size_t i
 		xml_set_attr(at, "bus", bus) < 0)
 		return err_memory(err);
 	return PUT_ALL(node, disk_places, disk, err);
+}
+
+/* On a PC a disk on IDE needs no driver of the guest's beyond what every system has. */
+static const char *plainest_bus(const struct xml_node *domain)
+{
+	const struct xml_node *type = xml_find(domain, "os/type");
+	AUTO(free) char *arch = type ? xml_attr(type, "arch") : NULL;
+	AUTO(free) char *machine = type ? xml_attr(type, "machine") : NULL;
+	if (arch && !text_is_word("x86_64|i686", '|', arch))
+		return "virtio";
+	return machine && strstr(machine, "q35") ? "sata" : "ide";
+}
+
+int spec_add_disk(struct xml_node *domain, const char *path, struct err *err)
+{
+	char target[4];
+	const char *bus = plainest_bus(domain);
+	struct xml_node *devices = ensure_child(domain, "devices");
+	if (!devices)
+		return err_memory(err);
+	choose_target(devices, NULL, bus, target);
+	struct xml_node *disk = xml_add(devices, "disk", NULL);
+	struct xml_node *driver = disk ? xml_add(disk, "driver", NULL) : NULL;
+	struct xml_node *source = driver ? xml_add(disk, "source", NULL) : NULL;
+	struct xml_node *at = source ? xml_add(disk, "target", NULL) : NULL;
+	if (!at || xml_set_attr(disk, "type", "file") < 0 ||
+		xml_set_attr(disk, "device", "disk") < 0 ||
+		xml_set_attr(driver, "name", "qemu") < 0 ||
+		xml_set_attr(driver, "type", "qcow2") < 0 ||
+		xml_set_attr(source, "file", path) < 0 || xml_set_attr(at, "dev", target) < 0 ||
+		xml_set_attr(at, "bus", bus) < 0)
+		return err_memory(err);
+	return 0;
 }
 
 /* Interfaces, filesystems */

@@ -9,8 +9,8 @@
 #include "xml.h"
 
 /*
- * The body of POST /v1/vms. Of these "template", "xml", "persistent" and "start" say what the
- * caller does with the document; the rest is what spec_apply() puts into it.
+ * The body of POST /v1/vms. Of these "template", "xml", "persistent", "start" and "carrier_disk"
+ * say what the caller does with the document; the rest is what spec_apply() puts into it.
  */
 extern const struct field spec_fields[];
 
@@ -27,3 +27,6 @@ int spec_base(const struct json *spec, struct xml **ret, struct err *err);
  * ERR_INVALID_SPEC for what its fields cannot say together.
  */
 int spec_apply(const struct json *spec, struct xml_node *domain, struct err *err);
+
+/* Adds a qcow2 disk that any machine has a place for. */
+int spec_add_disk(struct xml_node *domain, const char *path, struct err *err);

@@ -215,6 +215,12 @@ void lease_give(struct lease *lease)
 	*lease = (struct lease){ 0 };
 }
 
+bool virt_is_test(const struct lease *lease)
+{
+	const char *driver = virConnectGetType(lease->conn);
+	return driver && !strcmp(driver, "TEST");
+}
+
 int virt_read(struct host *host, virt_read_fn *read, void *data, struct err *err)
 {
 	for (int attempt = 1;; attempt++) {

@@ -49,6 +49,9 @@ int lease_take(struct host *host, struct lease *ret, struct err *err);
 void lease_give(struct lease *lease);
 #define AUTO_LEASE __attribute__((cleanup(lease_give)))
 
+/* Is it libvirt's test driver, which only pretends to run VMs? */
+bool virt_is_test(const struct lease *lease);
+
 /*
  * What was being done when libvirt failed: its codes mean different things by it.
  * virt_fail() reads libvirt's last error, which any other libvirt call would wipe, and turns it

@@ -2,6 +2,7 @@
 #include "vm.h"
 
 #include "bootable.h"
+#include "carrier.h"
 #include "http.h"
 #include "policy.h"
 
@@ -137,8 +138,7 @@ static void read_after(struct hold *hold, const struct action *action)
 static int check_bootable(
 	struct lease *lease, const struct xml *doc, const struct config *config, struct err *err)
 {
-	const char *driver = virConnectGetType(lease->conn);
-	if (driver && !strcmp(driver, "TEST"))
+	if (virt_is_test(lease))
 		return 0;
 	return bootable_check(xml_root(doc), config, err);
 }
@@ -180,6 +180,8 @@ int vm_act(const struct config *config, struct inventory *inventory, const char 
 	}
 	if (!done)
 		read_after(&hold, action);
+	if (which == VM_STOP && changed && !vm->persistent)
+		(void)carrier_remove(config, vm->uuid); /* the VM is gone */
 	inventory_touch(inventory, vm->uuid);
 	*ret = *vm;
 	*ret_changed = changed;
@@ -293,6 +295,20 @@ static int consider_start(struct lease *lease, struct domain_xml *domain,
 	return 0;
 }
 
+static int create(const struct config *config, struct lease *lease, struct domain_xml *domain,
+	const struct vm_create *how, virDomainPtr *ret, struct err *err)
+{
+	if (how->carrier && carrier_make(config, domain->uuid, err) < 0)
+		return -1;
+	if (!consider_start(lease, domain, config, how->start, err) &&
+		!domain_xml_accelerate(domain, (enum accel)config->accel, lease, err) &&
+		!make_domain(lease, how, domain, ret, err))
+		return 0;
+	if (how->carrier)
+		(void)carrier_remove(config, domain->uuid);
+	return -1;
+}
+
 int vm_create(const struct config *config, struct inventory *inventory, struct domain_xml *domain,
 	const struct vm_create *how, struct vm *ret, struct err *err)
 {
@@ -302,9 +318,7 @@ int vm_create(const struct config *config, struct inventory *inventory, struct d
 	AUTO(virDomainFree) virDomainPtr dom = NULL;
 	if (gate_enter(host, domain->name, &gate, err) < 0 || lease_take(host, &lease, err) < 0 ||
 		vm_check_free(&lease, domain, err) < 0 ||
-		consider_start(&lease, domain, config, how->start, err) < 0 ||
-		domain_xml_accelerate(domain, (enum accel)config->accel, &lease, err) < 0 ||
-		make_domain(&lease, how, domain, &dom, err) < 0)
+		create(config, &lease, domain, how, &dom, err) < 0)
 		return -1;
 	inventory_touch(inventory, domain->uuid);
 	read_created(&lease, dom, how, domain, ret);
@@ -411,7 +425,8 @@ static int undefine(
 	return 0;
 }
 
-int vm_delete(struct inventory *inventory, const char *ref, struct vm_deleted *ret, struct err *err)
+int vm_delete(const struct config *config, struct inventory *inventory, const char *ref,
+	struct vm_deleted *ret, struct err *err)
 {
 	AUTO_HOLD struct hold hold = { 0 };
 	if (domain_hold(inventory_host(inventory), ref, &hold, err) < 0)
@@ -435,6 +450,7 @@ int vm_delete(struct inventory *inventory, const char *ref, struct vm_deleted *r
 	inventory_touch(inventory, vm->uuid);
 	if (vm->persistent && undefine(&hold.lease, hold.dom, &deleted, err) < 0)
 		return -1;
+	deleted.carrier = carrier_remove(config, vm->uuid);
 	*ret = deleted;
 	return 0;
 }

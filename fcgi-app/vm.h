@@ -41,6 +41,7 @@ int vm_act(const struct config *config, struct inventory *inventory, const char 
 struct vm_create {
 	bool persistent; /* survives its stop and the host's restart */
 	bool start;      /* always true of a transient VM */
+	bool carrier;    /* the document has a carrier disk, which is made along with it */
 };
 /*
  * The document is one that policy_check() has passed; its type is chosen here.
@@ -74,7 +75,11 @@ struct vm_deleted {
 	bool managed_save;
 	bool snapshots; /* their metadata: what lies inside disk images stays there */
 	bool nvram;
+	bool carrier;
 };
-/* Stops the VM and removes its definition with all that libvirt keeps of it, but no disk. */
-int vm_delete(
-	struct inventory *inventory, const char *ref, struct vm_deleted *ret, struct err *err);
+/*
+ * Stops the VM and removes its definition with all that libvirt keeps of it, and its carrier disk,
+ * but no other.
+ */
+int vm_delete(const struct config *config, struct inventory *inventory, const char *ref,
+	struct vm_deleted *ret, struct err *err);

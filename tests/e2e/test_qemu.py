@@ -264,8 +264,7 @@ def test_a_snapshot_without_a_disk_is_409_with_reason_and_hint(admin, create, st
         answer = admin.post(target)
         assert (answer.status, answer.code) == (409, "snapshot_unsupported"), answer
         assert re.search("disk|snapshot", answer.json["detail"]), answer
-        assert "disk" in answer.json["hint"], answer
-        assert answer.json["libvirt"]["code"]
+        assert "carrier_disk" in answer.json["hint"], answer
     assert admin.get(f"/v1/vms/{vm['uuid']}/snapshots").json == {"items": []}
 
 
@@ -274,7 +273,49 @@ def test_a_snapshot_of_a_raw_disk_is_409_with_the_hint_to_use_qcow2(admin, creat
     vm = create(domain("raw", devices=DISK.replace("qcow2", "raw").format("raw.img")))
     answer = admin.post(f"/v1/vms/{vm['uuid']}/snapshots")
     assert (answer.status, answer.code) == (409, "snapshot_unsupported"), answer
-    assert "qcow2" in answer.json["hint"]
+    assert "disk hda is not of format qcow2" in answer.json["detail"]
+    assert "qemu-img convert" in answer.json["hint"]
+
+
+def test_a_carrier_disk_holds_snapshots_and_goes_with_the_vm(admin):
+    spec = {"name": "carried", "memory_kib": 2048, "kernel": "ticker_qemu-x86_64", "carrier_disk": True,
+            "serial": {"type": "pty", "log": "serial-carried.log", "append": True}}
+    dry = admin.post("/v1/vms?dry_run=1&start=1", json=spec)
+    assert dry.json["ok"] is True and "carrier-" in dry.json["xml"], dry
+    assert list(IMAGES.glob("carrier-*")) == []
+    vm = admin.post("/v1/vms?start=1", json=spec)
+    assert (vm.status, vm.json["state"]) == (201, "running"), vm
+    at, carrier = vm.location, IMAGES / f"carrier-{vm.json['uuid']}.qcow2"
+    assert carrier.stat().st_size == 256 * 1024 and carrier.stat().st_blocks * 512 < 64 * 1024
+    wait_for_tick("carried", 2)
+    assert admin.post(f"{at}/snapshots", json={"name": "two"}).status == 201
+    wait_for_tick("carried", 4)
+    heard = len(ticks("carried"))
+    answer = admin.post(f"{at}/snapshots/two/revert")
+    assert (answer.status, answer.json["state"]) == (200, "running"), answer
+    wait_until(lambda: any(n <= 3 for n in ticks("carried")[heard:]), "it has gone back", 30)
+    admin.post(f"{at}/stop")
+    subprocess.run(["qemu-img", "check", "-q", carrier], check=True)
+    assert admin.post(f"{at}/start").json["state"] == "running"
+    answer = admin.delete(at)
+    assert set(answer.json["removed"]) == {"definition", "snapshot_metadata", "carrier_disk"}, answer
+    assert not carrier.exists()
+
+
+def test_a_carrier_disk_of_a_vm_that_is_not_made_does_not_stay(admin, create):
+    create(domain("taken", log=False), "")
+    base = {"memory_kib": 2048, "carrier_disk": True}
+    for spec in {"name": "taken", "kernel": "hello_qemu-x86_64"}, \
+            {"name": "other", "kernel": "none", "start": True}, \
+            {"name": "other", "kernel": "hello_qemu-x86_64", "start": True,
+             "xml": domain("x").replace("serial-x.log", "no/such.log")}:
+        answer = admin.post("/v1/vms", json={**base, **spec})
+        assert 400 <= answer.status < 500, answer
+        assert list(IMAGES.glob("carrier-*")) == [], answer
+    passing = admin.post("/v1/vms?persistent=0", json={**base, "name": "passing", "kernel": "hello_qemu-x86_64"})
+    assert passing.status == 201 and len(list(IMAGES.glob("carrier-*"))) == 1, passing
+    assert admin.post("/v1/vms/passing/stop").status == 200
+    assert list(IMAGES.glob("carrier-*")) == []
 
 
 MISSING = {
