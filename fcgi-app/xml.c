@@ -40,6 +40,7 @@ enum {
 /* Why our own handlers stopped a parser; kept in its _private. */
 struct parse {
 	int elements;
+	int namespaces;
 	const char *refused;
 };
 
@@ -67,19 +68,23 @@ static void on_instruction(void *ctx, const xmlChar *target, const xmlChar *data
 	refuse(ctx, "a processing instruction is not accepted");
 }
 
+/* libxml2 2.9.14 looks for an element's prefix among all that are declared above it, one by one. */
 static void on_element(void *ctx, const xmlChar *localname, const xmlChar *prefix,
 	const xmlChar *uri, int namespace_count, const xmlChar **namespaces, int attribute_count,
 	int defaulted_count, const xmlChar **attributes)
 {
 	xmlParserCtxt *parser = ctx;
 	struct parse *parse = parser->_private;
+	parse->namespaces += namespace_count;
 	if (++parse->elements > XML_ELEMENTS_MAX)
 		refuse(ctx, "it has more than 4096 elements");
+	else if (parse->namespaces > XML_NAMESPACES_MAX)
+		refuse(ctx, "it declares more than 256 namespaces");
 	else
 		xmlSAX2StartElementNs(ctx, localname, prefix, uri, namespace_count, namespaces,
 			attribute_count, defaulted_count, attributes);
 }
-_Static_assert(XML_ELEMENTS_MAX == 4096, "said in on_element's message");
+_Static_assert(XML_ELEMENTS_MAX == 4096 && XML_NAMESPACES_MAX == 256, "said in on_element()");
 
 void xml_init(void)
 {

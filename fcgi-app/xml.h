@@ -2,16 +2,21 @@
 #pragma once
 /*
  * The only door to libxml2. Parsing is hardened: no network, no DTD and so no entities, no
- * processing instructions, UTF-8 only, bounded bytes, elements, attributes and depth (256,
- * libxml2's own). Comments are dropped and CDATA becomes text, so that what is serialised is what
- * was looked at.
+ * processing instructions, UTF-8 only, bounded bytes, elements, attributes, namespaces and depth
+ * (256, libxml2's own). Comments are dropped and CDATA becomes text, so that what is serialised is
+ * what was looked at.
  *
  * A document belongs to one thread at a time and owns its nodes. Texts that are returned are the
  * caller's to free. A function that makes or changes a node returns NULL or -1 when memory is out.
  */
 #include "err.h"
 
-enum { XML_BYTES_MAX = 128 * 1024, XML_ELEMENTS_MAX = 4096, XML_ATTRIBUTES_MAX = 4096 };
+enum {
+	XML_BYTES_MAX = 128 * 1024,
+	XML_ELEMENTS_MAX = 4096,
+	XML_ATTRIBUTES_MAX = 4096,
+	XML_NAMESPACES_MAX = 256, /* declarations of them */
+};
 
 struct xml;
 struct xml_node;

@@ -79,6 +79,13 @@ static void test_sizes_are_bounded(void **state)
 	assert_int_equal(parse(text, &doc, &err), -1);
 	CHECK(strstr(err.text, "attributes"), "%s", err.text);
 
+	p = text + sprintf(text, "<a>");
+	for (int i = 0; i <= XML_NAMESPACES_MAX; i++)
+		p += sprintf(p, "<b xmlns='a'/>");
+	(void)sprintf(p, "</a>");
+	assert_int_equal(parse(text, &doc, &err), -1);
+	CHECK(strstr(err.text, "namespaces"), "%s", err.text);
+
 	p = text;
 	for (int i = 0; i < 300; i++)
 		p += sprintf(p, "<a>");
