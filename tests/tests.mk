@@ -8,9 +8,10 @@
 #   make check-style     layers, format and lint
 #   make check-tsan      in process, and the load test, under TSan
 #   make check-valgrind  the load test, shorter, under valgrind
+#   make bench           how fast it is, each figure beside a reference (docs/performance.md)
 
 .PHONY: check-all check-unit run-unit check-gateway check-qemu check-style check-tsan \
-	check-valgrind format unit-tests
+	check-valgrind bench format unit-tests
 
 ASAN := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 TSAN := -fsanitize=thread -fno-omit-frame-pointer
@@ -56,6 +57,11 @@ check-tsan: all
 
 check-valgrind: all
 	VIRTGATE_BIN=tests/e2e/valgrind VIRTGATE_TEST_REQUESTS=1000 VIRTGATE_TEST_PATIENCE=5 $(PYTEST) tests/e2e/test_load.py
+
+BENCHES := $(patsubst tests/%.c,$(BUILD)/tests/%,$(sort $(wildcard tests/bench/bench_*.c)))
+
+bench: $(BENCHES)
+	tests/bench/run $(BUILD)/bench.json $(BENCHES)
 
 C_FILES := $(wildcard fcgi-app/*.[ch] tests/*/*.[ch])
 
