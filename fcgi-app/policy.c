@@ -522,11 +522,20 @@ static void check_value(struct check *check, const struct row *row, const char *
 
 /* The tree */
 
+static void append(struct check *check, const char *text)
+{
+	size_t n = strlen(check->path);
+	size_t len = strnlen(text, sizeof check->path - 1 - n);
+	memcpy(check->path + n, text, len);
+	check->path[n + len] = '\0';
+}
+
 /* Extends the path for the length of a scope; returns what it was. */
 static size_t descend(struct check *check, const char *separator, const char *name)
 {
 	size_t n = strlen(check->path);
-	(void)snprintf(check->path + n, sizeof check->path - n, "%s%s", separator, name);
+	append(check, separator);
+	append(check, name);
 	return n;
 }
 
