@@ -142,10 +142,16 @@ static bool is_leftover(const struct leftover *leftover, const char *value)
 	return !fnmatch(leftover->pattern, value, FNM_PATHNAME | FNM_NOESCAPE);
 }
 
+struct dropping {
+	struct domain_xml *domain;
+	const struct leftover *leftover;
+};
+
 /* Takes the attribute, or the element; and an element of which nothing is left. */
-static int drop_leftover(
-	struct domain_xml *domain, const struct leftover *leftover, struct xml_node *node)
+static int drop_leftover(struct xml_node *node, void *data)
 {
+	const struct dropping *dropping = data;
+	const struct leftover *leftover = dropping->leftover;
 	const char *attr = leftover->attr;
 	AUTO(free) char *value = attr ? xml_attr(node, attr) : xml_node_text(node);
 	if (!value)
@@ -153,29 +159,12 @@ static int drop_leftover(
 	if (!is_leftover(leftover, value))
 		return 0;
 	if (leftover->warning)
-		domain_xml_warn(domain, "/domain/%s/@%s '%.64s' was taken out: %s", leftover->path,
-			attr, value, leftover->warning);
+		domain_xml_warn(dropping->domain, "/domain/%s/@%s '%.64s' was taken out: %s",
+			leftover->path, attr, value, leftover->warning);
 	if (attr)
 		xml_remove_attr(node, attr);
 	if (!attr || (xml_is_bare(node) && xml_parent(node)))
 		xml_remove(node);
-	return 0;
-}
-
-static int drop_below(struct domain_xml *domain, const struct leftover *leftover,
-	struct xml_node *node, const char *path)
-{
-	char name[32];
-	size_t n = strcspn(path, "/");
-	if (!*path)
-		return drop_leftover(domain, leftover, node);
-	(void)snprintf(name, sizeof name, "%.*s", (int)n, path);
-	path += n + (path[n] == '/');
-	for (struct xml_node *c = xml_child(node, name), *next; c; c = next) {
-		next = xml_next(c);
-		if (drop_below(domain, leftover, c, path) < 0)
-			return -1;
-	}
 	return 0;
 }
 
@@ -208,9 +197,11 @@ static int drop_leftovers(struct domain_xml *domain, struct err *err)
 {
 	struct xml_node *root = xml_root(domain->doc);
 	struct xml_node *cpu = xml_child(root, "cpu");
-	for (size_t i = 0; i < ARRAY_LEN(leftovers); i++)
-		if (drop_below(domain, &leftovers[i], root, leftovers[i].path) < 0)
+	for (size_t i = 0; i < ARRAY_LEN(leftovers); i++) {
+		struct dropping dropping = { domain, &leftovers[i] };
+		if (xml_each_at(root, leftovers[i].path, drop_leftover, &dropping) < 0)
 			return err_memory(err);
+	}
 	for (struct xml_node *n = xml_child(root, "seclabel"), *next; n; n = next) {
 		next = xml_next(n);
 		if (is_label_of_libvirts(n))

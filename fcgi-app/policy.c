@@ -687,8 +687,11 @@ struct walk {
 	struct err *err;
 };
 
-static int visit(const struct walk *walk, struct xml_node *node, const char *attr)
+static int visit(struct xml_node *node, void *data)
 {
+	const struct walk *walk = data;
+	const char *at = strchr(walk->row->path, '@');
+	const char *attr = at ? at + 1 : NULL;
 	AUTO(free) char *value = attr ? xml_attr(node, attr) : xml_node_text(node);
 	if (!value || !*value)
 		return 0;
@@ -704,29 +707,14 @@ static int visit(const struct walk *walk, struct xml_node *node, const char *att
 	return walk->each(&path, walk->data, walk->err);
 }
 
-/* All nodes below this one that the rest of the row's path names: "devices/disk/source/@file". */
-static int walk_down(const struct walk *walk, struct xml_node *node, const char *rest)
-{
-	char name[32];
-	size_t n = strcspn(rest, "/");
-	if (!*rest || *rest == '@')
-		return visit(walk, node, *rest ? rest + 1 : NULL);
-	(void)snprintf(name, sizeof name, "%.*s", (int)n, rest);
-	rest += n + (rest[n] == '/');
-	for (node = xml_child(node, name); node; node = xml_next(node))
-		if (walk_down(walk, node, rest) < 0)
-			return -1;
-	return 0;
-}
-
 int policy_each_path(const struct xml_node *domain, const struct config *config,
 	policy_path_fn *each, void *data, struct err *err)
 {
+	struct xml_node *root = (struct xml_node *)(uintptr_t)domain;
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
-		const struct walk walk = { config, &rows[i], each, data, err };
+		struct walk walk = { config, &rows[i], each, data, err };
 		if (is_path_rule(rows[i].rule) &&
-			walk_down(&walk, (struct xml_node *)(uintptr_t)domain,
-				rows[i].path + strlen("/domain/")) < 0)
+			xml_each_at(root, rows[i].path + strlen("/domain/"), visit, &walk) < 0)
 			return -1;
 	}
 	return 0;

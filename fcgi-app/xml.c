@@ -218,37 +218,51 @@ bool xml_is(const struct xml_node *node, const char *name)
 	return n->type == XML_ELEMENT_NODE && !n->ns && !strcmp((const char *)n->name, name);
 }
 
-static struct xml_node *first_named(xmlNode *node, const char *name)
+/* The first of this name, which is n bytes long, from a node on. */
+static struct xml_node *first_named(xmlNode *node, const char *name, size_t n)
 {
-	while (node && !xml_is(from_node(node), name))
-		node = node->next;
+	for (; node; node = node->next)
+		if (node->type == XML_ELEMENT_NODE && !node->ns &&
+			!strncmp((const char *)node->name, name, n) && !node->name[n])
+			break;
 	return from_node(node);
 }
 
 struct xml_node *xml_child(const struct xml_node *node, const char *name)
 {
-	return first_named(to_node(node)->children, name);
+	return first_named(to_node(node)->children, name, strlen(name));
 }
 
 struct xml_node *xml_next(const struct xml_node *node)
 {
-	return first_named(to_node(node)->next, (const char *)to_node(node)->name);
+	const char *name = xml_name(node);
+	return first_named(to_node(node)->next, name, strlen(name));
 }
 
 struct xml_node *xml_find(const struct xml_node *node, const char *path)
 {
-	char name[64];
 	struct xml_node *at = from_node(to_node(node));
 	while (at && *path) {
 		size_t n = strcspn(path, "/");
-		if (n >= sizeof name)
-			return NULL;
-		memcpy(name, path, n);
-		name[n] = '\0';
+		at = first_named(to_node(at)->children, path, n);
 		path += n + (path[n] == '/');
-		at = xml_child(at, name);
 	}
 	return at;
+}
+
+int xml_each_at(struct xml_node *node, const char *path, xml_node_fn *each, void *data)
+{
+	if (!*path || *path == '@')
+		return each(node, data);
+	size_t n = strcspn(path, "/");
+	const char *rest = path + n + (path[n] == '/');
+	struct xml_node *child = first_named(to_node(node)->children, path, n);
+	for (struct xml_node *next; child; child = next) {
+		next = xml_next(child);
+		if (xml_each_at(child, rest, each, data) < 0)
+			return -1;
+	}
+	return 0;
 }
 
 static struct xml_node *first_element(xmlNode *node)

@@ -40,6 +40,12 @@ struct xml_node *xml_child(const struct xml_node *node, const char *name);
 struct xml_node *xml_next(const struct xml_node *node);
 /* The element at a path of first children ("devices/disk"); NULL: none. */
 struct xml_node *xml_find(const struct xml_node *node, const char *path);
+/*
+ * Calls each(node, data) for every element at a path of children, which it may remove; an
+ * attribute at the path's end ("devices/disk/source/@file") is for it to look at. -1 ends that.
+ */
+typedef int xml_node_fn(struct xml_node *node, void *data);
+int xml_each_at(struct xml_node *node, const char *path, xml_node_fn *each, void *data);
 /* The first child element of any name, and the next sibling; NULL: none. */
 struct xml_node *xml_first(const struct xml_node *node);
 struct xml_node *xml_sibling(const struct xml_node *node);

@@ -140,6 +140,36 @@ static void test_elements_are_found_by_path_and_name(void **state)
 	assert_null(xml_find(xml_root(doc), "devices/disk/source"));
 }
 
+/* Takes the element away; a third is refused. */
+static int take(struct xml_node *node, void *data)
+{
+	int *count = data;
+	if (++*count > 2)
+		return -1;
+	xml_remove(node);
+	return 0;
+}
+
+static void test_every_element_at_a_path_is_visited_and_may_go(void **state)
+{
+	struct err err;
+	int count = 0;
+	(void)state;
+	AUTO(xml_free) struct xml *doc = NULL;
+	assert_int_equal(parse("<a><b/><b><c/><cc/></b><b><x:c xmlns:x='u'/><c n='3'/><c/></b>"
+			       "<d><c/></d></a>",
+				 &doc, &err),
+		0);
+	assert_int_equal(xml_each_at(xml_root(doc), "b/c/@n", take, &count), -1);
+	assert_int_equal(count, 3);
+	AUTO(free) char *text = xml_text(doc);
+	assert_string_equal(text,
+		"<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n"
+		"<a>\n  <b/>\n  <b>\n    <cc/>\n  </b>\n"
+		"  <b>\n    <x:c xmlns:x=\"u\"/>\n    <c/>\n  </b>\n"
+		"  <d>\n    <c/>\n  </d>\n</a>\n");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -149,6 +179,7 @@ int main(void)
 		cmocka_unit_test(test_what_is_serialised_is_what_was_seen),
 		cmocka_unit_test(test_a_text_cannot_become_an_element),
 		cmocka_unit_test(test_elements_are_found_by_path_and_name),
+		cmocka_unit_test(test_every_element_at_a_path_is_visited_and_may_go),
 	};
 	xml_init();
 	return cmocka_run_group_tests_name("xml", tests, NULL, NULL);
