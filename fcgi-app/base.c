@@ -10,7 +10,7 @@
 #include <time.h>
 
 /* The length of the character that starts here, 0 if it is malformed. */
-static size_t utf8_length(const unsigned char *s, size_t n)
+static inline size_t utf8_length(const unsigned char *s, size_t n)
 {
 	if (s[0] < 0x80)
 		return 1;
