@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 #
 #   make run     install what is missing, build, serve on https://127.0.0.1:$(PORT)
+#   make demo    the three unikernels, created, used and removed on a machine of their own (root)
 #   make check   install what the tests need and run them all
 #   make help    the rest
 
@@ -29,7 +30,7 @@ OBJECTS := $(SOURCES:fcgi-app/%.c=$(BUILD)/obj/%.o)
 MODULES := $(filter-out main server,$(SOURCES:fcgi-app/%.c=%))
 
 .DELETE_ON_ERROR:
-.PHONY: all run check clean help
+.PHONY: all run demo check clean help
 
 all: $(BUILD)/virtgate guests
 
@@ -53,6 +54,11 @@ run:
 	@deploy/deps run
 	@$(MAKE) --no-print-directory all
 	@exec env BUILD='$(BUILD)' RUN_DIR='$(RUN_DIR)' PORT='$(PORT)' URI='$(URI)' deploy/quickstart
+
+demo:
+	@deploy/deps demo
+	@$(MAKE) --no-print-directory all
+	@exec env BUILD='$(BUILD)' deploy/demo
 
 check:
 	@deploy/deps check

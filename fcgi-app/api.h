@@ -7,6 +7,7 @@
  * nothing of FastCGI and does not log. All functions may be called from any thread.
  */
 #include "config.h"
+#include "etag.h"
 #include "field.h"
 #include "http.h"
 #include "inventory.h"
@@ -35,12 +36,12 @@ struct api_reply {
 	const char *type; /* a literal */
 	char *body;       /* owned */
 	size_t body_len;
-	char *location;            /* owned; or NULL */
-	char allow[64];            /* or "" */
-	char etag[HTTP_ETAG_SIZE]; /* or "" */
-	int retry_after;           /* seconds; 0: no such header */
-	bool stop;                 /* the process ends after this reply */
-	struct json *violations;   /* owned; of an error that has some, else NULL */
+	char *location;          /* owned; or NULL */
+	char allow[64];          /* or "" */
+	char etag[ETAG_SIZE];    /* or "" */
+	int retry_after;         /* seconds; 0: no such header */
+	bool stop;               /* the process ends after this reply */
+	struct json *violations; /* owned; of an error that has some, else NULL */
 
 	/* For the log. */
 	enum role role;

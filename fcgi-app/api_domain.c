@@ -23,9 +23,13 @@ static int read_template(const struct config *config, const char *name, const st
 {
 	AUTO(free) char *text = NULL;
 	size_t len = 0;
+	struct err why;
 	if (template_read(config, name, &text, &len, err) < 0)
 		return -1;
-	return read_xml(text, len, spec, ret, err);
+	if (domain_xml_read(text, len, ret, &why) < 0) /* which is not the client's doing */
+		return err_set(
+			err, ERR_INVALID_SPEC, "template '%s' cannot be used: %s", name, why.text);
+	return spec ? spec_apply(spec, xml_root(ret->doc), err) : 0;
 }
 
 static int read_spec(const struct json *spec, struct domain_xml *ret, struct err *err)
@@ -150,6 +154,10 @@ int api_domain_create(struct api_call *call, struct api_reply *reply, struct err
 	if (!how.persistent && !how.start)
 		return err_set(err, ERR_BAD_REQUEST,
 			"start: a VM that is not persistent exists only while it runs");
+	if (!how.persistent && how.carrier)
+		return err_set(err, ERR_BAD_REQUEST,
+			"carrier_disk: a VM that is not persistent may end by itself and leave it "
+			"behind");
 	return create(call, &how, reply, err);
 }
 
@@ -167,7 +175,7 @@ int api_domain_get(struct api_call *call, struct api_reply *reply, struct err *e
 		return -1;
 	reply->type = "application/xml";
 	reply->body_len = strlen(reply->body);
-	http_etag(reply->body, reply->body_len, reply->etag);
+	etag_make(reply->body, reply->body_len, reply->etag);
 	return 0;
 }
 
@@ -190,6 +198,10 @@ int api_domain_put(struct api_call *call, struct api_reply *reply, struct err *e
 	if (!xml)
 		return err_set(
 			err, ERR_BAD_REQUEST, "the body is missing: a definition as domain XML");
+	if (!text_is_name(vm.name))
+		return err_set(err, ERR_UNSUPPORTED,
+			"a VM whose name virtgate would not give, '%.64s', cannot be replaced here",
+			vm.name);
 	if (domain_xml_read(xml->text, xml->len, &domain, err) < 0 ||
 		domain_xml_adopt(&domain, vm.name, vm.uuid, err) < 0 ||
 		settle(call, &domain, reply, err) < 0)

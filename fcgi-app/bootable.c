@@ -188,17 +188,16 @@ static int check_path(const struct policy_path *path, void *data, struct err *er
 {
 	const struct boot *boot = data;
 	bool kernel = !strcmp(path->where, "/domain/os/kernel");
-	size_t n = strlen(path->root);
-	if (strncmp(path->value, path->root, n) != 0 || path->value[n] != '/' ||
-		path->kind == HOSTPATH_NEW_FILE)
+	const char *shown = hostpath_below(path->root, path->value);
+	if (!shown || path->kind == HOSTPATH_NEW_FILE)
 		return 0;
 	AUTO(close) int fd = hostpath_open(path->root, path->value);
 	if (fd >= 0)
-		return kernel && boot->x86 ? check_kernel(boot, fd, path->value + n + 1, err) : 0;
+		return kernel && boot->x86 ? check_kernel(boot, fd, shown, err) : 0;
 	if (errno != ENOENT && errno != ENOTDIR)
 		return 0;
 	return err_set(err, ERR_NOT_BOOTABLE, "%s: '%.200s' does not exist beneath %s", path->where,
-		path->value + n + 1, path->setting);
+		shown, path->setting);
 }
 
 static uint64_t read_memory(const struct xml_node *domain)

@@ -109,6 +109,23 @@ int domain_read(struct lease *lease, virDomainPtr dom, struct vm *ret, struct er
 	return 0;
 }
 
+static int parse_own(struct lease *lease, char *text, struct xml **ret, struct err *err)
+{
+	AUTO(free) char *own = text;
+	return own ? xml_parse_trusted(own, ret, err) : virt_fail(lease, VIRT_READ, err);
+}
+
+int domain_read_xml(
+	struct lease *lease, virDomainPtr dom, unsigned flags, struct xml **ret, struct err *err)
+{
+	return parse_own(lease, virDomainGetXMLDesc(dom, flags), ret, err);
+}
+
+int domain_read_saved_xml(struct lease *lease, virDomainPtr dom, struct xml **ret, struct err *err)
+{
+	return parse_own(lease, virDomainManagedSaveGetXMLDesc(dom, 0), ret, err);
+}
+
 int domain_lookup(struct lease *lease, const char *ref, virDomainPtr *ret, struct err *err)
 {
 	virDomainPtr dom = NULL;

@@ -5,6 +5,7 @@
  * uuid is looked for first. All functions may be called from any thread.
  */
 #include "virt.h"
+#include "xml.h"
 
 /* virDomainState under API names; "blocked" is running. */
 enum vm_state {
@@ -45,6 +46,14 @@ int domain_lookup(struct lease *lease, const char *ref, virDomainPtr *ret, struc
 /* ERR_VM_NOT_FOUND when it went away. */
 int domain_read(struct lease *lease, virDomainPtr dom, struct vm *ret, struct err *err);
 enum vm_state domain_read_state(virDomainPtr dom); /* VM_UNKNOWN when it cannot be read */
+
+/*
+ * The domain's XML, as virDomainGetXMLDesc() has it by these flags; or that of its managed save.
+ * The caller frees the document.
+ */
+int domain_read_xml(
+	struct lease *lease, virDomainPtr dom, unsigned flags, struct xml **ret, struct err *err);
+int domain_read_saved_xml(struct lease *lease, virDomainPtr dom, struct xml **ret, struct err *err);
 
 /* For those who read many: what libvirt's objects and answers say. */
 void vm_set_identity(struct vm *vm, virDomainPtr dom);

@@ -3,6 +3,7 @@
 
 #include "policy.h"
 
+#include <ctype.h>
 #include <fnmatch.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -64,6 +65,8 @@ static int settle_uuid(struct domain_xml *domain, struct err *err)
 		return -1;
 	if (!xml_child(root, "uuid"))
 		uuid_make(domain->uuid);
+	for (char *c = domain->uuid; *c; c++)
+		*c = (char)tolower((unsigned char)*c); /* as libvirt writes it */
 	if (!text_is_uuid(domain->uuid) || !strpbrk(domain->uuid, "123456789abcdefABCDEF"))
 		return err_set(err, ERR_INVALID_SPEC,
 			"uuid: '%s' is not a uuid such as "
@@ -126,6 +129,7 @@ static const struct leftover {
 	{ "devices/emulator", NULL, "/usr/bin/kvm", NULL },
 	{ "devices/emulator", NULL, "/usr/bin/qemu-kvm", NULL },
 	{ "devices/emulator", NULL, "/usr/libexec/qemu-kvm", NULL },
+	{ "resource/partition", NULL, "/machine", NULL },
 	{ "devices/disk/source", "index", "*", NULL },
 	{ "devices/interface/target", "dev", "vnet*", NULL },
 	{ "devices/interface/target", "dev", "testnet*", NULL },
@@ -197,6 +201,7 @@ static int drop_leftovers(struct domain_xml *domain, struct err *err)
 {
 	struct xml_node *root = xml_root(domain->doc);
 	struct xml_node *cpu = xml_child(root, "cpu");
+	struct xml_node *resource = xml_child(root, "resource");
 	for (size_t i = 0; i < ARRAY_LEN(leftovers); i++) {
 		struct dropping dropping = { domain, &leftovers[i] };
 		if (xml_each_at(root, leftovers[i].path, drop_leftover, &dropping) < 0)
@@ -209,6 +214,8 @@ static int drop_leftovers(struct domain_xml *domain, struct err *err)
 	}
 	if (cpu)
 		drop_cpu_features(domain, cpu);
+	if (resource && xml_is_bare(resource))
+		xml_remove(resource);
 	return 0;
 }
 
@@ -219,19 +226,21 @@ static int set_missing(struct xml_node *node, const char *attr, const char *valu
 }
 
 /* The ports of a VM that runs were chosen by libvirt, which says so by autoport. */
-static int settle_port(struct xml_node *graphics, const char *attr)
+static int settle_ports(struct xml_node *graphics)
 {
 	AUTO(free) char *autoport = xml_attr(graphics, "autoport");
-	AUTO(free) char *port = xml_attr(graphics, attr);
-	if (!autoport || strcmp(autoport, "yes") != 0 || !port)
+	AUTO(free) char *port = xml_attr(graphics, "port");
+	AUTO(free) char *websocket = xml_attr(graphics, "websocket");
+	if (!autoport || strcmp(autoport, "yes") != 0 || !port || !strcmp(port, "-1"))
 		return 0;
-	return xml_set_attr(graphics, attr, "-1");
+	int rc = xml_set_attr(graphics, "port", "-1");
+	return rc | (websocket ? xml_set_attr(graphics, "websocket", "-1") : 0);
 }
 
 static int settle_graphics(struct xml_node *graphics)
 {
 	struct xml_node *listen = xml_child(graphics, "listen");
-	int rc = settle_port(graphics, "port") | settle_port(graphics, "websocket");
+	int rc = settle_ports(graphics);
 	if (listen)
 		return rc | set_missing(listen, "address", "127.0.0.1");
 	return rc | set_missing(graphics, "listen", "127.0.0.1");
@@ -311,51 +320,75 @@ int domain_xml_adopt(struct domain_xml *domain, const char *name, const char *uu
 	return adopt(root, "uuid", uuid, strcasecmp, err);
 }
 
+/*
+ * As libvirt itself writes them. Its schema allows any order, but libxml2 2.9.14 loses its way in
+ * it: with <uuid> last, <cpu> before <vcpu> was "extra content".
+ */
+static const char order[] = "name|uuid|title|description|metadata|memory|currentMemory|vcpu|"
+			    "resource|os|features|cpu|clock|"
+			    "on_poweroff|on_reboot|on_crash|pm|devices";
+
 int domain_xml_settle(struct domain_xml *domain, const struct config *config, struct err *err)
 {
 	if (settle_name(domain, err) < 0 || settle_uuid(domain, err) < 0 ||
 		policy_each_path(xml_root(domain->doc), config, settle_path, NULL, err) < 0 ||
 		settle_macs(domain, err) < 0)
 		return -1;
+	xml_sort(xml_root(domain->doc), order);
 	if (config->policy == POLICY_OFF)
 		return 0;
 	return drop_leftovers(domain, err) < 0 ? -1 : settle_defaults(domain, err);
 }
 
-static bool host_has_kvm(const struct xml_node *root, struct lease *lease)
+/* libvirt says no in three ways (9.0.0); anything else is no answer. -1: that. */
+static int host_has_kvm(const struct xml_node *root, struct lease *lease, struct err *err)
 {
 	const struct xml_node *type = xml_find(root, "os/type");
 	AUTO(free) char *arch = type ? xml_attr(type, "arch") : NULL;
 	AUTO(free) char *caps =
 		virConnectGetDomainCapabilities(lease->conn, NULL, arch, NULL, "kvm", 0);
-	return caps;
+	if (caps)
+		return 1;
+	(void)virt_fail(lease, VIRT_READ, err);
+	return !lease->broken &&
+			(err->libvirt_code == VIR_ERR_CONFIG_UNSUPPORTED ||
+				err->libvirt_code == VIR_ERR_INVALID_ARG ||
+				err->libvirt_code == VIR_ERR_NO_SUPPORT)
+		? 0
+		: -1;
 }
 
-/* The type to be, and why; NULL for the one that is written. */
-static const char *choose_type(const struct xml_node *root, const char *written, enum accel accel,
-	struct lease *lease, const char **ret_why)
+/* The type to be, and why; *ret stays NULL for the one that is written. */
+static int choose_type(const struct xml_node *root, const char *written, enum accel accel,
+	struct lease *lease, const char **ret, const char **ret_why, struct err *err)
 {
 	if (virt_is_test(lease)) {
+		*ret = "test";
 		*ret_why = "the host is libvirt's test driver, which only pretends to run VMs";
-		return "test";
+		return 0;
 	}
 	if (!written || strcmp(written, "kvm") != 0 || accel == ACCEL_AS_WRITTEN)
-		return NULL;
-	if (accel == ACCEL_AUTO && host_has_kvm(root, lease))
-		return NULL;
+		return 0;
+	int kvm = accel == ACCEL_AUTO ? host_has_kvm(root, lease, err) : 0;
+	if (kvm < 0)
+		return -1;
+	if (kvm)
+		return 0;
+	*ret = "qemu";
 	*ret_why = accel == ACCEL_TCG
 		? "VIRTGATE_ACCEL is tcg, so the VM is emulated and slow"
 		: "the host has no KVM for it, so the VM is emulated and slow";
-	return "qemu";
+	return 0;
 }
 
 /* Only KVM passes the host's CPU on; what comes next to it without KVM is all that QEMU can do. */
-static int emulate_cpu(struct xml_node *root, const char *type)
+static int emulate_cpu(struct domain_xml *domain, const char *type)
 {
-	struct xml_node *cpu = xml_child(root, "cpu");
+	struct xml_node *cpu = xml_child(xml_root(domain->doc), "cpu");
 	AUTO(free) char *mode = cpu ? xml_attr(cpu, "mode") : NULL;
 	if (strcmp(type, "qemu") != 0 || !mode || strcmp(mode, "host-passthrough") != 0)
 		return 0;
+	domain_xml_warn(domain, "cpu 'host-passthrough' became 'maximum': it goes with KVM only");
 	return xml_set_attr(cpu, "mode", "maximum");
 }
 
@@ -365,10 +398,12 @@ int domain_xml_accelerate(
 	struct xml_node *root = xml_root(domain->doc);
 	const char *why = "";
 	AUTO(free) char *written = xml_attr(root, "type");
-	const char *type = choose_type(root, written, accel, lease, &why);
+	const char *type = NULL;
+	if (choose_type(root, written, accel, lease, &type, &why, err) < 0)
+		return -1;
 	if (!type || (written && !strcmp(type, written)))
 		return 0;
-	if (xml_set_attr(root, "type", type) < 0 || emulate_cpu(root, type) < 0)
+	if (xml_set_attr(root, "type", type) < 0 || emulate_cpu(domain, type) < 0)
 		return err_memory(err);
 	domain_xml_warn(domain, "type '%.16s' became '%s': %s", written ? written : "", type, why);
 	return 0;

@@ -10,7 +10,7 @@
 #include "virt.h"
 #include "xml.h"
 
-enum { DOMAIN_XML_WARNINGS_MAX = 8 };
+enum { DOMAIN_XML_WARNINGS_MAX = 32 }; /* more than the policy leaves room for */
 struct domain_xml {
 	struct xml *doc;
 	char name[64];

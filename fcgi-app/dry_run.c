@@ -6,6 +6,7 @@
 #include "policy.h"
 
 #include <errno.h>
+#include <net/if.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -100,6 +101,18 @@ static void check_mode(struct run *run, const struct policy_path *path, const st
 			(unsigned)st->st_mode & 07777);
 }
 
+/* libvirt makes a log, but not its directory. */
+static bool has_directory(const char *path)
+{
+	struct stat st;
+	AUTO(free) char *directory = strdup(path);
+	char *slash = directory ? strrchr(directory, '/') : NULL;
+	if (!slash)
+		return true;
+	*slash = '\0';
+	return !stat(directory, &st) && S_ISDIR(st.st_mode);
+}
+
 static int check_file(const struct policy_path *path, void *data, struct err *err)
 {
 	struct run *run = data;
@@ -112,9 +125,16 @@ static int check_file(const struct policy_path *path, void *data, struct err *er
 	if (stat(path->root, &st) < 0)
 		add_finding(run->ret, SEVERITY_INFO, "files", path->where,
 			"not checked: the directory of %s is not on this machine", path->setting);
-	else if (path->kind == HOSTPATH_NEW_FILE || !strcmp(path->value, carrier))
-		; /* libvirt makes it, or we do */
-	else if (!stat(path->value, &st))
+	else if (run->how && run->how->carrier && !strcmp(path->value, carrier)) {
+		if (!access(path->value, F_OK))
+			add_finding(run->ret, SEVERITY_ERROR, "files", path->where,
+				"the carrier disk is there already");
+	} else if (path->kind == HOSTPATH_NEW_FILE) {
+		if (!has_directory(path->value))
+			add_finding(run->ret, severity, "files", path->where,
+				"its directory is not there beneath %s: the VM cannot start",
+				path->setting);
+	} else if (!stat(path->value, &st))
 		check_mode(run, path, &st);
 	else if (errno == ENOENT || errno == ENOTDIR)
 		add_finding(run->ret, severity, "files", path->where,
@@ -122,6 +142,49 @@ static int check_file(const struct policy_path *path, void *data, struct err *er
 	else
 		add_finding(run->ret, SEVERITY_INFO, "files", path->where,
 			"not checked: virtgate cannot look at it: %s", strerror(errno));
+	return 0;
+}
+
+DEFINE_AUTO(virNetworkPtr, virNetworkFree)
+
+static int check_network(struct run *run, const char *name, struct err *err)
+{
+	bool starts = run->how && run->how->start;
+	enum severity severity = starts ? SEVERITY_ERROR : SEVERITY_WARNING;
+	AUTO(virNetworkFree) virNetworkPtr network = virNetworkLookupByName(run->lease->conn, name);
+	int active = network ? virNetworkIsActive(network) : -1;
+	if (active < 0) {
+		(void)virt_fail(run->lease, VIRT_READ, err);
+		if (run->lease->broken)
+			return -1;
+		bool none = err->kind == ERR_UNKNOWN_NETWORK;
+		add_finding(run->ret, none ? severity : SEVERITY_INFO, "networks",
+			"/domain/devices/interface/source/@network",
+			none ? "the host has no network '%s'" : "not checked: network '%s'", name);
+	} else if (!active) {
+		add_finding(run->ret, severity, "networks",
+			"/domain/devices/interface/source/@network",
+			"the host's network '%s' is not active", name);
+	}
+	return 0;
+}
+
+/* Bridges are libvirt's host's, which may be another than this. */
+static int check_networks(struct run *run, struct err *err)
+{
+	const struct xml_node *root = xml_root(run->domain->doc);
+	const struct xml_node *node = xml_find(root, "devices/interface");
+	for (; node; node = xml_next(node)) {
+		const struct xml_node *source = xml_child(node, "source");
+		AUTO(free) char *network = source ? xml_attr(source, "network") : NULL;
+		AUTO(free) char *bridge = source ? xml_attr(source, "bridge") : NULL;
+		if (network && check_network(run, network, err) < 0)
+			return -1;
+		if (bridge && !if_nametoindex(bridge))
+			add_finding(run->ret, SEVERITY_WARNING, "networks",
+				"/domain/devices/interface/source/@bridge",
+				"this machine has no bridge '%.64s'", bridge);
+	}
 	return 0;
 }
 
@@ -164,7 +227,7 @@ static int run_all(struct lease *lease, void *data, struct err *err)
 		return -1;
 	check_schema(run);
 	check_changes(run);
-	if (check_command(run, err) < 0)
+	if (check_command(run, err) < 0 || check_networks(run, err) < 0)
 		return -1;
 	if (policy_each_path(xml_root(domain->doc), run->config, check_file, run, err) < 0)
 		return -1;

@@ -15,7 +15,7 @@ enum severity {
 
 struct finding {
 	enum severity severity;
-	const char *check; /* a literal: names, schema, changes, command, files, boot */
+	const char *check; /* a literal: names, schema, changes, command, networks, files, boot */
 	char path[256];    /* XPath, or "" */
 	char text[512];
 };

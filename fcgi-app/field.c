@@ -171,7 +171,7 @@ static int check_label(const char *name, const struct json *value, void *data)
 	if (json_kind_of(value) != JSON_IS_STRING)
 		return must_be(check, "a string");
 	const char *text = json_get_string(value, &len);
-	if (check_text(&label, check->at, text, len, check->err) < 0)
+	if (len && check_text(&label, check->at, text, len, check->err) < 0)
 		return -1;
 	check->at[n] = '\0';
 	return 0;
@@ -197,7 +197,8 @@ static int check_value(struct check *check, const struct field *field, const str
 	case FIELD_WORD:
 		if (kind != JSON_IS_STRING)
 			return must_be(check, "a string");
-		return check_word(field, check->at, json_get_string(value, &len), check->err);
+		const char *word = json_get_string(value, &len);
+		return check_word(field, check->at, strlen(word) == len ? word : "", check->err);
 	case FIELD_FLAG:
 		return kind == JSON_IS_BOOL ? 0 : must_be(check, "true or false");
 	case FIELD_NUMBER:

@@ -13,8 +13,7 @@ enum { PATH_BYTES_MAX = 1024, COMPONENTS_MAX = 32, BACKING_CHAIN_MAX = 8 };
 
 static const char outside[] = "it does not lie beneath its directory, links followed";
 
-/* The part of a path below the root, or NULL. The text alone must say so already. */
-static const char *below(const char *root, const char *path)
+const char *hostpath_below(const char *root, const char *path)
 {
 	size_t n = strlen(root);
 	int components = 0;
@@ -106,7 +105,7 @@ static const char *refuse_backing(const struct image *image, const char *name, b
 	/* "json:…" and "nbd://…" are no paths, and "x:y" is a protocol to QEMU. */
 	if (n >= (int)sizeof full || strchr(name, ':'))
 		return why;
-	const char *rest = below(image->root_path, full);
+	const char *rest = hostpath_below(image->root_path, full);
 	AUTO(close) int fd = rest ? open_beneath(image->root, rest, O_RDONLY) : -1;
 	if (fd < 0)
 		return why;
@@ -178,31 +177,34 @@ static const char *refuse_image(const struct image *image)
 
 const char *hostpath_refusal(const char *root_path, const char *path, enum hostpath_kind kind)
 {
-	const char *rest = below(root_path, path);
+	bool image = kind == HOSTPATH_IMAGE || kind == HOSTPATH_SEEN_IMAGE;
+	const char *rest = hostpath_below(root_path, path);
 	if (!rest || strlen(path) >= PATH_BYTES_MAX)
 		return outside;
 	AUTO(close) int root = open(root_path, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (root < 0)
 		return NULL; /* libvirt's host is another, or the directory is still to come */
-	int flags = kind == HOSTPATH_IMAGE ? O_RDONLY : O_PATH;
+	int flags = image ? O_RDONLY : O_PATH;
 	AUTO(close) int fd = open_beneath(root, rest, flags);
-	if (fd < 0 && errno == EACCES && flags == O_RDONLY)
-		return "virtgate may not read it, so its header cannot be checked";
+	if (fd < 0 && errno == EACCES && image)
+		return kind == HOSTPATH_SEEN_IMAGE
+			? NULL
+			: "virtgate may not read it, so its header cannot be checked";
 	if (fd < 0 && errno != ENOENT)
 		return outside;
-	if (fd < 0 && (kind == HOSTPATH_IMAGE || kind == HOSTPATH_DIRECTORY))
+	if (fd < 0 && (image || kind == HOSTPATH_DIRECTORY))
 		return "it does not exist";
 	if (fd < 0)
 		return refuse_missing(root, rest);
 	const char *why = refuse_kind(fd, kind);
-	if (why || kind != HOSTPATH_IMAGE)
+	if (why || !image)
 		return why;
 	return refuse_image(&(struct image){ root_path, root, rest, fd, 0 });
 }
 
 int hostpath_open(const char *root_path, const char *path)
 {
-	const char *rest = below(root_path, path);
+	const char *rest = hostpath_below(root_path, path);
 	AUTO(close) int root = open(root_path, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (!rest || root < 0) {
 		errno = EXDEV; /* what openat2() says of a path that leads out */

@@ -11,10 +11,11 @@
 #include "base.h"
 
 enum hostpath_kind {
-	HOSTPATH_FILE,      /* a kernel, an initrd, a raw image: its content leads nowhere */
-	HOSTPATH_IMAGE,     /* qcow2: neither backing file nor data file outside the root */
-	HOSTPATH_DIRECTORY, /* a share */
-	HOSTPATH_NEW_FILE,  /* a log */
+	HOSTPATH_FILE,       /* a kernel, an initrd, a raw image: its content leads nowhere */
+	HOSTPATH_IMAGE,      /* qcow2: neither backing file nor data file outside the root */
+	HOSTPATH_SEEN_IMAGE, /* the same, looked at before; what may not be read by now passes */
+	HOSTPATH_DIRECTORY,  /* a share */
+	HOSTPATH_NEW_FILE,   /* a log */
 };
 
 /*
@@ -22,6 +23,12 @@ enum hostpath_kind {
  * must exist; of another file that does not (yet), the directories that do lie beneath the root.
  */
 const char *hostpath_refusal(const char *root, const char *path, enum hostpath_kind kind);
+
+/*
+ * The path from the root on; NULL when it does not lie beneath it, by its text alone. A root may
+ * end in slashes.
+ */
+const char *hostpath_below(const char *root, const char *path);
 
 /* Opens a file or directory beneath the root for reading, links followed; -1 and errno. */
 int hostpath_open(const char *root, const char *path);

@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "http.h"
 
-#include "hash.h"
-
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
@@ -213,27 +211,4 @@ char *http_encode_segment(const char *s)
 	if (out)
 		*p = '\0';
 	return out;
-}
-
-void http_etag(const char *body, size_t len, char ret[static HTTP_ETAG_SIZE])
-{
-	char hash[HASH_SIZE];
-	hash_text(body, len, hash);
-	(void)snprintf(ret, HTTP_ETAG_SIZE, "\"%s\"", hash);
-}
-
-bool http_etag_is_listed(const char *list, const char *etag)
-{
-	size_t n = strlen(etag);
-	for (const char *s = list; *s;) {
-		s += strspn(s, ", \t");
-		if (s[0] == '*' && !s[1 + strspn(s + 1, ", \t")])
-			return true;
-		s += strncmp(s, "W/", 2) ? 0 : 2;
-		size_t len = s[0] == '"' ? strcspn(s + 1, "\"") + 2 : strcspn(s, ",");
-		if (len == n && !strncmp(s, etag, n))
-			return true;
-		s += strnlen(s, len);
-	}
-	return false;
 }

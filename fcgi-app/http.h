@@ -76,15 +76,5 @@ int http_query_parse(const char *target, struct http_query *ret, struct err *err
 void http_path_done(struct http_path *path);
 void http_query_done(struct http_query *query);
 
-/* The entity tag (RFC 9110 section 8.8.3) of a representation, with its quotes. */
-enum { HTTP_ETAG_SIZE = 35 };
-void http_etag(const char *body, size_t len, char ret[static HTTP_ETAG_SIZE]);
-
-/*
- * Does a list of entity tags, or "*", name this one? "W/" in front of one is passed over: the tag
- * is of what is said and not of its bytes, and a proxy that compresses weakens tags on their way.
- */
-bool http_etag_is_listed(const char *list, const char *etag);
-
 /* Encodes a text as one path segment (RFC 3986 section 3.3, unreserved only). The caller frees. */
 char *http_encode_segment(const char *s);

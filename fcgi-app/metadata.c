@@ -39,14 +39,40 @@ int metadata_set_labels(struct xml_node *domain, const struct json *labels, stru
 	return vm && !json_each(labels, add_label, vm) ? 0 : err_memory(err);
 }
 
+static void count_attr(const char *name, const char *value, bool foreign, void *data)
+{
+	(void)name;
+	(void)value;
+	(void)foreign;
+	++*(int *)data;
+}
+
+static int count_attrs(const struct xml_node *node)
+{
+	int count = 0;
+	return xml_each_attr(node, count_attr, &count) < 0 ? -1 : count;
+}
+
+static bool is_repeated(const struct xml_node *label, const char *name)
+{
+	for (const struct xml_node *n = xml_sibling(label); n; n = xml_sibling(n)) {
+		AUTO(free) char *other = xml_attr(n, "name");
+		if (other && !strcmp(other, name))
+			return true;
+	}
+	return false;
+}
+
 static const char *label_refusal(const struct xml_node *label)
 {
 	AUTO(free) char *name = xml_attr(label, "name");
 	AUTO(free) char *text = xml_raw_text(label);
-	if (!is_ours(label, "label") || xml_first(label))
-		return "it holds labels, and these hold a text";
+	if (!is_ours(label, "label") || xml_first(label) || count_attrs(label) != 1)
+		return "it holds labels, and these hold a name and a text";
 	if (!name || !text_is_name(name))
 		return "a label's name is " TEXT_NAME_RULE;
+	if (is_repeated(label, name))
+		return "a label's name stands there once";
 	return text && strlen(text) <= FIELD_LABEL_BYTES_MAX
 		? NULL
 		: "a label's text is at most 256 bytes";
@@ -56,8 +82,11 @@ _Static_assert(FIELD_LABEL_BYTES_MAX == 256, "said in label_refusal()");
 const char *metadata_refusal(const struct xml_node *node)
 {
 	int count = 0;
-	if (!is_ours(node, "vm"))
-		return "in this namespace stands one element, vm";
+	for (const struct xml_node *n = xml_sibling(node); n; n = xml_sibling(n))
+		if (is_ours(n, "vm"))
+			return "in this namespace stands one element, vm";
+	if (!is_ours(node, "vm") || count_attrs(node) || xml_has_text(node))
+		return "in this namespace stands one element, vm, and labels in it";
 	for (const struct xml_node *n = xml_first(node); n; n = xml_sibling(n)) {
 		const char *why = label_refusal(n);
 		if (why)

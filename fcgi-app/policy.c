@@ -374,7 +374,6 @@ static bool is_size(const char *value, const char *unit, int64_t max_kib)
 struct check {
 	const struct config *config;
 	struct policy_report *report;
-	struct err *err;
 	char path[256];
 	const struct xml_node *node;
 	bool out_of_memory;
@@ -420,12 +419,12 @@ static const char *root_of(enum rule rule, const struct config *config)
 	return *(const char *const *)(const void *)member;
 }
 
-/* What a raw image holds is only data, so virtgate need not be able to read it. */
-static bool is_raw_disk(const struct xml_node *source)
+/* Only qcow2 leads elsewhere by its header: what another image holds is data. */
+static bool is_qcow2_disk(const struct xml_node *source)
 {
 	const struct xml_node *driver = xml_child(xml_parent(source), "driver");
 	AUTO(free) char *format = driver ? xml_attr(driver, "type") : NULL;
-	return format && !strcmp(format, "raw");
+	return format && !strcmp(format, "qcow2");
 }
 
 static enum hostpath_kind kind_of(enum rule rule, const struct xml_node *node)
@@ -434,14 +433,14 @@ static enum hostpath_kind kind_of(enum rule rule, const struct xml_node *node)
 		return HOSTPATH_DIRECTORY;
 	if (rule == LOG)
 		return HOSTPATH_NEW_FILE;
-	return rule == IMAGE && !is_raw_disk(node) ? HOSTPATH_IMAGE : HOSTPATH_FILE;
+	return rule == IMAGE && is_qcow2_disk(node) ? HOSTPATH_IMAGE : HOSTPATH_FILE;
 }
 
 /* Relative, as the client may have written it: where the root lies is the host's affair. */
 static const char *relative(const char *path, const char *root)
 {
-	size_t n = strlen(root);
-	return !strncmp(path, root, n) && path[n] == '/' ? path + n + 1 : path;
+	const char *rest = hostpath_below(root, path);
+	return rest ? rest : path;
 }
 
 static void check_path(struct check *check, enum rule rule, const char *value)
@@ -723,13 +722,12 @@ int policy_each_path(const struct xml_node *domain, const struct config *config,
 static int recheck_path(const struct policy_path *path, void *data, struct err *err)
 {
 	(void)data;
-	const char *value = relative(path->value, path->root);
-	if (value == path->value)
-		return 0;
-	const char *why = hostpath_refusal(path->root, path->value, path->kind);
+	const char *value = hostpath_below(path->root, path->value);
+	enum hostpath_kind kind = path->kind == HOSTPATH_IMAGE ? HOSTPATH_SEEN_IMAGE : path->kind;
+	const char *why = value ? hostpath_refusal(path->root, path->value, kind) : NULL;
 	if (!why)
 		return 0;
-	return err_set(err, ERR_POLICY_DENIED, "the policy no longer allows %s '%.200s': %s",
+	return err_set(err, ERR_POLICY_DENIED, "the policy does not allow %s '%.200s': %s",
 		path->where, value, why);
 }
 
@@ -792,11 +790,18 @@ static void print_rule(FILE *out, const struct row *row)
 
 void policy_print(FILE *out)
 {
+	(void)fputs("# What domain and snapshot XML may say. Of an element there is one below its "
+		    "parent "
+		    "unless\n# more are said. A disk with a source states its format.\n",
+		out);
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
 		(void)fprintf(out, "%-52s ", rows[i].path);
 		print_rule(out, &rows[i]);
-		if (rows[i].count)
-			(void)fprintf(out, "up to %d", rows[i].count);
+		bool element = !strchr(rows[i].path, '@');
+		if (rows[i].required)
+			(void)fputs(" (required)", out);
+		if (element && rows[i].count)
+			(void)fprintf(out, " (up to %d)", rows[i].count);
 		(void)fputc('\n', out);
 	}
 }

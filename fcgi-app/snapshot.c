@@ -7,14 +7,6 @@
 #include <string.h>
 #include <time.h>
 
-/* Copies the text at path, cut to size; "" when there is none. */
-static void copy_text(const struct xml_node *root, const char *path, char *ret, size_t size)
-{
-	const struct xml_node *node = xml_find(root, path);
-	AUTO(free) char *text = node ? xml_node_text(node) : NULL;
-	(void)snprintf(ret, size, "%s", text ? text : "");
-}
-
 /* Reads libvirt's description of one snapshot. */
 static int describe(
 	struct lease *lease, virDomainSnapshotPtr snap, struct snapshot *ret, struct err *err)
@@ -28,11 +20,11 @@ static int describe(
 	const struct xml_node *root = xml_root(doc);
 	struct snapshot s = { 0 };
 	char created[32];
-	copy_text(root, "name", s.name, sizeof s.name);
-	copy_text(root, "parent/name", s.parent, sizeof s.parent);
-	copy_text(root, "description", s.description, sizeof s.description);
-	copy_text(root, "state", s.state, sizeof s.state);
-	copy_text(root, "creationTime", created, sizeof created);
+	xml_copy_text(root, "name", s.name, sizeof s.name);
+	xml_copy_text(root, "parent/name", s.parent, sizeof s.parent);
+	xml_copy_text(root, "description", s.description, sizeof s.description);
+	xml_copy_text(root, "state", s.state, sizeof s.state);
+	xml_copy_text(root, "creationTime", created, sizeof created);
 	s.created = strtoll(created, NULL, 10);
 	int current = virDomainSnapshotIsCurrent(snap, 0);
 	if (current < 0)
@@ -231,18 +223,6 @@ static struct places find_places(const struct xml_node *domain)
 	return found;
 }
 
-static int read_places(struct hold *hold, struct places *ret, struct err *err)
-{
-	AUTO(free) char *text = virDomainGetXMLDesc(hold->dom, 0);
-	AUTO(xml_free) struct xml *doc = NULL;
-	if (!text)
-		return virt_fail(&hold->lease, VIRT_SNAPSHOT_READ, err);
-	if (xml_parse_trusted(text, &doc, err) < 0)
-		return -1;
-	*ret = find_places(xml_root(doc));
-	return 0;
-}
-
 static const char qcow2_hint[] =
 	"a snapshot lies in the VM's own qcow2 disks; a spec's carrier_disk adds a small one";
 
@@ -253,8 +233,10 @@ static int refuse_impossible(
 	if (virt_is_test(&hold->lease) || xml_child(xml_root(doc), "disks") ||
 		xml_child(xml_root(doc), "memory"))
 		return 0;
-	if (read_places(hold, ret, err) < 0)
+	AUTO(xml_free) struct xml *domain = NULL;
+	if (domain_read_xml(&hold->lease, hold->dom, 0, &domain, err) < 0)
 		return -1;
+	*ret = find_places(xml_root(domain));
 	if (ret->disks && !ret->raw[0])
 		return 0;
 	if (!ret->disks)
@@ -294,8 +276,8 @@ int snapshot_create(struct host *host, const char *ref, const struct xml *doc, s
 	struct err *err)
 {
 	struct snapshot made = { .created = time(NULL), .current = true };
-	copy_text(xml_root(doc), "name", made.name, sizeof made.name);
-	copy_text(xml_root(doc), "description", made.description, sizeof made.description);
+	xml_copy_text(xml_root(doc), "name", made.name, sizeof made.name);
+	xml_copy_text(xml_root(doc), "description", made.description, sizeof made.description);
 	AUTO(free) char *xml = xml_text(doc);
 	if (!xml)
 		return err_memory(err);
@@ -340,7 +322,9 @@ static int recheck_files(
 	if (xml_parse_trusted(text, &doc, err) < 0)
 		return -1;
 	const struct xml_node *domain = xml_child(xml_root(doc), "domain");
-	return domain ? policy_recheck(domain, config, err) : 0;
+	if (!domain)
+		return err_set(err, ERR_INTERNAL, "libvirt's snapshot has no domain");
+	return policy_recheck(domain, config, err);
 }
 
 int snapshot_revert(const struct config *config, struct inventory *inventory, const char *ref,

@@ -247,6 +247,13 @@ static int add_disk(struct xml_node *devices, const struct json *disks, size_t i
 	if (!json_member(disk, "source") && !strcmp(text_of(disk, "device", "disk"), "disk"))
 		return err_set(err, ERR_INVALID_SPEC,
 			"disks[%zu].source: only a cdrom or floppy may be empty", i);
+	bool floppy = !strcmp(text_of(disk, "device", "disk"), "floppy");
+	if (floppy != !strcmp(bus, "fdc"))
+		return err_set(err, ERR_INVALID_SPEC,
+			"disks[%zu].bus: a floppy is on fdc, and nothing else is", i);
+	if (!strcmp(text_of(disk, "device", "disk"), "cdrom") && !strcmp(bus, "virtio"))
+		return err_set(err, ERR_INVALID_SPEC,
+			"disks[%zu].bus: a cdrom is on sata, scsi, ide or usb", i);
 	choose_target(devices, disks, bus, target);
 	struct xml_node *node = xml_add(devices, "disk", NULL);
 	struct xml_node *at = node ? xml_add(node, "target", NULL) : NULL;

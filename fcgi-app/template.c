@@ -60,14 +60,6 @@ int template_read(
 	return 0;
 }
 
-static void copy_child(const struct xml_node *root, const char *name, char *ret, size_t size)
-{
-	const struct xml_node *node = xml_child(root, name);
-	AUTO(free) char *text = node ? xml_node_text(node) : NULL;
-	(void)snprintf(ret, size, "%s", text ? text : "");
-	text_mask_malformed(ret);
-}
-
 static void describe_template(const struct config *config, struct template_info *template)
 {
 	AUTO(free) char *text = NULL;
@@ -75,13 +67,15 @@ static void describe_template(const struct config *config, struct template_info 
 	size_t len = 0;
 	struct err err;
 	if (template_read(config, template->name, &text, &len, &err) < 0 ||
-		xml_parse(text, len, "template", &doc, &err) < 0) {
+		xml_parse(text, len, "template", &doc, &err) < 0 ||
+		(!xml_is(xml_root(doc), "domain") &&
+			err_set(&err, ERR_INVALID_XML, "the outermost element is not <domain>"))) {
 		(void)snprintf(template->error, sizeof template->error, "%.150s", err.text);
 		text_mask_malformed(template->error);
 		return;
 	}
-	copy_child(xml_root(doc), "title", template->title, sizeof template->title);
-	copy_child(
+	xml_copy_text(xml_root(doc), "title", template->title, sizeof template->title);
+	xml_copy_text(
 		xml_root(doc), "description", template->description, sizeof template->description);
 }
 

@@ -3,7 +3,7 @@
 
 #include "bootable.h"
 #include "carrier.h"
-#include "http.h"
+#include "etag.h"
 #include "policy.h"
 
 #include <stdio.h>
@@ -149,12 +149,12 @@ static int check_bootable(
  */
 static int check_start(struct hold *hold, const struct config *config, struct err *err)
 {
-	AUTO(free) char *text = virDomainGetXMLDesc(hold->dom, VIR_DOMAIN_XML_INACTIVE);
 	AUTO(xml_free) struct xml *doc = NULL;
-	if (!text)
-		return virt_fail(&hold->lease, VIRT_READ, err);
-	if (xml_parse_trusted(text, &doc, err) < 0 ||
-		policy_recheck(xml_root(doc), config, err) < 0)
+	/* A managed save is restored with the definition of its own. */
+	int rc = hold->vm.managed_save && !virt_is_test(&hold->lease)
+		? domain_read_saved_xml(&hold->lease, hold->dom, &doc, err)
+		: domain_read_xml(&hold->lease, hold->dom, VIR_DOMAIN_XML_INACTIVE, &doc, err);
+	if (rc < 0 || policy_recheck(xml_root(doc), config, err) < 0)
 		return -1;
 	return check_bootable(&hold->lease, doc, config, err);
 }
@@ -180,8 +180,6 @@ int vm_act(const struct config *config, struct inventory *inventory, const char 
 	}
 	if (!done)
 		read_after(&hold, action);
-	if (which == VM_STOP && changed && !vm->persistent)
-		(void)carrier_remove(config, vm->uuid); /* the VM is gone */
 	inventory_touch(inventory, vm->uuid);
 	*ret = *vm;
 	*ret_changed = changed;
@@ -190,15 +188,16 @@ int vm_act(const struct config *config, struct inventory *inventory, const char 
 
 /* Creating */
 
+/* With firmware that libvirt chooses, the definition does not name the file that goes with it. */
 static int has_nvram(struct lease *lease, virDomainPtr dom, bool *ret, struct err *err)
 {
-	AUTO(free) char *text = virDomainGetXMLDesc(dom, VIR_DOMAIN_XML_INACTIVE);
 	AUTO(xml_free) struct xml *doc = NULL;
-	if (!text)
-		return virt_fail(lease, VIRT_DELETE, err);
-	if (xml_parse_trusted(text, &doc, err) < 0)
+	if (domain_read_xml(lease, dom, VIR_DOMAIN_XML_INACTIVE, &doc, err) < 0)
 		return -1;
-	*ret = xml_find(xml_root(doc), "os/nvram");
+	const struct xml_node *os = xml_child(xml_root(doc), "os");
+	AUTO(free) char *firmware = os ? xml_attr(os, "firmware") : NULL;
+	bool efi = firmware && !strcmp(firmware, "efi") && !virt_is_test(lease);
+	*ret = efi || xml_find(xml_root(doc), "os/nvram");
 	return 0;
 }
 
@@ -288,11 +287,27 @@ static int consider_start(struct lease *lease, struct domain_xml *domain,
 	const struct config *config, bool start, struct err *err)
 {
 	struct err later;
+	/* Waiting for this turn may have taken seconds since the policy looked at the files. */
+	if (start && policy_recheck(xml_root(domain->doc), config, err) < 0)
+		return -1;
 	if (start)
 		return check_bootable(lease, domain->doc, config, err);
 	if (check_bootable(lease, domain->doc, config, &later) < 0)
 		domain_xml_warn(domain, "it cannot start yet: %s", later.text);
 	return 0;
+}
+
+/* Not while there may be a VM that has it: when the connection broke, nobody knows. */
+static void undo_carrier(const struct config *config, struct lease *lease, const char *uuid)
+{
+	struct err err;
+	AUTO(virDomainFree) virDomainPtr dom =
+		lease->broken ? NULL : virDomainLookupByUUIDString(lease->conn, uuid);
+	if (lease->broken || dom)
+		return;
+	(void)virt_fail(lease, VIRT_READ, &err);
+	if (err.kind == ERR_VM_NOT_FOUND)
+		(void)carrier_remove(config, uuid);
 }
 
 static int create(const struct config *config, struct lease *lease, struct domain_xml *domain,
@@ -305,7 +320,7 @@ static int create(const struct config *config, struct lease *lease, struct domai
 		!make_domain(lease, how, domain, ret, err))
 		return 0;
 	if (how->carrier)
-		(void)carrier_remove(config, domain->uuid);
+		undo_carrier(config, lease, domain->uuid);
 	return -1;
 }
 
@@ -346,7 +361,7 @@ static int refuse_secrets(struct hold *hold, const char *shown, struct err *err)
 
 static int refuse_replacement(struct hold *hold, const char *if_match, struct err *err)
 {
-	char etag[HTTP_ETAG_SIZE];
+	char etag[ETAG_SIZE];
 	if (!hold->vm.persistent) {
 		(void)err_set(err, ERR_WRONG_STATE,
 			"a transient VM has no definition: it is gone when it stops");
@@ -356,8 +371,8 @@ static int refuse_replacement(struct hold *hold, const char *if_match, struct er
 	AUTO(free) char *now = virDomainGetXMLDesc(hold->dom, VIR_DOMAIN_XML_INACTIVE);
 	if (!now)
 		return virt_fail(&hold->lease, VIRT_READ, err);
-	http_etag(now, strlen(now), etag);
-	if (*if_match && !http_etag_is_listed(if_match, etag)) {
+	etag_make(now, strlen(now), etag);
+	if (*if_match && !etag_is_listed(if_match, etag)) {
 		(void)err_set(err, ERR_PRECONDITION_FAILED,
 			"the definition has changed since: its entity tag is %s now", etag);
 		return err_hint(err, "get it again and repeat your change");

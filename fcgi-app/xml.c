@@ -119,15 +119,51 @@ static int invalid(const xmlParserCtxt *parser, const char *what, struct err *er
 	return -1;
 }
 
+/* Behind the next of these texts; the end when there is none. */
+static const char *behind(const char *at, const char *end, const char *text)
+{
+	const char *found = memmem(at, (size_t)(end - at), text, strlen(text));
+	return found ? found + strlen(text) : end;
+}
+
+static bool begins(const char *at, const char *end, const char *text)
+{
+	return (size_t)(end - at) >= strlen(text) && !memcmp(at, text, strlen(text));
+}
+
+/* Stands at a '<': passes over what it begins, and counts the '=' outside of quotes in a tag. */
+static const char *pass_markup(const char *at, const char *end, int *count)
+{
+	char quote = '\0';
+	if (begins(at, end, "<!--"))
+		return behind(at + 4, end, "-->");
+	if (begins(at, end, "<![CDATA["))
+		return behind(at + 9, end, "]]>");
+	if (begins(at, end, "<?"))
+		return behind(at + 2, end, "?>");
+	for (; at < end; at++) {
+		if (quote)
+			quote = *at == quote ? '\0' : quote;
+		else if (*at == '\'' || *at == '"')
+			quote = *at;
+		else if (*at == '>')
+			return at + 1;
+		*count += !quote && *at == '=';
+	}
+	return end;
+}
+
 /*
  * libxml2 2.9.14 compares each attribute of a tag with all before it, so that 128 KiB of them in
- * one tag take it a second. Every attribute has its '=', and no other '=' matters.
+ * one tag take it a second. They are counted before it sees them; it stops where this scan would
+ * misread a document, since that is not well-formed there.
  */
 static bool has_too_many_attributes(const char *text, size_t len)
 {
 	int count = 0;
-	for (size_t i = 0; i < len; i++)
-		count += text[i] == '=';
+	const char *end = text + len;
+	for (const char *at = text; (at = memchr(at, '<', (size_t)(end - at)));)
+		at = pass_markup(at, end, &count);
 	return count > XML_ATTRIBUTES_MAX;
 }
 
@@ -347,6 +383,14 @@ char *xml_node_text(const struct xml_node *node)
 	return text;
 }
 
+void xml_copy_text(const struct xml_node *node, const char *path, char *ret, size_t size)
+{
+	const struct xml_node *at = xml_find(node, path);
+	AUTO(free) char *text = at ? xml_node_text(at) : NULL;
+	(void)snprintf(ret, size, "%s", text ? text : "");
+	text_mask_malformed(ret);
+}
+
 char *xml_attr(const struct xml_node *node, const char *name)
 {
 	return own(xmlGetNoNsProp(to_node(node), chars(name)));
@@ -385,6 +429,20 @@ struct xml_node *xml_add_foreign(
 		return NULL;
 	xmlSetNs(node, ns);
 	return from_node(node);
+}
+
+void xml_sort(struct xml_node *node, const char *names)
+{
+	for (const char *n = names; *n; n += strcspn(n, "|"), n += *n == '|') {
+		size_t len = strcspn(n, "|");
+		size_t count = 0;
+		for (struct xml_node *c = first_named(to_node(node)->children, n, len); c;
+			c = xml_next(c))
+			count++;
+		for (; count; count--)
+			(void)xmlAddChild(to_node(node),
+				to_node(first_named(to_node(node)->children, n, len)));
+	}
 }
 
 void xml_remove(struct xml_node *node)

@@ -62,6 +62,8 @@ int xml_each_attr(const struct xml_node *node, xml_attr_fn *each, void *data);
 /* The element's text with surrounding white space removed. NULL: memory. */
 char *xml_node_text(const struct xml_node *node);
 char *xml_raw_text(const struct xml_node *node); /* the same with it */
+/* The text at a path, cut to size and masked; "" when there is none. */
+void xml_copy_text(const struct xml_node *node, const char *path, char *ret, size_t size);
 /* NULL: no such attribute. */
 char *xml_attr(const struct xml_node *node, const char *name);
 /* Has it neither attributes nor children? */
@@ -74,6 +76,11 @@ struct xml_node *xml_add(struct xml_node *parent, const char *name, const char *
 /* A new last child in a namespace that it declares. */
 struct xml_node *xml_add_foreign(
 	struct xml_node *parent, const char *prefix, const char *uri, const char *name);
+/*
+ * Puts the children into the order of their names, which are separated by |; those that are not
+ * named come first.
+ */
+void xml_sort(struct xml_node *node, const char *names);
 void xml_remove(struct xml_node *node);
 void xml_remove_attr(struct xml_node *node, const char *name);
 

@@ -76,6 +76,6 @@ check-style:
 	$(Q)cppcheck -q --error-exitcode=1 --inline-suppr --std=c11 -D_GNU_SOURCE \
 		--enable=warning,performance,portability $(SOURCES)
 	$(Q)clang-tidy --quiet $(SOURCES) -- $(ALL_CFLAGS) 2>/dev/null
-	$(Q)shellcheck deploy/deps deploy/quickstart tests/layers tests/docs tests/e2e/namespace \
+	$(Q)shellcheck deploy/deps deploy/quickstart deploy/demo tests/layers tests/docs tests/e2e/namespace \
 		tests/e2e/libvirtd tests/e2e/valgrind .ci/run
 	$(Q)xmllint --noout xml/*.xml

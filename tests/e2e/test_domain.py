@@ -138,6 +138,23 @@ def test_xml_is_overridden_like_a_template(dry):
     assert (found(root, "title"), found(root, "vcpu"), found(root, "name")) == (["new"], ["3"], ["a"])
 
 
+def test_every_change_is_told(admin):
+    """The type's last, after those of 16 interfaces."""
+    taps = "".join(f"<interface type='bridge'><source bridge='virbr0'/><target dev='tap{i}'/></interface>"
+                   for i in range(16))
+    xml = test_domain("told", f"<devices>{taps}</devices>").replace("type='test'", "type='kvm'")
+    answer = admin.post("/v1/vms", xml=xml)
+    assert answer.status == 201 and len(answer.json["warnings"]) == 17, answer
+    assert "test driver" in answer.json["warnings"][-1]
+    assert admin.delete("/v1/vms/told").status == 200
+
+
+def test_a_description_full_of_equals_signs_comes_back(admin, made):
+    made({"name": "equal", "memory_kib": 2048, "description": "=" * 8000})
+    text = admin.get("/v1/vms/equal/xml").body.decode()
+    assert put(admin, "equal", text).status == 200
+
+
 def test_two_vms_of_one_template_have_addresses_of_their_own(dry):
     seen = {found(dry({"template": "http-reply"}), "devices/interface/mac@address")[0]
             for _ in range(3)}
@@ -178,6 +195,10 @@ NOTHING = "none was given", "name:"
     ({"disks": {}}, 400, "disks: must be an array"),
     ({"disks": [{"device": "cdrom"}] * 17}, 400, "disks: 17 are more than the 16"),
     ({"disks": [{"device": "cdrom", "boot_order": 0}]}, 400, "disks[0].boot_order: 0 is not from 1 to 64"),
+    ({"disks": [{"device": "floppy", "bus": "sata"}]}, 422, "disks[0].bus: a floppy is on fdc"),
+    ({"disks": [{"device": "cdrom", "bus": "fdc"}]}, 422, "disks[0].bus: a floppy is on fdc"),
+    ({"disks": [{"device": "cdrom", "bus": "virtio"}]}, 422, "disks[0].bus: a cdrom is on sata"),
+    ({"graphics": {"type": "none\0junk"}}, 400, "graphics.type:"),
     ({"interfaces": [{}]}, 422, "interfaces[0]:"),
     ({"interfaces": [{"network": "default", "bridge": "virbr0"}]}, 422, "interfaces[0]:"),
     ({"interfaces": [{"bridge": "virbr0", "model": "ne2k"}]}, 400, "interfaces[0].model:"),

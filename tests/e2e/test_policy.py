@@ -275,6 +275,62 @@ def test_what_was_swapped_in_after_the_check_is_found_at_the_start(admin, canari
     shutil.rmtree(IMAGES / "sub")
 
 
+def test_a_restore_looks_at_the_files_of_the_saved_state(admin, canaries):
+    """Which has a definition of its own: the present one may not even name the file any more."""
+    vm = admin.post("/v1/vms?start=1", xml=disk("led.qcow2") if make_disk("led.qcow2") else "")
+    assert vm.status == 201, vm
+    virsh("managedsave", "led")
+    without = re.sub("<disk .*?</disk>", "", admin.get("/v1/vms/led/xml").body.decode(), flags=re.S)
+    assert admin.request("PUT", "/v1/vms/led/xml", xml=without).json["effective"] == "after-restore"
+    (IMAGES / "led.qcow2").rename(IMAGES / "kept")
+    (IMAGES / "led.qcow2").symlink_to(CANARY / "victim")
+    answer = admin.post("/v1/vms/led/start")
+    assert (answer.status, answer.code) == (422, "policy_denied"), answer
+    assert trace(CANARY) == canaries
+    (IMAGES / "led.qcow2").unlink()
+    (IMAGES / "kept").rename(IMAGES / "led.qcow2")
+    assert admin.post("/v1/vms/led/start").json["reason"] == "restored"
+
+
+def test_a_root_may_be_written_with_a_slash_at_its_end(new_gateway, canaries):
+    gateway = new_gateway(uri="qemu:///system", accel="tcg", images=f"{IMAGES}/", shares=f"{SHARES}//")
+    make_disk("led.qcow2")
+    with gateway.client("admin") as client:
+        assert client.post("/v1/vms", xml=disk(IMAGES / "led.qcow2")).status == 201
+        (IMAGES / "led.qcow2").unlink()
+        (IMAGES / "led.qcow2").symlink_to(CANARY / "victim")
+        answer = client.post("/v1/vms/led/start")
+        assert (answer.status, answer.code) == (422, "policy_denied"), answer
+        assert str(IMAGES) not in answer.json["detail"]
+    (IMAGES / "led.qcow2").unlink()
+    assert trace(CANARY) == canaries
+
+
+def test_a_vm_with_efi_firmware_can_be_deleted(admin):
+    xml = domain("efi").replace("<os>", "<os firmware='efi'>").replace("<devices>", "<features><acpi/></features><devices>")
+    answer = admin.post("/v1/vms", xml=xml)
+    if answer.status != 201:
+        pytest.skip(f"this host has no such firmware: {answer.json['detail']}")
+    answer = admin.delete("/v1/vms/efi")
+    assert answer.status == 200 and "definition" in answer.json["removed"], answer
+
+
+@pytest.mark.parametrize("inside", [
+    "<cpu mode='host-model'/><vcpu>1</vcpu>{os}<memory>2048</memory><title>t</title>",
+    "<vcpu>1</vcpu><devices/>{os}<clock offset='utc'/><memory>2048</memory><features><acpi/></features>",
+])
+def test_the_order_of_elements_is_the_clients_choice(admin, inside):
+    """libxml2 loses its way in libvirt's schema when they stand as they like."""
+    os = f"<os><type>hvm</type><kernel>{IMAGES}/hello_qemu-x86_64</kernel></os>"
+    xml = f"<domain type='kvm'>{inside.format(os=os)}<name>ordered</name></domain>"
+    for body in {"xml": xml}, {"xml": xml, "vcpus": 2, "title": "x", "labels": {"a": "b"}}:
+        answer = admin.post("/v1/vms", json=body)
+        assert answer.status == 201, answer
+        bare = re.sub("<(name|uuid)>.*?</(name|uuid)>", "", xml)
+        assert admin.request("PUT", "/v1/vms/ordered/xml", xml=bare).status == 200
+        assert admin.delete("/v1/vms/ordered").status == 200
+
+
 def test_a_revert_looks_at_the_files_of_the_snapshot(admin, canaries):
     vm = admin.post("/v1/vms?start=1", xml=disk("led.qcow2") if make_disk("led.qcow2") else "")
     assert vm.status == 201, vm
@@ -362,6 +418,22 @@ def test_a_dry_run_leaves_nothing_on_the_host(admin, canaries):
         assert answer.json["ok"] is True and "qemu-system" in answer.json["command_line"], answer
     assert [sorted(map(str, p.rglob("*"))) for p in places] == before
     assert names_of_vms() == []
+
+
+def test_a_dry_run_finds_what_would_keep_it_from_starting(admin, network):
+    def findings(spec):
+        answer = admin.post("/v1/vms?dry_run=1&start=1", json={"name": "dry", "memory_kib": 2048, **spec})
+        assert answer.status == 200, answer
+        return answer.json["ok"], [(f["severity"], f["check"]) for f in answer.json["findings"]
+                                   if f["check"] in ("networks", "files")]
+    assert findings({"interfaces": [{"network": "default"}]}) == (True, [])
+    virsh("net-destroy", "default")
+    assert findings({"interfaces": [{"network": "default"}]}) == (False, [("error", "networks")])
+    virsh("net-undefine", "default")
+    assert findings({"interfaces": [{"network": "default"}]}) == (False, [("error", "networks")])
+    (CANARY.parent / "default.xml").exists() and virsh("net-define", str(CANARY.parent / "default.xml"))
+    virsh("net-start", "default")
+    assert findings({"serial": {"type": "pty", "log": "no/such.log"}}) == (False, [("error", "files")])
 
 
 def test_a_dry_run_finds_what_libvirt_would_not_take(admin):
