@@ -191,7 +191,6 @@ int api_domain_put(struct api_call *call, struct api_reply *reply, struct err *e
 {
 	AUTO_DOMAIN_XML struct domain_xml domain = { 0 };
 	const struct arg *xml = api_arg(call, "xml");
-	const struct config *config = call->api->config;
 	struct vm vm;
 	if (vm_get(call->api->host, api_text(call, "ref"), &vm, err) < 0)
 		return -1;
@@ -211,8 +210,7 @@ int api_domain_put(struct api_call *call, struct api_reply *reply, struct err *e
 		return vm_check_replace(call->api->host, &domain, if_match, err) < 0
 			? -1
 			: reply_dry_run(call, &domain, NULL, reply, err);
-	if (vm_replace(call->api->inventory, (enum accel)config->accel, &domain, if_match, &vm,
-		    err) < 0)
+	if (vm_replace(call->api->config, call->api->inventory, &domain, if_match, &vm, err) < 0)
 		return -1;
 	struct json *answer = api_vm_json(call->api, &vm);
 	json_put_string(answer, "effective", effective(&vm));

@@ -48,7 +48,7 @@ int api_snapshot_create(struct api_call *call, struct api_reply *reply, struct e
 	AUTO(xml_free) struct xml *doc = NULL;
 	struct snapshot made;
 	if (read_document(call, &doc, reply, err) < 0 ||
-		snapshot_create(call->api->host, ref, doc, &made, err) < 0 ||
+		snapshot_create(call->api->config, call->api->host, ref, doc, &made, err) < 0 ||
 		api_reply_json(reply, snapshot_json(&made), err) < 0)
 		return -1;
 	return api_reply_location(reply,
@@ -67,7 +67,8 @@ int api_snapshot_get(struct api_call *call, struct api_reply *reply, struct err 
 int api_snapshot_delete(struct api_call *call, struct api_reply *reply, struct err *err)
 {
 	const char *name = api_text(call, "snap");
-	if (snapshot_delete(call->api->host, api_text(call, "ref"), name, err) < 0)
+	if (snapshot_delete(call->api->config, call->api->host, api_text(call, "ref"), name, err) <
+		0)
 		return -1;
 	struct json *answer = json_new_object();
 	json_put_string(answer, "name", name);

@@ -83,20 +83,24 @@ static bool leads_out(const char *path)
 	return false;
 }
 
-/* A relative path starts from its directory. */
+/* A relative path starts from its directory; the white space around it goes. */
 static int settle_path(const struct policy_path *path, void *data, struct err *err)
 {
 	(void)data;
-	if (path->value[0] == '/')
+	const char *from = path->value + strspn(path->value, " \t\r\n");
+	if (!*from || *from == '/') /* white space before an absolute one the policy refuses */
 		return 0;
-	if (leads_out(path->value))
-		return err_set(err, ERR_INVALID_SPEC, "%s: '%.200s' leads out of its directory",
-			path->where, path->value);
+	size_t n = strlen(from);
+	while (n && strchr(" \t\r\n", from[n - 1]))
+		n--;
 	AUTO(free) char *full = NULL;
-	if (asprintf(&full, "%s/%s", path->root, path->value) < 0) {
+	if (asprintf(&full, "%s/%.*s", path->root, (int)n, from) < 0) {
 		full = NULL;
 		return err_memory(err);
 	}
+	if (leads_out(full + strlen(path->root) + 1))
+		return err_set(err, ERR_INVALID_SPEC, "%s: '%.200s' leads out of its directory",
+			path->where, path->value);
 	int rc = path->attr ? xml_set_attr(path->node, path->attr, full)
 			    : xml_set_text(path->node, full);
 	return rc < 0 ? err_memory(err) : 0;

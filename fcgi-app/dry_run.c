@@ -6,6 +6,7 @@
 #include "policy.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <net/if.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -105,11 +106,9 @@ static void check_mode(struct run *run, const struct policy_path *path, const st
 static bool has_directory(const char *path)
 {
 	struct stat st;
-	AUTO(free) char *directory = strdup(path);
-	char *slash = directory ? strrchr(directory, '/') : NULL;
-	if (!slash)
-		return true;
-	*slash = '\0';
+	char directory[PATH_MAX];
+	const char *slash = strrchr(path, '/');
+	(void)snprintf(directory, sizeof directory, "%.*s", (int)(slash ? slash - path : 0), path);
 	return !stat(directory, &st) && S_ISDIR(st.st_mode);
 }
 

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "hostpath.h"
 
+#include "qcow2.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/openat2.h>
@@ -59,14 +61,6 @@ static const char *refuse_missing(int root, const char *rest)
 	return NULL;
 }
 
-static uint64_t big_endian(const unsigned char *p, size_t n)
-{
-	uint64_t value = 0;
-	for (size_t i = 0; i < n; i++)
-		value = value << 8 | p[i];
-	return value;
-}
-
 static const char *refuse_kind(int fd, enum hostpath_kind kind)
 {
 	struct stat st;
@@ -86,14 +80,16 @@ struct image {
 	const char *rest;
 	int fd;
 	int depth;
+	bool idle; /* nobody may be writing to it */
 };
 
 static const char *refuse_image(const struct image *image);
 
 /* A backing file's name is relative to the directory of the image that names it. */
-static const char *refuse_backing(const struct image *image, const char *name, bool raw)
+static const char *refuse_backing(const struct image *image, const struct qcow2 *header)
 {
 	static const char why[] = "its header names a backing file outside its directory";
+	const char *name = header->backing;
 	char full[PATH_BYTES_MAX];
 	if (image->depth == BACKING_CHAIN_MAX)
 		return "its chain of backing files is too long";
@@ -109,97 +105,67 @@ static const char *refuse_backing(const struct image *image, const char *name, b
 	AUTO(close) int fd = rest ? open_beneath(image->root, rest, O_RDONLY) : -1;
 	if (fd < 0)
 		return why;
-	struct image backing = { image->root_path, image->root, rest, fd, image->depth + 1 };
+	struct image backing = *image;
+	backing.rest = rest;
+	backing.fd = fd;
+	backing.depth++;
 	const char *refused = refuse_kind(fd, HOSTPATH_FILE);
-	return refused || raw ? refused : refuse_image(&backing);
+	if (!refused && image->idle && qcow2_is_written(fd))
+		return hostpath_in_use;
+	return refused || header->raw ? refused : refuse_image(&backing);
 }
 
-/*
- * Is the backing file's format stated, so that QEMU does not guess it, and is it one that we know?
- * The header's extensions, each of type, length and padded data, begin behind it.
- */
-static const char *backing_format(int fd, uint64_t at, bool *ret_raw)
-{
-	enum { BACKING_FORMAT = 0xe2792aca, EXTENSIONS_MAX = 16 };
-	static const char why[] =
-		"its header does not state its backing file's format, raw or qcow2";
-	unsigned char head[8];
-	char format[8] = "";
-	for (int i = 0; i < EXTENSIONS_MAX; i++) {
-		if (pread(fd, head, sizeof head, (off_t)at) != sizeof head)
-			return why;
-		uint64_t type = big_endian(head, 4);
-		uint64_t len = big_endian(head + 4, 4);
-		if (type == BACKING_FORMAT) {
-			if (len >= sizeof format ||
-				pread(fd, format, len, (off_t)at + 8) != (ssize_t)len)
-				return why;
-			*ret_raw = !strcmp(format, "raw");
-			return *ret_raw || !strcmp(format, "qcow2") ? NULL : why;
-		}
-		if (!type)
-			return why;
-		at += 8 + (len + 7) / 8 * 8;
-	}
-	return why;
-}
-
-/*
- * The header of qcow2 (QEMU's docs/interop/qcow2.txt): magic, version, where the backing file's
- * name stands and how long it is; from version 3 on, a feature bit tells of an external data file
- * and the header tells its own length.
- */
 static const char *refuse_image(const struct image *image)
 {
-	enum { HEADER_2 = 72, HEADER_3 = 104, EXTERNAL_DATA = 1 << 2, NAME_MAX_BYTES = 1023 };
-	static const char damaged[] = "its header is damaged";
-	unsigned char header[HEADER_3] = { 0 };
-	char name[NAME_MAX_BYTES + 1] = "";
-	bool raw = false;
-	if (pread(image->fd, header, sizeof header, 0) < HEADER_2 ||
-		memcmp(header, "QFI\xfb", 4) != 0)
-		return "it is not a qcow2 image";
-	bool version_3 = big_endian(header + 4, 4) >= 3;
-	if (version_3 && header[79] & EXTERNAL_DATA)
-		return "its header names an external data file";
-	uint64_t offset = big_endian(header + 8, 8);
-	uint64_t size = big_endian(header + 16, 4);
-	if (!offset)
-		return NULL;
-	if (size > NAME_MAX_BYTES || offset > INT64_MAX ||
-		pread(image->fd, name, size, (off_t)offset) != (ssize_t)size ||
-		strlen(name) != size)
-		return damaged;
-	const char *why =
-		backing_format(image->fd, version_3 ? big_endian(header + 100, 4) : HEADER_2, &raw);
-	return why ? why : refuse_backing(image, name, raw);
+	struct qcow2 header;
+	if (image->idle && qcow2_is_written(image->fd))
+		return hostpath_in_use;
+	const char *why = qcow2_read(image->fd, &header);
+	return why || !header.backing[0] ? why : refuse_backing(image, &header);
+}
+
+const char hostpath_in_use[] = "another VM that runs is writing to it";
+
+static bool is_image(enum hostpath_kind kind)
+{
+	return kind == HOSTPATH_IMAGE || kind == HOSTPATH_SEEN_IMAGE || kind == HOSTPATH_IDLE_IMAGE;
+}
+
+/* Of a file that could not be opened. */
+static const char *refuse_errno(int root, const char *rest, enum hostpath_kind kind, int why)
+{
+	if (why == EACCES && is_image(kind))
+		return kind == HOSTPATH_IMAGE
+			? "virtgate may not read it, so its header cannot be checked"
+			: NULL;
+	if (why != ENOENT)
+		return outside;
+	return is_image(kind) || kind == HOSTPATH_DIRECTORY ? "it does not exist"
+							    : refuse_missing(root, rest);
 }
 
 const char *hostpath_refusal(const char *root_path, const char *path, enum hostpath_kind kind)
 {
-	bool image = kind == HOSTPATH_IMAGE || kind == HOSTPATH_SEEN_IMAGE;
 	const char *rest = hostpath_below(root_path, path);
 	if (!rest || strlen(path) >= PATH_BYTES_MAX)
 		return outside;
 	AUTO(close) int root = open(root_path, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	if (root < 0)
-		return NULL; /* libvirt's host is another, or the directory is still to come */
-	int flags = image ? O_RDONLY : O_PATH;
-	AUTO(close) int fd = open_beneath(root, rest, flags);
-	if (fd < 0 && errno == EACCES && image)
-		return kind == HOSTPATH_SEEN_IMAGE
-			? NULL
-			: "virtgate may not read it, so its header cannot be checked";
-	if (fd < 0 && errno != ENOENT)
-		return outside;
-	if (fd < 0 && (image || kind == HOSTPATH_DIRECTORY))
-		return "it does not exist";
+	if (root < 0) /* libvirt's host is another, or the directory is still to come */
+		return errno == ENOENT ? NULL : "virtgate may not look into its directory";
+	AUTO(close) int fd = open_beneath(root, rest, is_image(kind) ? O_RDONLY : O_PATH);
 	if (fd < 0)
-		return refuse_missing(root, rest);
+		return refuse_errno(root, rest, kind, errno);
 	const char *why = refuse_kind(fd, kind);
-	if (why || !image)
+	if (why || !is_image(kind))
 		return why;
-	return refuse_image(&(struct image){ root_path, root, rest, fd, 0 });
+	return refuse_image(
+		&(struct image){ root_path, root, rest, fd, 0, kind == HOSTPATH_IDLE_IMAGE });
+}
+
+bool hostpath_is_qcow2(const char *root_path, const char *path)
+{
+	AUTO(close) int fd = hostpath_open(root_path, path);
+	return fd >= 0 && qcow2_is(fd);
 }
 
 int hostpath_open(const char *root_path, const char *path)

@@ -11,11 +11,15 @@
 #include "base.h"
 
 enum hostpath_kind {
-	HOSTPATH_FILE,       /* a kernel, an initrd, a raw image: its content leads nowhere */
-	HOSTPATH_IMAGE,      /* qcow2: neither backing file nor data file outside the root */
-	HOSTPATH_SEEN_IMAGE, /* the same, looked at before; what may not be read by now passes */
-	HOSTPATH_DIRECTORY,  /* a share */
-	HOSTPATH_NEW_FILE,   /* a log */
+	HOSTPATH_FILE,  /* a kernel, an initrd, a raw image: its content leads nowhere */
+	HOSTPATH_IMAGE, /* qcow2: neither backing file nor data file outside the root */
+	/* The same, looked at before: what may not be read by now passes. */
+	HOSTPATH_SEEN_IMAGE,
+	/* And no QEMU that runs may be writing to it: its guest could change the header meanwhile.
+	 */
+	HOSTPATH_IDLE_IMAGE,
+	HOSTPATH_DIRECTORY, /* a share */
+	HOSTPATH_NEW_FILE,  /* a log */
 };
 
 /*
@@ -23,6 +27,12 @@ enum hostpath_kind {
  * must exist; of another file that does not (yet), the directories that do lie beneath the root.
  */
 const char *hostpath_refusal(const char *root, const char *path, enum hostpath_kind kind);
+
+/* The rule that HOSTPATH_IDLE_IMAGE adds, by its address. */
+extern const char hostpath_in_use[];
+
+/* Does the file beneath the root begin as a qcow2 image? */
+bool hostpath_is_qcow2(const char *root, const char *path);
 
 /*
  * The path from the root on; NULL when it does not lie beneath it, by its text alone. A root may

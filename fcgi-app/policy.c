@@ -180,9 +180,7 @@ static const struct row {
 	{ "/domain/devices/interface/driver/@txmode", WORDS, "iothread|timer" },
 	{ "/domain/devices/interface/driver/@ioeventfd", WORDS, "on|off" },
 	{ "/domain/devices/interface/driver/@event_idx", WORDS, "on|off" },
-	{ "/domain/devices/interface/driver/@queues", NUMBER, .min = 1, .max = 256 },
-	{ "/domain/devices/interface/mtu", NOTHING },
-	{ "/domain/devices/interface/mtu/@size", NUMBER, .min = 68, .max = 65535 },
+	{ "/domain/devices/interface/driver/@queues", NUMBER, .min = 1, .max = 16 },
 	{ "/domain/devices/interface/link", NOTHING },
 	{ "/domain/devices/interface/link/@state", WORDS, "up|down" },
 	{ "/domain/devices/interface/boot", NOTHING },
@@ -446,7 +444,12 @@ static const char *relative(const char *path, const char *root)
 static void check_path(struct check *check, enum rule rule, const char *value)
 {
 	const char *root = root_of(rule, check->config);
-	const char *why = hostpath_refusal(root, value, kind_of(rule, check->node));
+	enum hostpath_kind kind = kind_of(rule, check->node);
+	const char *why = hostpath_refusal(root, value, kind);
+	if (!why && rule == IMAGE && kind == HOSTPATH_FILE && hostpath_is_qcow2(root, value))
+		why = "it is a qcow2 image, and its format says raw";
+	if (!why && rule == KERNEL && strchr(value, ','))
+		why = "it has a comma, where QEMU takes the name apart";
 	if (why)
 		violate(check, relative(value, root), "a path beneath %s: %s",
 			directories[rule].setting, why);
@@ -691,7 +694,7 @@ static int visit(struct xml_node *node, void *data)
 	const struct walk *walk = data;
 	const char *at = strchr(walk->row->path, '@');
 	const char *attr = at ? at + 1 : NULL;
-	AUTO(free) char *value = attr ? xml_attr(node, attr) : xml_node_text(node);
+	AUTO(free) char *value = attr ? xml_attr(node, attr) : xml_raw_text(node);
 	if (!value || !*value)
 		return 0;
 	const struct policy_path path = {
@@ -721,21 +724,26 @@ int policy_each_path(const struct xml_node *domain, const struct config *config,
 
 static int recheck_path(const struct policy_path *path, void *data, struct err *err)
 {
-	(void)data;
+	const bool *off = data;
 	const char *value = hostpath_below(path->root, path->value);
-	enum hostpath_kind kind = path->kind == HOSTPATH_IMAGE ? HOSTPATH_SEEN_IMAGE : path->kind;
+	enum hostpath_kind image = *off ? HOSTPATH_IDLE_IMAGE : HOSTPATH_SEEN_IMAGE;
+	enum hostpath_kind kind = path->kind == HOSTPATH_IMAGE ? image : path->kind;
 	const char *why = value ? hostpath_refusal(path->root, path->value, kind) : NULL;
 	if (!why)
 		return 0;
+	if (why == hostpath_in_use)
+		return err_set(
+			err, ERR_STORAGE_UNAVAILABLE, "%s '%.200s': %s", path->where, value, why);
 	return err_set(err, ERR_POLICY_DENIED, "the policy does not allow %s '%.200s': %s",
 		path->where, value, why);
 }
 
-int policy_recheck(const struct xml_node *domain, const struct config *config, struct err *err)
+int policy_recheck(
+	const struct xml_node *domain, const struct config *config, bool off, struct err *err)
 {
 	if (config->policy == POLICY_OFF)
 		return 0;
-	return policy_each_path(domain, config, recheck_path, NULL, err);
+	return policy_each_path(domain, config, recheck_path, &off, err);
 }
 
 static void print_rule(FILE *out, const struct row *row)

@@ -42,8 +42,8 @@ struct policy_path {
 	const char *setting; /* their variable's name */
 	enum hostpath_kind kind;
 	struct xml_node *node;
-	const char *attr; /* NULL: it is the node's text */
-	const char *value;
+	const char *attr;  /* NULL: it is the node's text */
+	const char *value; /* with the white space that stands around it */
 };
 typedef int policy_path_fn(const struct policy_path *path, void *data, struct err *err);
 int policy_each_path(const struct xml_node *domain, const struct config *config,
@@ -51,9 +51,11 @@ int policy_each_path(const struct xml_node *domain, const struct config *config,
 
 /*
  * Do the files lead nowhere else still? For a <domain> that libvirt has kept meanwhile; what lies
- * outside the directories was put there by somebody else and is theirs. ERR_POLICY_DENIED.
+ * outside the directories was put there by somebody else and is theirs. ERR_POLICY_DENIED. Of a VM
+ * that is off, `off`, no other may be writing to the images either: ERR_STORAGE_UNAVAILABLE.
  */
-int policy_recheck(const struct xml_node *domain, const struct config *config, struct err *err);
+int policy_recheck(
+	const struct xml_node *domain, const struct config *config, bool off, struct err *err);
 
 /* A size as libvirt writes it, with its unit (NULL: KiB), of which there is none above GiB here. */
 bool policy_read_size(const char *value, const char *unit, uint64_t *ret_bytes);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "snapshot.h"
 
-#include "policy.h"
+#include "guard.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -272,8 +272,31 @@ static int refuse_same(struct hold *hold, const char *name, struct err *err)
 		hold->vm.name, name);
 }
 
-int snapshot_create(struct host *host, const char *ref, const struct xml *doc, struct snapshot *ret,
-	struct err *err)
+/* libvirt lets qemu-img loose on the images of a VM that is off, as root, to guess their formats.
+ */
+static int guard_off(
+	struct hold *hold, const struct config *config, struct guard *guard, struct err *err)
+{
+	AUTO(xml_free) struct xml *doc = NULL;
+	if (hold->vm.active)
+		return 0;
+	if (domain_read_xml(&hold->lease, hold->dom, VIR_DOMAIN_XML_INACTIVE, &doc, err) < 0)
+		return -1;
+	return guard_enter(guard, hold->lease.host, xml_root(doc), config, true, err);
+}
+
+/* Each list of them costs libvirt and us so much again. */
+static int refuse_too_many(struct hold *hold, struct err *err)
+{
+	if (virDomainSnapshotNum(hold->dom, 0) < SNAPSHOTS_MAX)
+		return 0;
+	return err_set(err, ERR_SNAPSHOT_UNSUPPORTED,
+		"VM '%s' has %d snapshots, which is the most; delete one first", hold->vm.name,
+		SNAPSHOTS_MAX);
+}
+
+int snapshot_create(const struct config *config, struct host *host, const char *ref,
+	const struct xml *doc, struct snapshot *ret, struct err *err)
 {
 	struct snapshot made = { .created = time(NULL), .current = true };
 	xml_copy_text(xml_root(doc), "name", made.name, sizeof made.name);
@@ -282,9 +305,12 @@ int snapshot_create(struct host *host, const char *ref, const struct xml *doc, s
 	if (!xml)
 		return err_memory(err);
 	AUTO_HOLD struct hold hold = { 0 };
+	AUTO_GUARD struct guard guard = { 0 };
 	struct places places = { 0 };
 	if (domain_hold(host, ref, &hold, err) < 0 || refuse_same(&hold, made.name, err) < 0 ||
-		refuse_impossible(&hold, doc, &places, err) < 0)
+		refuse_too_many(&hold, err) < 0 ||
+		refuse_impossible(&hold, doc, &places, err) < 0 ||
+		guard_off(&hold, config, &guard, err) < 0)
 		return -1;
 	AUTO(virDomainSnapshotFree) virDomainSnapshotPtr snap =
 		virDomainSnapshotCreateXML(hold.dom, xml, VIR_DOMAIN_SNAPSHOT_CREATE_VALIDATE);
@@ -299,21 +325,9 @@ int snapshot_create(struct host *host, const char *ref, const struct xml *doc, s
 	return 0;
 }
 
-int snapshot_delete(struct host *host, const char *ref, const char *name, struct err *err)
-{
-	AUTO_HOLD struct hold hold = { 0 };
-	AUTO(virDomainSnapshotFree) virDomainSnapshotPtr snap = NULL;
-	if (domain_hold(host, ref, &hold, err) < 0 ||
-		lookup(&hold.lease, hold.dom, name, &snap, err) < 0)
-		return -1;
-	if (virDomainSnapshotDelete(snap, 0) < 0)
-		return virt_fail(&hold.lease, VIRT_SNAPSHOT_DELETE, err);
-	return 0;
-}
-
 /* It goes back to the domain that it was, too, which the snapshot keeps. */
-static int recheck_files(
-	struct hold *hold, virDomainSnapshotPtr snap, const struct config *config, struct err *err)
+static int guard_snapshot(struct hold *hold, virDomainSnapshotPtr snap, const struct config *config,
+	struct guard *guard, struct err *err)
 {
 	AUTO(free) char *text = virDomainSnapshotGetXMLDesc(snap, 0);
 	AUTO(xml_free) struct xml *doc = NULL;
@@ -324,17 +338,35 @@ static int recheck_files(
 	const struct xml_node *domain = xml_child(xml_root(doc), "domain");
 	if (!domain)
 		return err_set(err, ERR_INTERNAL, "libvirt's snapshot has no domain");
-	return policy_recheck(domain, config, err);
+	return guard_enter(guard, hold->lease.host, domain, config, !hold->vm.active, err);
+}
+
+int snapshot_delete(const struct config *config, struct host *host, const char *ref,
+	const char *name, struct err *err)
+{
+	AUTO_HOLD struct hold hold = { 0 };
+	AUTO_GUARD struct guard guard = { 0 };
+	AUTO(virDomainSnapshotFree) virDomainSnapshotPtr snap = NULL;
+	if (domain_hold(host, ref, &hold, err) < 0 ||
+		lookup(&hold.lease, hold.dom, name, &snap, err) < 0 ||
+		guard_off(&hold, config, &guard, err) < 0)
+		return -1;
+	if (!hold.vm.active && guard_snapshot(&hold, snap, config, &guard, err) < 0)
+		return -1;
+	if (virDomainSnapshotDelete(snap, 0) < 0)
+		return virt_fail(&hold.lease, VIRT_SNAPSHOT_DELETE, err);
+	return 0;
 }
 
 int snapshot_revert(const struct config *config, struct inventory *inventory, const char *ref,
 	const char *name, struct vm *ret, struct err *err)
 {
 	AUTO_HOLD struct hold hold = { 0 };
+	AUTO_GUARD struct guard guard = { 0 };
 	AUTO(virDomainSnapshotFree) virDomainSnapshotPtr snap = NULL;
 	if (domain_hold(inventory_host(inventory), ref, &hold, err) < 0 ||
 		lookup(&hold.lease, hold.dom, name, &snap, err) < 0 ||
-		recheck_files(&hold, snap, config, err) < 0)
+		guard_snapshot(&hold, snap, config, &guard, err) < 0)
 		return -1;
 	if (virDomainRevertToSnapshot(snap, 0) < 0) {
 		(void)virt_fail(&hold.lease, VIRT_SNAPSHOT_REVERT, err);

@@ -19,8 +19,8 @@ struct snapshot {
 	bool current;
 };
 
-/* The longest description, in bytes, that a client may give. */
-enum { SNAPSHOT_DESCRIPTION_MAX = 1000 };
+/* The longest description, in bytes, that a client may give, and the most snapshots of a VM. */
+enum { SNAPSHOT_DESCRIPTION_MAX = 1000, SNAPSHOTS_MAX = 256 };
 
 /*
  * A <domainsnapshot>, from a client's XML or from its parts, either of which may be NULL. Without a
@@ -38,11 +38,15 @@ int snapshot_get(struct host *host, const char *ref, const char *name, struct sn
 	struct err *err);
 
 /* Of a document that the policy has passed. ERR_SNAPSHOT_UNSUPPORTED says why. */
-int snapshot_create(struct host *host, const char *ref, const struct xml *doc, struct snapshot *ret,
-	struct err *err);
+int snapshot_create(const struct config *config, struct host *host, const char *ref,
+	const struct xml *doc, struct snapshot *ret, struct err *err);
 
-int snapshot_delete(struct host *host, const char *ref, const char *name, struct err *err);
+int snapshot_delete(const struct config *config, struct host *host, const char *ref,
+	const char *name, struct err *err);
 
-/* A revert starts the VM, so it checks again where its files lead (ERR_POLICY_DENIED). */
+/*
+ * A revert starts the VM, and of one that is off libvirt opens the images for any of these: so they
+ * look again where its files lead (guard.h).
+ */
 int snapshot_revert(const struct config *config, struct inventory *inventory, const char *ref,
 	const char *name, struct vm *ret, struct err *err);

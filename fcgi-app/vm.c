@@ -4,6 +4,7 @@
 #include "bootable.h"
 #include "carrier.h"
 #include "etag.h"
+#include "guard.h"
 #include "policy.h"
 
 #include <stdio.h>
@@ -147,14 +148,15 @@ static int check_bootable(
  * Between the check of a definition and a start anything may have happened to its files, by the
  * guest that writes into them or by whoever can on the host.
  */
-static int check_start(struct hold *hold, const struct config *config, struct err *err)
+static int guard_start(
+	struct hold *hold, const struct config *config, struct guard *guard, struct err *err)
 {
 	AUTO(xml_free) struct xml *doc = NULL;
 	/* A managed save is restored with the definition of its own. */
 	int rc = hold->vm.managed_save && !virt_is_test(&hold->lease)
 		? domain_read_saved_xml(&hold->lease, hold->dom, &doc, err)
 		: domain_read_xml(&hold->lease, hold->dom, VIR_DOMAIN_XML_INACTIVE, &doc, err);
-	if (rc < 0 || policy_recheck(xml_root(doc), config, err) < 0)
+	if (rc < 0 || guard_enter(guard, hold->lease.host, xml_root(doc), config, true, err) < 0)
 		return -1;
 	return check_bootable(&hold->lease, doc, config, err);
 }
@@ -164,6 +166,7 @@ int vm_act(const struct config *config, struct inventory *inventory, const char 
 {
 	const struct action *action = &actions[which];
 	AUTO_HOLD struct hold hold = { 0 };
+	AUTO_GUARD struct guard guard = { 0 };
 	if (domain_hold(inventory_host(inventory), ref, &hold, err) < 0)
 		return -1;
 	struct vm *vm = &hold.vm;
@@ -171,7 +174,7 @@ int vm_act(const struct config *config, struct inventory *inventory, const char 
 	bool changed = !done;
 	if (!done && !(IN(vm->state) & action->from))
 		return wrong_state(action, vm->state, err);
-	if (!done && which == VM_START && check_start(&hold, config, err) < 0)
+	if (!done && which == VM_START && guard_start(&hold, config, &guard, err) < 0)
 		return -1;
 	if (!done && action->call(hold.dom) < 0) {
 		if (explain_refusal(&hold, action, err) < 0)
@@ -282,13 +285,50 @@ static void read_created(struct lease *lease, virDomainPtr dom, const struct vm_
 	(void)snprintf(ret->uuid, sizeof ret->uuid, "%s", domain->uuid);
 }
 
+struct log_check {
+	struct lease *lease;
+	const char *own;
+};
+
+/*
+ * libvirt itself writes NAME.log, and NAME.log.0 when it turns one over, in the logs' directory: a
+ * VM's serial log of that name would cut another VM's off, and keep it from starting.
+ */
+static int check_log(const struct policy_path *path, void *data, struct err *err)
+{
+	const struct log_check *check = data;
+	char name[256];
+	const char *file = hostpath_below(path->root, path->value);
+	const char *dot = file && !strchr(file, '/') ? strstr(file, ".log") : NULL;
+	if (path->kind != HOSTPATH_NEW_FILE || !dot ||
+		strspn(dot + 4, ".0123456789") != strlen(dot + 4))
+		return 0;
+	(void)snprintf(name, sizeof name, "%.*s", (int)(dot - file), file);
+	AUTO(virDomainFree) virDomainPtr other = virDomainLookupByName(check->lease->conn, name);
+	if (other || !strcmp(name, check->own))
+		return err_set(err, ERR_POLICY_DENIED,
+			"%s: '%.128s' is the log that libvirt keeps of VM '%.64s'", path->where,
+			file, name);
+	(void)virt_fail(check->lease, VIRT_READ, err);
+	return err->kind == ERR_VM_NOT_FOUND ? 0 : -1;
+}
+
+static int check_logs(struct lease *lease, const struct domain_xml *domain,
+	const struct config *config, struct err *err)
+{
+	struct log_check check = { lease, domain->name };
+	if (config->policy == POLICY_OFF)
+		return 0;
+	return policy_each_path(xml_root(domain->doc), config, check_log, &check, err);
+}
+
 /* What shall start now must be able to; what may later is told so. */
 static int consider_start(struct lease *lease, struct domain_xml *domain,
-	const struct config *config, bool start, struct err *err)
+	const struct config *config, bool start, struct guard *guard, struct err *err)
 {
 	struct err later;
 	/* Waiting for this turn may have taken seconds since the policy looked at the files. */
-	if (start && policy_recheck(xml_root(domain->doc), config, err) < 0)
+	if (start && guard_enter(guard, lease->host, xml_root(domain->doc), config, true, err) < 0)
 		return -1;
 	if (start)
 		return check_bootable(lease, domain->doc, config, err);
@@ -313,9 +353,10 @@ static void undo_carrier(const struct config *config, struct lease *lease, const
 static int create(const struct config *config, struct lease *lease, struct domain_xml *domain,
 	const struct vm_create *how, virDomainPtr *ret, struct err *err)
 {
+	AUTO_GUARD struct guard guard = { 0 };
 	if (how->carrier && carrier_make(config, domain->uuid, err) < 0)
 		return -1;
-	if (!consider_start(lease, domain, config, how->start, err) &&
+	if (!consider_start(lease, domain, config, how->start, &guard, err) &&
 		!domain_xml_accelerate(domain, (enum accel)config->accel, lease, err) &&
 		!make_domain(lease, how, domain, ret, err))
 		return 0;
@@ -333,6 +374,7 @@ int vm_create(const struct config *config, struct inventory *inventory, struct d
 	AUTO(virDomainFree) virDomainPtr dom = NULL;
 	if (gate_enter(host, domain->name, &gate, err) < 0 || lease_take(host, &lease, err) < 0 ||
 		vm_check_free(&lease, domain, err) < 0 ||
+		check_logs(&lease, domain, config, err) < 0 ||
 		create(config, &lease, domain, how, &dom, err) < 0)
 		return -1;
 	inventory_touch(inventory, domain->uuid);
@@ -398,12 +440,13 @@ int vm_check_replace(
 	return hold_replaceable(host, domain, if_match, &hold, err);
 }
 
-int vm_replace(struct inventory *inventory, enum accel accel, struct domain_xml *domain,
+int vm_replace(const struct config *config, struct inventory *inventory, struct domain_xml *domain,
 	const char *if_match, struct vm *ret, struct err *err)
 {
 	AUTO_HOLD struct hold hold = { 0 };
 	if (hold_replaceable(inventory_host(inventory), domain, if_match, &hold, err) < 0 ||
-		domain_xml_accelerate(domain, accel, &hold.lease, err) < 0)
+		check_logs(&hold.lease, domain, config, err) < 0 ||
+		domain_xml_accelerate(domain, (enum accel)config->accel, &hold.lease, err) < 0)
 		return -1;
 	AUTO(free) char *xml = xml_text(domain->doc);
 	if (!xml)

@@ -61,7 +61,7 @@ int vm_check_free(struct lease *lease, const struct domain_xml *domain, struct e
  * if_match is a list of entity tags of vm_get_xml()'s text, or "": ERR_PRECONDITION_FAILED.
  * ERR_WRONG_STATE for a transient VM, which has no definition. On failure the old one stays.
  */
-int vm_replace(struct inventory *inventory, enum accel accel, struct domain_xml *domain,
+int vm_replace(const struct config *config, struct inventory *inventory, struct domain_xml *domain,
 	const char *if_match, struct vm *ret, struct err *err);
 
 /* Would vm_replace() get as far as libvirt? */

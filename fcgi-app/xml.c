@@ -78,13 +78,17 @@ static void on_element(void *ctx, const xmlChar *localname, const xmlChar *prefi
 	parse->namespaces += namespace_count;
 	if (++parse->elements > XML_ELEMENTS_MAX)
 		refuse(ctx, "it has more than 4096 elements");
+	else if (attribute_count > XML_ELEMENT_ATTRIBUTES_MAX)
+		refuse(ctx, "an element has more than 64 attributes");
 	else if (parse->namespaces > XML_NAMESPACES_MAX)
 		refuse(ctx, "it declares more than 256 namespaces");
 	else
 		xmlSAX2StartElementNs(ctx, localname, prefix, uri, namespace_count, namespaces,
 			attribute_count, defaulted_count, attributes);
 }
-_Static_assert(XML_ELEMENTS_MAX == 4096 && XML_NAMESPACES_MAX == 256, "said in on_element()");
+_Static_assert(
+	XML_ELEMENTS_MAX == 4096 && XML_NAMESPACES_MAX == 256 && XML_ELEMENT_ATTRIBUTES_MAX == 64,
+	"said in on_element()");
 
 void xml_init(void)
 {

@@ -15,6 +15,8 @@ enum {
 	XML_BYTES_MAX = 128 * 1024,
 	XML_ELEMENTS_MAX = 4096,
 	XML_ATTRIBUTES_MAX = 4096,
+	/* libvirt 9.0.0's check against its schema takes the square of it in memory. */
+	XML_ELEMENT_ATTRIBUTES_MAX = 64,
 	XML_NAMESPACES_MAX = 256, /* declarations of them */
 };
 

@@ -292,6 +292,63 @@ def test_a_restore_looks_at_the_files_of_the_saved_state(admin, canaries):
     assert admin.post("/v1/vms/led/start").json["reason"] == "restored"
 
 
+def test_an_image_that_another_guest_writes_to_is_not_opened(admin, operator, canaries):
+    """Raw to the one, qcow2 to the other: its guest could write a header that leads anywhere."""
+    (IMAGES / "shared.img").write_bytes(bytes(1 << 20))
+    writer = admin.post("/v1/vms", xml=domain("writer", devices=DISK.replace("qcow2", "raw").format("shared.img")))
+    assert writer.status == 201, writer
+    subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", IMAGES / "shared.img", "1M"], check=True)
+    assert admin.post("/v1/vms", xml=disk("shared.img")).status == 201
+    assert admin.post("/v1/vms/writer/start").status == 200
+    for target in "/v1/vms/led/start", "/v1/vms/led/snapshots":
+        answer = operator.post(target)
+        assert (answer.status, answer.code) == (409, "storage_unavailable"), answer
+        assert "another VM that runs is writing to it" in answer.json["detail"]
+    answer = admin.post("/v1/vms?start=1", xml=disk("shared.img").replace(">led<", ">third<"))
+    assert (answer.status, answer.code) == (409, "storage_unavailable"), answer
+    # What it has written by the time it stops is looked at.
+    assert admin.post("/v1/vms/writer/stop").status == 200
+    subprocess.run(["qemu-img", "create", "-q", "-u", "-f", "qcow2", "-b", CANARY / "victim", "-F", "raw",
+                    IMAGES / "shared.img", "1M"], check=True)
+    for target in "/v1/vms/led/start", "/v1/vms/led/snapshots":
+        answer = operator.post(target)
+        assert (answer.status, answer.code) == (422, "policy_denied"), answer
+    answer = admin.post("/v1/vms", xml=domain("raw-too", devices=DISK.replace("qcow2", "raw").format("shared.img")))
+    assert answer.status == 422 and "its format says raw" in answer.json["violations"][0]["rule"], answer
+    assert trace(CANARY) == canaries
+
+
+def test_a_snapshot_of_a_vm_that_is_off_is_not_deleted_from_another_file(admin, operator, canaries):
+    """libvirt has qemu-img do it, as root and without a format, on the disks that the snapshot knows."""
+    make_disk("led.qcow2")
+    assert admin.post("/v1/vms", xml=disk("led.qcow2")).status == 201
+    assert operator.post("/v1/vms/led/snapshots", json={"name": "one"}).status == 201
+    (IMAGES / "led.qcow2").rename(IMAGES / "kept")
+    (IMAGES / "led.qcow2").symlink_to(CANARY / "victim")
+    without = re.sub("<disk .*?</disk>", "", admin.get("/v1/vms/led/xml").body.decode(), flags=re.S)
+    assert admin.request("PUT", "/v1/vms/led/xml", xml=without).status == 200
+    answer = operator.delete("/v1/vms/led/snapshots/one")
+    assert (answer.status, answer.code) == (422, "policy_denied"), answer
+    assert trace(CANARY) == canaries
+    (IMAGES / "led.qcow2").unlink()
+    (IMAGES / "kept").rename(IMAGES / "led.qcow2")
+    assert operator.delete("/v1/vms/led/snapshots/one").status == 200
+
+
+@pytest.mark.parametrize("log", ["bystander.log", "bystander.log.0", "own.log"])
+def test_libvirts_log_of_a_vm_is_no_serial_log(admin, log):
+    assert admin.post("/v1/vms?start=1", xml=domain("bystander", log=False)).status == 201
+    kept = Path("/var/log/libvirt/qemu/bystander.log").read_bytes()
+    xml = domain("own").replace("serial-own.log", log)
+    for target in "/v1/vms", "/v1/vms?start=1", "/v1/vms?persistent=0":
+        answer = admin.post(target, xml=xml)
+        assert (answer.status, answer.code) == (422, "policy_denied"), answer
+        assert "the log that libvirt keeps of VM" in answer.json["detail"]
+    assert admin.post("/v1/vms", xml=domain("own")).status == 201
+    assert admin.request("PUT", "/v1/vms/own/xml", xml=xml).status == 422
+    assert Path("/var/log/libvirt/qemu/bystander.log").read_bytes() == kept
+
+
 def test_a_root_may_be_written_with_a_slash_at_its_end(new_gateway, canaries):
     gateway = new_gateway(uri="qemu:///system", accel="tcg", images=f"{IMAGES}/", shares=f"{SHARES}//")
     make_disk("led.qcow2")

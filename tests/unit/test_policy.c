@@ -153,6 +153,7 @@ static void write_qcow2(const char *name, const char *backing, const char *forma
 {
 	enum { HEADER = 104, NAME = 128 };
 	unsigned char h[1400] = "QFI\xfb\0\0\0\3";
+	h[23] = 16;
 	h[79] = external ? 4 : 0;
 	h[103] = HEADER;
 	if (format) {
@@ -265,6 +266,86 @@ static void test_an_images_header_names_nothing_outside(void **state)
 	try_disk("damaged.qcow2", "damaged");
 }
 
+/* Bytes into an image that is there. */
+static void patch_image(const char *name, off_t at, const void *bytes, size_t n)
+{
+	char path[128];
+	(void)snprintf(path, sizeof path, "%s/%s", images, name);
+	AUTO(close) int fd = open(path, O_WRONLY | O_CLOEXEC);
+	assert_int_equal(pwrite(fd, bytes, n, at), n);
+}
+
+/* QEMU pads the lengths of extensions to 8 and stops at the backing name; libvirt does neither. */
+static void test_a_header_that_can_be_read_in_two_ways_is_refused(void **state)
+{
+	static const struct {
+		const char *name;
+		off_t at;
+		const char *bytes;
+		size_t n;
+		const char *rule;
+	} cases[] = {
+		{ "unknown-first", 104, "\x12\x34\x56\x78\0\0\0\4abcd", 12, "in the first place" },
+		{ "unpadded", 112, "raw\xe2\x79\x2a\xca\0", 8, "in the first place" },
+		{ "unknown-later", 120, "\0\0\0\4\0\0\0\0", 8, "extension that is not known" },
+		{ "format-twice", 120, "\xe2\x79\x2a\xca\0\0\0\3", 8,
+			"extension that is not known" },
+		{ "long-header", 100, "\0\0\0\xc8", 4, "damaged" },
+		{ "name-in-header", 8, "\0\0\0\0\0\0\0\x40", 8, "damaged" },
+		{ "name-far", 8, "\0\0\0\0\0\0\xff\xff", 8, "damaged" },
+		{ "clusters", 20, "\0\0\0\x3f", 4, "damaged" },
+		{ "version-4", 4, "\0\0\0\4", 4, "version of qcow2" },
+		{ "version-1", 4, "\0\0\0\1", 4, "version of qcow2" },
+		{ "snapshots", 60, "\0\0\xff\xff", 4, "more than 1000 snapshots" },
+		{ "past-the-name", 120, "\x68\x03\xf8\x57\0\0\xff\0", 8, "damaged" },
+	};
+	(void)state;
+	write_qcow2("plain.qcow2", NULL, NULL, false);
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		write_qcow2(cases[i].name, "plain.qcow2", "raw", false);
+		try_disk(cases[i].name, NULL);
+		patch_image(cases[i].name, cases[i].at, cases[i].bytes, cases[i].n);
+		try_disk(cases[i].name, cases[i].rule);
+	}
+}
+
+static void test_a_qcow2_image_is_no_raw_disk(void **state)
+{
+	(void)state;
+	write_qcow2("plain.qcow2", NULL, NULL, false);
+	refuse(HEAD OS "<devices><disk type='file'><driver type='raw'/><source file='plain.qcow2'/>"
+		       "<target dev='vda'/></disk></devices></domain>",
+		"/domain/devices/disk/source/@file", "its format says raw");
+}
+
+static void test_an_image_that_some_qemu_writes_to_is_left_alone(void **state)
+{
+	static const char disk[] = HEAD OS
+		"<devices><disk type='file'><driver type='qcow2'/><source file='over.qcow2'/>"
+		"<target dev='vda'/></disk></devices></domain>";
+	static const char *const files[] = { "over.qcow2", "plain.qcow2" };
+	AUTO_DOMAIN_XML struct domain_xml domain = { 0 };
+	struct err err;
+	(void)state;
+	write_qcow2("plain.qcow2", NULL, NULL, false);
+	write_qcow2("over.qcow2", "plain.qcow2", "qcow2", false);
+	assert_int_equal(domain_xml_read(disk, strlen(disk), &domain, &err), 0);
+	assert_int_equal(domain_xml_settle(&domain, &config, &err), 0);
+	assert_int_equal(policy_recheck(xml_root(domain.doc), &config, true, &err), 0);
+	for (size_t i = 0; i < ARRAY_LEN(files); i++) {
+		char path[128];
+		struct flock lock = { .l_type = F_RDLCK, .l_start = 101, .l_len = 1 };
+		(void)snprintf(path, sizeof path, "%s/%s", images, files[i]);
+		AUTO(close) int fd = open(path, O_RDWR | O_CLOEXEC);
+		assert_int_equal(fcntl(fd, F_OFD_SETLK, &lock), 0); /* as QEMU does */
+		assert_int_equal(policy_recheck(xml_root(domain.doc), &config, true, &err), -1);
+		assert_int_equal(err.kind, ERR_STORAGE_UNAVAILABLE);
+		CHECK(strstr(err.text, "another VM"), "%s", err.text);
+		assert_int_equal(policy_recheck(xml_root(domain.doc), &config, false, &err), 0);
+	}
+	assert_int_equal(policy_recheck(xml_root(domain.doc), &config, true, &err), 0);
+}
+
 static void test_every_template_passes(void **state)
 {
 	static const char *const templates[] = { "helloworld", "http-reply", "nginx", "linux" };
@@ -358,10 +439,10 @@ static void test_files_that_changed_since_are_found_at_the_start(void **state)
 		assert_int_equal(domain_xml_settle(&domain, &config, &err), 0);
 		assert_int_equal(policy_check(domain.doc, &config, &report, &err), 0);
 		assert_int_equal(report.count, 0);
-		assert_int_equal(policy_recheck(xml_root(domain.doc), &config, &err), 0);
+		assert_int_equal(policy_recheck(xml_root(domain.doc), &config, true, &err), 0);
 		assert_int_equal(unlink(path), 0);
 		assert_int_equal(symlink(other, path), 0);
-		assert_int_equal(policy_recheck(xml_root(domain.doc), &config, &err), -1);
+		assert_int_equal(policy_recheck(xml_root(domain.doc), &config, true, &err), -1);
 		assert_int_equal(err.kind, ERR_POLICY_DENIED);
 		CHECK(strstr(err.text, "'swap'") && strstr(err.text, "links followed"), "%s",
 			err.text);
@@ -372,7 +453,7 @@ static void test_files_that_changed_since_are_found_at_the_start(void **state)
 	assert_int_equal(domain_xml_read(disk, strlen(disk), &domain, &err), 0);
 	assert_int_equal(domain_xml_settle(&domain, &config, &err), 0);
 	write_qcow2("swap", "/etc/shadow", "raw", false);
-	assert_int_equal(policy_recheck(xml_root(domain.doc), &config, &err), -1);
+	assert_int_equal(policy_recheck(xml_root(domain.doc), &config, true, &err), -1);
 	CHECK(strstr(err.text, "backing file outside"), "%s", err.text);
 }
 
@@ -387,7 +468,7 @@ static void test_what_lies_elsewhere_is_not_looked_at_again(void **state)
 					   "</domain>",
 				 &doc, &err),
 		0);
-	assert_int_equal(policy_recheck(xml_root(doc), &config, &err), 0);
+	assert_int_equal(policy_recheck(xml_root(doc), &config, true, &err), 0);
 }
 
 static void test_every_violation_is_reported(void **state)
@@ -432,6 +513,9 @@ int main(void)
 		cmocka_unit_test(test_every_attack_is_refused_for_its_own_reason),
 		cmocka_unit_test(test_files_lead_nowhere_else),
 		cmocka_unit_test(test_an_images_header_names_nothing_outside),
+		cmocka_unit_test(test_a_header_that_can_be_read_in_two_ways_is_refused),
+		cmocka_unit_test(test_a_qcow2_image_is_no_raw_disk),
+		cmocka_unit_test(test_an_image_that_some_qemu_writes_to_is_left_alone),
 		cmocka_unit_test(test_every_template_passes),
 		cmocka_unit_test(test_what_the_seed_virt_install_and_virsh_write_passes),
 		cmocka_unit_test(test_what_has_passed_passes_again_unchanged),

@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+/*
+ * What a qcow2 image's header leads to (QEMU's docs/interop/qcow2.txt). libvirt 9.0.0 reads headers
+ * by itself before QEMU does, and not quite as the specification says, so only those are let
+ * through that both can read in one way: those that QEMU and qemu-img write. Thread-safe: no state.
+ */
+#include "base.h"
+
+struct qcow2 {
+	char backing[1024]; /* the backing file's name, or "" */
+	bool raw;           /* that is raw, else qcow2 */
+};
+
+/* NULL, or why the image is not let through, in words. */
+const char *qcow2_read(int fd, struct qcow2 *ret);
+bool qcow2_is(int fd); /* by its first bytes */
+
+/*
+ * Is it open for writing in some QEMU? That holds a lock on a byte that stands for writing
+ * (block/file-posix.c, RAW_LOCK_PERM_BASE), where the file system has locks.
+ */
+bool qcow2_is_written(int fd);
