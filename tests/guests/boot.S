@@ -22,6 +22,7 @@ _start:
 	movw %ax, %es
 	movw %ax, %ss
 	movl $stack_top, %esp
+	movl %ebx, boot_information
 	cld
 	call guest_main
 2:	cli
@@ -42,5 +43,10 @@ gdt_pointer:
 	.balign 16
 	.skip 4096
 stack_top:
+
+	.globl boot_information
+	.balign 4
+boot_information:
+	.skip 4
 
 	.section .note.GNU-stack, "", @progbits

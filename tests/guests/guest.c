@@ -1,14 +1,38 @@
 // SPDX-License-Identifier: MIT
 #include "guest.h"
 
+#include "bytes.h"
+
+// Of the multiboot specification's boot information (3.3) what is of use here.
+struct boot_information {
+	uint32_t flags;
+	uint32_t memory_lower;
+	uint32_t memory_upper;
+	uint32_t boot_device;
+	uint32_t command_line;
+};
+enum { HAS_COMMAND_LINE = 1 << 2 };
+
+extern const struct boot_information *const boot_information; // from boot.S
+
 enum { COLUMNS = 80, ROWS = 25, LIGHT_GREY = 0x0700 };
 enum { COM1 = 0x3f8, LINE_STATUS = COM1 + 5, TRANSMITTER_EMPTY = 0x20 };
 
 // Without a serial port every bit reads as one: the wait ends at once and the byte goes nowhere.
+// A terminal that is open and not read from is waited for only once.
 static void serial_put(char c)
 {
-	while (!(port_read(LINE_STATUS) & TRANSMITTER_EMPTY))
-		;
+	enum { POLLS = 100000 };
+	static bool stuck;
+	int polls = stuck ? 1 : POLLS;
+
+	stuck = false;
+	while (!(port_read(LINE_STATUS) & TRANSMITTER_EMPTY)) {
+		if (--polls == 0) {
+			stuck = true;
+			return;
+		}
+	}
 	port_write(COM1, (uint8_t)c);
 }
 
@@ -37,6 +61,13 @@ static void screen_put(char c)
 	screen[COLUMNS * (ROWS - 1) + column++] = LIGHT_GREY | (uint8_t)c;
 }
 
+const char *command_line(void)
+{
+	if (!(boot_information->flags & HAS_COMMAND_LINE))
+		return "";
+	return (const char *)boot_information->command_line;
+}
+
 void put_text(const char *text)
 {
 	for (; *text; text++) {
@@ -49,13 +80,8 @@ void put_text(const char *text)
 
 void put_number(uint32_t number)
 {
-	char digits[sizeof "4294967295"];
-	char *first = &digits[sizeof digits - 1];
+	char digits[sizeof "4294967295"] = "";
 
-	*first = '\0';
-	do {
-		*--first = (char)('0' + number % 10);
-		number /= 10;
-	} while (number);
-	put_text(first);
+	text_append_number(digits, sizeof digits, number);
+	put_text(digits);
 }

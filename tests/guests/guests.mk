@@ -1,10 +1,13 @@
 # SPDX-License-Identifier: MIT
 # The test guests: 32-bit kernels without a C library, so that any gcc for x86-64 builds them.
 
-GUESTS := $(BUILD)/guests/hello_qemu-x86_64 $(BUILD)/guests/ticker_qemu-x86_64
+GUESTS := $(patsubst %,$(BUILD)/guests/%_qemu-x86_64,hello ticker)
 
 GUEST_DIR := tests/guests
-GUEST_COMMON := $(GUEST_DIR)/boot.S $(GUEST_DIR)/guest.c
+GUEST_COMMON := boot.S guest.c bytes.c
+hello_SOURCES := hello.c
+ticker_SOURCES := ticker.c interrupt.c
+
 GUEST_CFLAGS := -std=gnu17 -m32 -Os -Wall -Wextra -ffreestanding -fno-pie \
 	-fno-stack-protector -fcf-protection=none -fno-asynchronous-unwind-tables \
 	-mgeneral-regs-only
@@ -14,7 +17,6 @@ GUEST_LDFLAGS := -nostdlib -static -no-pie \
 .PHONY: guests
 guests: $(GUESTS)
 
-$(GUESTS): $(BUILD)/guests/%_qemu-x86_64: $(GUEST_DIR)/%.c $(GUEST_COMMON) \
-		$(GUEST_DIR)/guest.h $(GUEST_DIR)/guest.ld $(GUEST_DIR)/guests.mk
+$(GUESTS): $(BUILD)/guests/%_qemu-x86_64: $(wildcard $(GUEST_DIR)/*)
 	@mkdir -p $(@D)
-	$(CC) $(GUEST_CFLAGS) $(GUEST_LDFLAGS) -o $@ $(GUEST_COMMON) $<
+	$(CC) $(GUEST_CFLAGS) $(GUEST_LDFLAGS) -o $@ $(addprefix $(GUEST_DIR)/,$(GUEST_COMMON) $($*_SOURCES))
