@@ -48,7 +48,8 @@ check-gateway: all
 		tests/e2e/test_drain.py tests/e2e/test_load.py
 
 check-qemu: all
-	tests/e2e/namespace env $(PYTEST) tests/e2e/test_qemu.py tests/e2e/test_policy.py tests/e2e/test_roundtrip.py
+	tests/e2e/namespace env $(PYTEST) tests/e2e/test_qemu.py tests/e2e/test_policy.py tests/e2e/test_roundtrip.py \
+		tests/e2e/test_guests.py
 
 check-tsan: all
 	@$(MAKE) --no-print-directory $(TSAN_BUILD) unit-tests $(BUILD)/tsan/virtgate
