@@ -77,6 +77,7 @@ check-style:
 	$(Q)cppcheck -q --error-exitcode=1 --inline-suppr --std=c11 -D_GNU_SOURCE \
 		--enable=warning,performance,portability $(SOURCES)
 	$(Q)clang-tidy --quiet $(SOURCES) -- $(ALL_CFLAGS) 2>/dev/null
-	$(Q)shellcheck deploy/deps deploy/quickstart deploy/demo tests/layers tests/docs tests/e2e/namespace \
-		tests/e2e/libvirtd tests/e2e/valgrind .ci/run
+	$(Q)shellcheck deploy/deps deploy/quickstart deploy/demo tests/layers tests/docs \
+		tests/e2e/namespace tests/e2e/libvirtd tests/e2e/valgrind tests/slow/build \
+		tests/slow/guest/init tests/slow/guest/srv/cgi-bin/state .ci/run
 	$(Q)xmllint --noout xml/*.xml
