@@ -8,10 +8,11 @@
 #   make check-style     layers, format and lint
 #   make check-tsan      in process, and the load test, under TSan
 #   make check-valgrind  the load test, shorter, under valgrind
+#   make check-slow      real Linux guests, of packages that apt fetches (root; a minute)
 #   make bench           how fast it is, each figure beside a reference (docs/performance.md)
 
 .PHONY: check-all check-unit run-unit check-gateway check-qemu check-style check-tsan \
-	check-valgrind bench format unit-tests
+	check-valgrind check-slow run-slow bench format unit-tests
 
 ASAN := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 TSAN := -fsanitize=thread -fno-omit-frame-pointer
@@ -58,6 +59,15 @@ check-tsan: all
 
 check-valgrind: all
 	VIRTGATE_BIN=tests/e2e/valgrind VIRTGATE_TEST_REQUESTS=1000 VIRTGATE_TEST_PATIENCE=5 $(PYTEST) tests/e2e/test_load.py
+
+check-slow:
+	@deploy/deps slow
+	@start=$$(date +%s) && $(MAKE) --no-print-directory run-slow && \
+		echo "check-slow: $$(($$(date +%s) - start)) s"
+
+run-slow: all
+	tests/slow/build
+	tests/e2e/namespace env PYTHONPATH=tests/e2e $(PYTEST) -vv -s tests/slow
 
 BENCHES := $(patsubst tests/%.c,$(BUILD)/tests/%,$(sort $(wildcard tests/bench/bench_*.c)))
 

@@ -1,0 +1,182 @@
+# SPDX-License-Identifier: MIT
+"""Real Linux guests: Debian's kernel, which takes seconds where a unikernel takes less than one.
+
+Runs in tests/e2e/namespace with the guest that tests/slow/build makes. By its command line it gets
+its address, and serves either the share fs0 by nginx, or by busybox two words: one that it
+remembers and one on its disk.
+"""
+
+import contextlib
+import http.client
+import json
+import select
+import shutil
+import time
+from pathlib import Path
+
+import pytest
+from conftest import admin, clients  # noqa: F401
+from gateway import PATIENCE, REPO, Gateway, wait_until
+from test_qemu import IMAGES, make_disk, no_vm_stays, said, virsh  # noqa: F401
+
+SHARE = Path("/var/lib/libvirt/fs/fs0")
+MEMORY_KIB = 196608
+SILENCE = 2  # seconds in which a guest that runs would have answered
+
+
+@pytest.fixture(scope="module")
+def gateway():
+    for file in "vmlinuz", "initrd":
+        shutil.copy(REPO / "build/slow" / file, IMAGES)
+    gateway = Gateway(uri="qemu:///system", accel="tcg")
+    try:
+        gateway.start()
+        yield gateway
+    finally:
+        gateway.stop()
+
+
+def linux(name, address, serve, **fields):
+    """A spec of the guest."""
+    return {
+        "name": name, "kernel": "vmlinuz", "initrd": "initrd", "memory_kib": MEMORY_KIB,
+        "cmdline": f"console=ttyS0 quiet ADDRESS={address}/24 SERVE={serve}",
+        "serial": {"type": "pty", "log": f"serial-{name}.log", "append": True}, "start": True,
+        **fields,
+    }
+
+
+@contextlib.contextmanager
+def timed(what):
+    start = time.monotonic()
+    yield
+    print(f"\n  {time.monotonic() - start:5.1f} s  {what}", end=" ", flush=True)
+
+
+class Guest:
+    """What its server says."""
+
+    def __init__(self, name, address):
+        self.name = name
+        self.address = address
+
+    def get(self, path="/"):
+        """Status, Server and body; or None where nobody answers."""
+        connection = http.client.HTTPConnection(self.address, timeout=SILENCE * PATIENCE)
+        try:
+            connection.request("GET", path)
+            response = connection.getresponse()
+            return response.status, response.headers["Server"], response.read()
+        except (OSError, http.client.HTTPException):
+            return None
+        finally:
+            connection.close()
+
+    def wait(self, path="/", body=b"", seconds=120):
+        """Waits until it answers with 200, and with this body if there is one."""
+        def serves():
+            assert "Kernel panic" not in said(self.name)
+            answer = self.get(path)
+            return answer and answer[0] == 200 and body in (b"", answer[2]) and answer
+
+        try:
+            return wait_until(serves, f"{self.name} serves {path}", seconds)
+        except AssertionError:
+            print("\n" + said(self.name)[-5000:])
+            raise
+
+    def state(self, word=""):
+        """Which boot it is and what the words are, after the change to another one."""
+        return json.loads(self.wait(f"/cgi-bin/state?{word}")[2])
+
+
+def test_nginx_on_linux_serves_a_share_through_the_life_of_its_vm(admin):
+    SHARE.mkdir()
+    page = SHARE / "index.html"
+    page.write_text("the first page\n")
+    guest = Guest("web", "192.168.122.50")
+    # With a disk, or a snapshot would fail for want of one.
+    spec = linux("web", guest.address, "nginx", template="nginx", carrier_disk=True)
+
+    with timed("dry run"):
+        answer = admin.post("/v1/vms?dry_run=1", json=spec)
+    assert answer.status == 200 and answer.json["ok"] is True, answer
+    assert f"ADDRESS={guest.address}" in answer.json["command_line"]
+    assert virsh("list", "--all", "--name") == "" and guest.get() is None
+
+    with timed("from the request to the first page"):
+        with timed("created"):
+            answer = admin.post("/v1/vms", json=spec)
+        assert (answer.status, answer.json["state"]) == (201, "running"), answer
+        status, server, body = guest.wait()
+    assert server.startswith("nginx/") and body == b"the first page\n"
+    at = answer.location
+    vm = admin.get(at).json
+    assert (vm["name"], vm["state"], vm["memory_kib"]) == ("web", "running", MEMORY_KIB)
+    assert vm["persistent"] is True and vm["has_snapshots"] is False
+
+    with timed("an edited page"):
+        page.write_text("the second page\n")
+        guest.wait(body=b"the second page\n")
+
+    # A request that comes while it is suspended is answered when it goes on.
+    connection = http.client.HTTPConnection(guest.address, timeout=60 * PATIENCE)
+    connection.request("GET", "/")
+    connection.getresponse().read()
+    assert admin.post(f"{at}/suspend").json["state"] == "paused"
+    connection.request("GET", "/")
+    assert not select.select([connection.sock], [], [], SILENCE)[0]
+    with timed("resumed, and an answer"):
+        assert admin.post(f"{at}/resume").json["state"] == "running"
+        response = connection.getresponse()
+        assert (response.status, response.read()) == (200, b"the second page\n")
+    connection.close()
+
+    answer = admin.post(f"{at}/snapshots", json={"name": "early"})
+    assert (answer.status, answer.code) == (409, "snapshot_unsupported"), answer
+    assert "9p share" in answer.json["detail"] and "unmount" in answer.json["hint"], answer
+    assert admin.get(f"{at}/snapshots").json == {"items": []}
+    guest.wait(body=b"the second page\n")
+
+    with timed("stopped"):
+        answer = admin.post(f"{at}/stop")
+    assert (answer.status, answer.json["state"], answer.json["changed"]) == (200, "shutoff", True)
+    assert guest.get() is None and admin.get(at).json["state"] == "shutoff"
+    with timed("from the next start to the page"):
+        answer = admin.post(f"{at}/start")
+        assert (answer.status, answer.json["state"]) == (200, "running"), answer
+        guest.wait(body=b"the second page\n")
+
+    answer = admin.delete(at)
+    assert (answer.status, answer.json["stopped"]) == (200, True), answer
+    assert set(answer.json["removed"]) == {"definition", "carrier_disk"}, answer
+    assert admin.get(at).status == 404 and virsh("list", "--all", "--name") == ""
+    assert guest.get() is None and page.read_text() == "the second page\n"
+
+
+def test_linux_with_a_disk_goes_back_to_a_snapshot_of_memory_and_disk(admin):
+    make_disk("words.qcow2")
+    guest = Guest("words", "192.168.122.51")
+    spec = linux("words", guest.address, "httpd", interfaces=[{"bridge": "virbr0"}],
+                 disks=[{"source": "words.qcow2", "format": "qcow2", "bus": "virtio"}])
+    with timed("from the request to the first answer"):
+        answer = admin.post("/v1/vms", json=spec)
+        assert (answer.status, answer.json["state"]) == (201, "running"), answer
+        early = guest.state("early")
+    assert (early["memory"], early["disk"]) == ("early", "early")
+    at = answer.location
+
+    with timed("a snapshot"):
+        answer = admin.post(f"{at}/snapshots", json={"name": "early"})
+    assert (answer.status, answer.json["state"]) == (201, "running"), answer
+    assert guest.state("late") == {"boot": early["boot"], "memory": "late", "disk": "late"}
+    with timed("reverted, and an answer"):
+        revert = admin.post(f"{answer.location}/revert")
+        assert (revert.status, revert.json["state"]) == (200, "running"), revert
+        assert guest.state() == early
+    assert admin.get(at).json["has_snapshots"] is True
+
+    answer = admin.delete(at)
+    assert (answer.status, answer.json["stopped"]) == (200, True), answer
+    assert set(answer.json["removed"]) == {"definition", "snapshot_metadata"}, answer
+    assert (IMAGES / "words.qcow2").exists()
