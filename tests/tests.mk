@@ -71,8 +71,8 @@ run-slow: all
 
 BENCHES := $(patsubst tests/%.c,$(BUILD)/tests/%,$(sort $(wildcard tests/bench/bench_*.c)))
 
-bench: $(BENCHES)
-	tests/bench/run $(BUILD)/bench.json $(BENCHES)
+bench: all $(BENCHES)
+	tests/bench/run $(BUILD)/bench.json $(BENCHES) tests/bench/bench_create
 
 C_FILES := $(wildcard fcgi-app/*.[ch] tests/*/*.[ch])
 

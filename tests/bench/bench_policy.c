@@ -60,12 +60,18 @@ static void write_elements(FILE *out)
 	(void)fputs("</devices></domain>", out);
 }
 
+/* As many as may be, in elements of as many as these may have; HEAD has some, too. */
 static void write_attributes(FILE *out)
 {
-	(void)fputs("<domain", out);
-	for (int i = 0; i < XML_ATTRIBUTES_MAX; i++)
-		(void)fprintf(out, " attribute-of-a-long-%d=''", i);
-	(void)fputs("><name>a</name></domain>", out);
+	enum { EACH = XML_ELEMENT_ATTRIBUTES_MAX, SPARE = 1 };
+	(void)fputs(HEAD "<metadata><m:a xmlns:m='urn:m'>", out);
+	for (int i = 0; i < XML_ATTRIBUTES_MAX / EACH - SPARE; i++) {
+		(void)fputs("<m:b", out);
+		for (int j = 0; j < EACH; j++)
+			(void)fprintf(out, " attribute-of-a-long-%d=''", j);
+		(void)fputs("/>", out);
+	}
+	(void)fputs("</m:a></metadata></domain>", out);
 }
 
 static void write_metadata(FILE *out)
@@ -96,7 +102,7 @@ static void write_devices(FILE *out)
 		"<interface type='network'><source network='default'/>"
 		"<model type='virtio'/><driver name='vhost' txmode='iothread' ioeventfd='on' "
 		"event_idx='on' queues='4'/>"
-		"<mtu size='1500'/><link state='up'/><boot order='1'/>" ADDRESS "</interface>");
+		"<link state='up'/><boot order='1'/>" ADDRESS "</interface>");
 	repeat(out, 8,
 		"<filesystem type='mount'><driver type='path'/><source dir='fs0'/>"
 		"<target dir='fs0'/><readonly/>" ADDRESS "</filesystem>");
@@ -149,7 +155,7 @@ static struct document documents[] = {
 	{ "virt-install-bridge", .file = CORPUS "/good/virt-install-bridge.xml" },
 	{ "virsh-dumpxml-inactive", .file = CORPUS "/good/virsh-dumpxml-inactive.xml" },
 	{ "worst-elements", .write = write_elements, .refused = true },
-	{ "worst-attributes", .write = write_attributes, .refused = true },
+	{ "worst-attributes", .write = write_attributes },
 	{ "worst-metadata", .write = write_metadata },
 	{ "worst-devices", .write = write_devices },
 	{ "worst-nesting", .write = write_nesting },
@@ -203,6 +209,7 @@ static void write_qcow2(const char *name, const char *backing)
 	enum { HEADER = 104, NAME = 128 };
 	char path[128];
 	unsigned char h[512] = "QFI\xfb\0\0\0\3";
+	h[23] = 16;
 	h[103] = HEADER;
 	if (backing) {
 		h[15] = NAME;
