@@ -224,6 +224,9 @@ static int run_all(struct lease *lease, void *data, struct err *err)
 		return err_memory(err);
 	if (check_names(run, err) < 0)
 		return -1;
+	/* As the policy's other refusals, it is one in a dry run too. */
+	if (vm_check_logs(lease, domain, run->config, err) < 0)
+		return -1;
 	check_schema(run);
 	check_changes(run);
 	if (check_command(run, err) < 0 || check_networks(run, err) < 0)

@@ -604,6 +604,10 @@ static int read_words(
 	struct qemu_argv *argv, const char *const *words, size_t count, struct err *err)
 {
 	struct qemu_reading r = { .guest = &argv->guest, .err = err };
+	for (size_t i = 0; i < count; i++)
+		if (!text_is_xml(words[i]))
+			return err_set(err, ERR_INVALID_SPEC,
+				"command line: word %zu has a control character", i + 1);
 	size_t at = find_start(words, count, &argv->guest);
 	if (at == count)
 		return err_set(err, ERR_INVALID_SPEC,

@@ -114,6 +114,9 @@ static int flatten_member(const char *name, const struct json *value, void *data
 		rc = json_each(value, flatten_member, f);
 	} else {
 		const char *text = scalar_text(value, number, sizeof number);
+		if (text && !text_is_xml(text))
+			return err_set(f->err, ERR_INVALID_SPEC,
+				"command line: %s has a control character", f->path);
 		const char *kept = keep(f, f->path);
 		const char *kept_value = kept ? keep(f, text ? text : "") : NULL;
 		rc = kept_value ? add(f->list, kept, kept_value, f->err) : too_many(f->err);

@@ -305,16 +305,18 @@ static int check_log(const struct policy_path *path, void *data, struct err *err
 		return 0;
 	(void)snprintf(name, sizeof name, "%.*s", (int)(dot - file), file);
 	AUTO(virDomainFree) virDomainPtr other = virDomainLookupByName(check->lease->conn, name);
-	if (other || !strcmp(name, check->own))
-		return err_set(err, ERR_POLICY_DENIED,
+	if (other || !strcmp(name, check->own)) {
+		(void)err_set(err, ERR_POLICY_DENIED,
 			"%s: '%.128s' is the log that libvirt keeps of VM '%.64s'", path->where,
 			file, name);
+		return err_hint(err, "call it serial-%.64s.log", check->own);
+	}
 	(void)virt_fail(check->lease, VIRT_READ, err);
 	return err->kind == ERR_VM_NOT_FOUND ? 0 : -1;
 }
 
-static int check_logs(struct lease *lease, const struct domain_xml *domain,
-	const struct config *config, struct err *err)
+int vm_check_logs(struct lease *lease, const struct domain_xml *domain, const struct config *config,
+	struct err *err)
 {
 	struct log_check check = { lease, domain->name };
 	if (config->policy == POLICY_OFF)
@@ -374,7 +376,7 @@ int vm_create(const struct config *config, struct inventory *inventory, struct d
 	AUTO(virDomainFree) virDomainPtr dom = NULL;
 	if (gate_enter(host, domain->name, &gate, err) < 0 || lease_take(host, &lease, err) < 0 ||
 		vm_check_free(&lease, domain, err) < 0 ||
-		check_logs(&lease, domain, config, err) < 0 ||
+		vm_check_logs(&lease, domain, config, err) < 0 ||
 		create(config, &lease, domain, how, &dom, err) < 0)
 		return -1;
 	inventory_touch(inventory, domain->uuid);
@@ -445,7 +447,7 @@ int vm_replace(const struct config *config, struct inventory *inventory, struct 
 {
 	AUTO_HOLD struct hold hold = { 0 };
 	if (hold_replaceable(inventory_host(inventory), domain, if_match, &hold, err) < 0 ||
-		check_logs(&hold.lease, domain, config, err) < 0 ||
+		vm_check_logs(&hold.lease, domain, config, err) < 0 ||
 		domain_xml_accelerate(domain, (enum accel)config->accel, &hold.lease, err) < 0)
 		return -1;
 	AUTO(free) char *xml = xml_text(domain->doc);

@@ -55,6 +55,10 @@ int vm_create(const struct config *config, struct inventory *inventory, struct d
 /* Is there no VM of the document's name or uuid? Else ERR_ALREADY_EXISTS. */
 int vm_check_free(struct lease *lease, const struct domain_xml *domain, struct err *err);
 
+/* Is no serial log one that libvirt itself keeps of a VM? Else ERR_POLICY_DENIED. */
+int vm_check_logs(struct lease *lease, const struct domain_xml *domain, const struct config *config,
+	struct err *err);
+
 /*
  * Replaces the definition of the VM whose name and uuid the document has; a guest that runs is not
  * touched. The document is one that policy_check() has passed; its type is chosen here.

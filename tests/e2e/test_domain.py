@@ -63,7 +63,7 @@ SPEC = {
         {"network": "default", "boot_order": 2}, {"bridge": "virbr0", "mac": "52:54:00:12:34:56",
                                                   "model": "e1000"},
     ],
-    "graphics": {"type": "vnc"}, "serial": {"type": "pty", "log": "all.log", "append": True},
+    "graphics": {"type": "vnc"}, "serial": {"type": "pty", "log": "serial-all.log", "append": True},
     "labels": {"tier": "web", "a.b_c+d-e": "x < y & 'z'"},
 }
 
@@ -88,7 +88,7 @@ def test_every_field_of_a_spec_has_its_place(dry):
         "devices/interface/model@type": ["virtio", "e1000"],
         "devices/graphics@type": ["vnc"], "devices/graphics/listen@address": ["127.0.0.1"],
         "devices/graphics@websocket": ["-1"], "devices/serial@type": ["pty"],
-        "devices/serial/log@file": ["/var/log/libvirt/qemu/all.log"],
+        "devices/serial/log@file": ["/var/log/libvirt/qemu/serial-all.log"],
         "devices/serial/log@append": ["on"],
     }.items():
         assert found(root, path) == wanted, path

@@ -57,8 +57,6 @@ def canaries():
 def set_files():
     for guest in (REPO / "build/guests").iterdir():
         shutil.copy(guest, IMAGES)
-    (IMAGES / "httpreply_qemu-x86_64").write_bytes((IMAGES / "hello_qemu-x86_64").read_bytes())
-    (IMAGES / "nginx_qemu-x86_64").write_bytes((IMAGES / "hello_qemu-x86_64").read_bytes())
     (IMAGES / "d.img").write_bytes(bytes(1 << 20))
     make_disk("linux.qcow2")
     (SHARES / "fs0").mkdir(exist_ok=True)
@@ -340,9 +338,10 @@ def test_libvirts_log_of_a_vm_is_no_serial_log(admin, log):
     assert admin.post("/v1/vms?start=1", xml=domain("bystander", log=False)).status == 201
     kept = Path("/var/log/libvirt/qemu/bystander.log").read_bytes()
     xml = domain("own").replace("serial-own.log", log)
-    for target in "/v1/vms", "/v1/vms?start=1", "/v1/vms?persistent=0":
+    for target in "/v1/vms", "/v1/vms?start=1", "/v1/vms?persistent=0", "/v1/vms?dry_run=1":
         answer = admin.post(target, xml=xml)
         assert (answer.status, answer.code) == (422, "policy_denied"), answer
+        assert answer.json["hint"] == "call it serial-own.log"
         assert "the log that libvirt keeps of VM" in answer.json["detail"]
     assert admin.post("/v1/vms", xml=domain("own")).status == 201
     assert admin.request("PUT", "/v1/vms/own/xml", xml=xml).status == 422
