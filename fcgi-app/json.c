@@ -254,6 +254,17 @@ int64_t json_get_int(const struct json *value)
 	return json_object_get_int64(to_jc(value));
 }
 
+const char *json_scalar_text(const struct json *value, char *number, size_t size)
+{
+	size_t len = 0;
+	if (json_kind_of(value) == JSON_IS_STRING)
+		return json_get_string(value, &len);
+	if (json_kind_of(value) != JSON_IS_INT)
+		return NULL;
+	(void)snprintf(number, size, "%lld", (long long)json_get_int(value));
+	return number;
+}
+
 const struct json *json_member(const struct json *object, const char *name)
 {
 	return from_jc(json_object_object_get(to_jc(object), name));

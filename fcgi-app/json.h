@@ -35,6 +35,9 @@ int64_t json_get_int(const struct json *value); /* what is out of its range is i
 /* Borrowed; may hold NUL characters, so its length is told too. */
 const char *json_get_string(const struct json *value, size_t *ret_len);
 
+/* A string as it is, a whole number in digits (in the caller's memory); NULL: anything else. */
+const char *json_scalar_text(const struct json *value, char *number, size_t size);
+
 /* An object's member; NULL: there is none, or it is null, or this is no object. */
 const struct json *json_member(const struct json *object, const char *name);
 /* How many members an object or items an array has; anything else has none. */

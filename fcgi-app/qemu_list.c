@@ -85,22 +85,9 @@ static const char *keep(struct flatten *f, const char *text)
 
 static const char *scalar_text(const struct json *value, char *number, size_t size)
 {
-	size_t len = 0;
-	switch (json_kind_of(value)) {
-	case JSON_IS_STRING:
-		return json_get_string(value, &len);
-	case JSON_IS_BOOL:
+	if (json_kind_of(value) == JSON_IS_BOOL)
 		return json_get_bool(value) ? "on" : "off";
-	case JSON_IS_INT:
-		(void)snprintf(number, size, "%lld", (long long)json_get_int(value));
-		return number;
-	case JSON_IS_NULL:
-	case JSON_IS_NUMBER:
-	case JSON_IS_ARRAY:
-	case JSON_IS_OBJECT:
-		break;
-	}
-	return NULL;
+	return json_scalar_text(value, number, size);
 }
 
 static int flatten_member(const char *name, const struct json *value, void *data)

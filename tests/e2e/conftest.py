@@ -2,7 +2,7 @@
 import itertools
 
 import pytest
-from gateway import Gateway
+from gateway import Gateway, running_gateway
 
 numbers = itertools.count(1)
 
@@ -20,12 +20,8 @@ test_domain.__test__ = False
 @pytest.fixture(scope="module")
 def gateway():
     """virtgate behind nginx on libvirt's test driver, shared by the tests of a file."""
-    gateway = Gateway()
-    try:
-        gateway.start()
+    with running_gateway() as gateway:
         yield gateway
-    finally:
-        gateway.stop()
 
 
 @pytest.fixture

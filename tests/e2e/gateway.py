@@ -10,6 +10,7 @@ time limit: for valgrind and the sanitizers.
 """
 
 import base64
+import contextlib
 import functools
 import html
 import http.client
@@ -441,3 +442,13 @@ class Gateway:
 
     def client(self, user="admin", password=None):
         return Client(self, user, password)
+
+
+@contextlib.contextmanager
+def running_gateway(**how):
+    """A gateway for the length of a block, stopped and checked at its end."""
+    gateway = Gateway(**how)
+    try:
+        yield gateway.start()
+    finally:
+        gateway.stop()

@@ -13,7 +13,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from gateway import REPO, Gateway, wait_until
+from gateway import REPO, running_gateway, wait_until
 from test_qemu import DISK, IMAGES, domain, make_disk, no_vm_stays, said, virsh, wait_for_tick  # noqa: F401
 
 CORPUS = REPO / "tests/corpus"
@@ -65,23 +65,15 @@ def set_files():
 @pytest.fixture(scope="module")
 def gateway():
     set_files()
-    gateway = Gateway(uri="qemu:///system", accel="tcg")
-    try:
-        gateway.start()
+    with running_gateway(uri="qemu:///system", accel="tcg") as gateway:
         yield gateway
-    finally:
-        gateway.stop()
 
 
 @pytest.fixture(scope="module")
 def unguarded():
     set_files()
-    gateway = Gateway(uri="qemu:///system", accel="tcg", policy="off")
-    try:
-        gateway.start()
+    with running_gateway(uri="qemu:///system", accel="tcg", policy="off") as gateway:
         yield gateway
-    finally:
-        gateway.stop()
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ import uuid
 from pathlib import Path
 
 import pytest
-from gateway import PATIENCE, REPO, Gateway, process_is_alive, wait_until
+from gateway import PATIENCE, REPO, process_is_alive, running_gateway, wait_until
 
 if "LIBVIRTD_PID_FILE" not in os.environ:
     pytest.skip("needs a libvirtd of its own: run it by tests/e2e/namespace",
@@ -82,12 +82,8 @@ def names_in(answer):
 def gateway():
     for guest in (REPO / "build/guests").iterdir():
         shutil.copy(guest, IMAGES)
-    gateway = Gateway(uri="qemu:///system", accel="tcg")
-    try:
-        gateway.start()
+    with running_gateway(uri="qemu:///system", accel="tcg") as gateway:
         yield gateway
-    finally:
-        gateway.stop()
 
 
 @pytest.fixture(autouse=True)

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 from conftest import admin, clients  # noqa: F401
-from gateway import PATIENCE, REPO, Gateway, wait_until
+from gateway import PATIENCE, REPO, running_gateway, wait_until
 from test_qemu import IMAGES, make_disk, no_vm_stays, said, virsh  # noqa: F401
 
 SHARE = Path("/var/lib/libvirt/fs/fs0")
@@ -28,12 +28,8 @@ SILENCE = 2  # seconds in which a guest that runs would have answered
 def gateway():
     for file in "vmlinuz", "initrd":
         shutil.copy(REPO / "build/slow" / file, IMAGES)
-    gateway = Gateway(uri="qemu:///system", accel="tcg")
-    try:
-        gateway.start()
+    with running_gateway(uri="qemu:///system", accel="tcg") as gateway:
         yield gateway
-    finally:
-        gateway.stop()
 
 
 def linux(name, address, serve, **fields):
