@@ -443,9 +443,12 @@ void xml_sort(struct xml_node *node, const char *names)
 		for (struct xml_node *c = first_named(to_node(node)->children, n, len); c;
 			c = xml_next(c))
 			count++;
-		for (; count; count--)
-			(void)xmlAddChild(to_node(node),
-				to_node(first_named(to_node(node)->children, n, len)));
+		struct xml_node *c = first_named(to_node(node)->children, n, len);
+		for (struct xml_node *next; count; count--, c = next) {
+			next = xml_next(c);
+			xmlUnlinkNode(to_node(c)); /* xmlAddChild() leaves a child where it is */
+			(void)xmlAddChild(to_node(node), to_node(c));
+		}
 	}
 }
 

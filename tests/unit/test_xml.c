@@ -170,6 +170,22 @@ static void test_every_element_at_a_path_is_visited_and_may_go(void **state)
 		"  <d>\n    <c/>\n  </d>\n</a>\n");
 }
 
+static void test_children_are_put_in_order(void **state)
+{
+	struct err err;
+	(void)state;
+	AUTO(xml_free) struct xml *doc = NULL;
+	assert_int_equal(
+		parse("<d><c/><a n='1'/><x/><b/><a n='2'/><y:a xmlns:y='u'/><c/></d>", &doc, &err),
+		0);
+	xml_sort(xml_root(doc), "a|b|none|c");
+	AUTO(free) char *text = xml_text(doc);
+	assert_string_equal(text,
+		"<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n"
+		"<d>\n  <x/>\n  <y:a xmlns:y=\"u\"/>\n  <a n=\"1\"/>\n  <a n=\"2\"/>\n"
+		"  <b/>\n  <c/>\n  <c/>\n</d>\n");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -180,6 +196,7 @@ int main(void)
 		cmocka_unit_test(test_a_text_cannot_become_an_element),
 		cmocka_unit_test(test_elements_are_found_by_path_and_name),
 		cmocka_unit_test(test_every_element_at_a_path_is_visited_and_may_go),
+		cmocka_unit_test(test_children_are_put_in_order),
 	};
 	xml_init();
 	return cmocka_run_group_tests_name("xml", tests, NULL, NULL);
