@@ -60,6 +60,17 @@ static void write_elements(FILE *out)
 	(void)fputs("</devices></domain>", out);
 }
 
+/* The other way round than they are put. */
+static void write_order(FILE *out)
+{
+	static const char *const elements[] = { "<devices/>", "<pm/>", "<on_crash/>", "<clock/>",
+		"<cpu/>", "<features/>", "<os/>", "<vcpu/>", "<memory/>", "<metadata/>" };
+	(void)fputs("<domain>", out);
+	for (size_t i = 0; i < ARRAY_LEN(elements); i++)
+		repeat(out, (XML_ELEMENTS_MAX - 2) / (int)ARRAY_LEN(elements), elements[i]);
+	(void)fputs("<name>a</name></domain>", out);
+}
+
 /* As many as may be, in elements of as many as these may have; HEAD has some, too. */
 static void write_attributes(FILE *out)
 {
@@ -155,6 +166,7 @@ static struct document documents[] = {
 	{ "virt-install-bridge", .file = CORPUS "/good/virt-install-bridge.xml" },
 	{ "virsh-dumpxml-inactive", .file = CORPUS "/good/virsh-dumpxml-inactive.xml" },
 	{ "worst-elements", .write = write_elements, .refused = true },
+	{ "worst-order", .write = write_order, .refused = true },
 	{ "worst-attributes", .write = write_attributes },
 	{ "worst-metadata", .write = write_metadata },
 	{ "worst-devices", .write = write_devices },
