@@ -419,14 +419,29 @@ int xml_set_attr(struct xml_node *node, const char *name, const char *value)
 	return xmlSetProp(to_node(node), chars(name), chars(value)) ? 0 : -1;
 }
 
+/*
+ * A parser keeps white space that is all that an element has. Beside a child it would not be
+ * indented, and the document be another one when it comes back.
+ */
+static void drop_lone_blank(xmlNode *node)
+{
+	xmlNode *child = node->children;
+	if (!child || child->next || !xmlIsBlankNode(child))
+		return;
+	xmlUnlinkNode(child);
+	xmlFreeNode(child);
+}
+
 struct xml_node *xml_add(struct xml_node *parent, const char *name, const char *text)
 {
+	drop_lone_blank(to_node(parent));
 	return from_node(xmlNewTextChild(to_node(parent), NULL, chars(name), chars(text)));
 }
 
 struct xml_node *xml_add_foreign(
 	struct xml_node *parent, const char *prefix, const char *uri, const char *name)
 {
+	drop_lone_blank(to_node(parent));
 	xmlNode *node = xmlNewChild(to_node(parent), NULL, chars(name), NULL);
 	xmlNs *ns = node ? xmlNewNs(node, chars(uri), chars(prefix)) : NULL;
 	if (!ns)

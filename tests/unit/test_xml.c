@@ -121,6 +121,21 @@ static void test_a_text_cannot_become_an_element(void **state)
 	CHECK(strstr(text, "type=\"x'&quot;&lt;&amp;\""), "%s", text);
 }
 
+static void test_what_is_added_is_indented_whatever_stood_there(void **state)
+{
+	struct err err;
+	(void)state;
+	AUTO(xml_free) struct xml *doc = NULL;
+	assert_int_equal(parse("<a><b>\n</b><c> </c><d> </d></a>", &doc, &err), 0);
+	CHECK(xml_add(xml_find(xml_root(doc), "b"), "e", NULL), "add");
+	CHECK(xml_add_foreign(xml_find(xml_root(doc), "c"), "x", "u", "f"), "add");
+	AUTO(free) char *text = xml_text(doc);
+	assert_string_equal(text,
+		"<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n"
+		"<a>\n  <b>\n    <e/>\n  </b>\n  <c>\n    <x:f xmlns:x=\"u\"/>\n  </c>\n"
+		"  <d> </d>\n</a>\n");
+}
+
 static void test_elements_are_found_by_path_and_name(void **state)
 {
 	struct err err;
@@ -194,6 +209,7 @@ int main(void)
 		cmocka_unit_test(test_sizes_are_bounded),
 		cmocka_unit_test(test_what_is_serialised_is_what_was_seen),
 		cmocka_unit_test(test_a_text_cannot_become_an_element),
+		cmocka_unit_test(test_what_is_added_is_indented_whatever_stood_there),
 		cmocka_unit_test(test_elements_are_found_by_path_and_name),
 		cmocka_unit_test(test_every_element_at_a_path_is_visited_and_may_go),
 		cmocka_unit_test(test_children_are_put_in_order),
