@@ -435,7 +435,9 @@ static void drop_lone_blank(xmlNode *node)
 struct xml_node *xml_add(struct xml_node *parent, const char *name, const char *text)
 {
 	drop_lone_blank(to_node(parent));
-	return from_node(xmlNewTextChild(to_node(parent), NULL, chars(name), chars(text)));
+	/* An empty text is none: what is written has to be what is read. */
+	const xmlChar *content = text && *text ? chars(text) : NULL;
+	return from_node(xmlNewTextChild(to_node(parent), NULL, chars(name), content));
 }
 
 struct xml_node *xml_add_foreign(
