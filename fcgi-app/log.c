@@ -9,6 +9,7 @@
 /* Longer lines are cut: a log line is for reading, and PIPE_BUF keeps a write whole. */
 enum { LINE_MAX_BYTES = 2048 };
 
+FORMAT(2, 0)
 static void log_line(const char *level, const char *fmt, va_list args)
 {
 	struct timespec now;

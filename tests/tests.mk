@@ -10,9 +10,11 @@
 #   make check-valgrind  the load test, shorter, under valgrind
 #   make check-slow      real Linux guests, of packages that apt fetches (root; a minute)
 #   make bench           how fast it is, each figure beside a reference (docs/performance.md)
+#   make check-fuzz      a short run of the fuzzer, with QEMU's command lines judged (root)
+#   make fuzz            the same for FUZZ_SECONDS, its corpus kept; FUZZ_SEEDS: more to start from
 
 .PHONY: check-all check-unit run-unit check-gateway check-qemu check-style check-tsan \
-	check-valgrind check-slow run-slow bench format unit-tests
+	check-valgrind check-slow run-slow bench check-fuzz fuzz fuzzers format unit-tests
 
 ASAN := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 TSAN := -fsanitize=thread -fno-omit-frame-pointer
@@ -23,12 +25,14 @@ TESTS := $(patsubst tests/%.c,$(BUILD)/tests/%,$(sort $(wildcard tests/unit/*.c 
 $(BUILD)/tests/%: tests/%.c tests/unit/check.h $(MODULES:%=$(BUILD)/obj/%.o)
 	@mkdir -p $(@D)
 	$(if $(V),,@echo "  CC $@")
-	$(Q)$(CC) $(ALL_CFLAGS) -DTEMPLATES='"$(CURDIR)/xml"' -DCORPUS='"$(CURDIR)/tests/corpus"' -o $@ $< \
-		$(MODULES:%=$(BUILD)/obj/%.o) $(LDLIBS) -lcmocka
+	$(Q)$(CC) $(ALL_CFLAGS) -DTEMPLATES='"$(CURDIR)/xml"' -DCORPUS='"$(CURDIR)/tests/corpus"' -o $@ \
+		$(filter %.c,$^) $(MODULES:%=$(BUILD)/obj/%.o) $(LDLIBS) -lcmocka
+
+$(BUILD)/tests/unit/test_argv_oracle: tests/fuzz/argv_oracle.c tests/fuzz/argv_words.c
 
 unit-tests: $(TESTS)
 
-check-all: check-style check-unit check-gateway check-qemu
+check-all: check-style check-unit check-gateway check-qemu check-fuzz
 
 # A variant is the same makefile in another build directory.
 ASAN_BUILD = BUILD=$(BUILD)/asan SANITIZE='$(ASAN)'
@@ -74,6 +78,58 @@ BENCHES := $(patsubst tests/%.c,$(BUILD)/tests/%,$(sort $(wildcard tests/bench/b
 bench: all $(BENCHES)
 	tests/bench/run $(BUILD)/bench.json $(BENCHES) tests/bench/bench_create
 
+# libFuzzer is clang's, so all that it sees is.
+FUZZ_SECONDS ?= 60
+FUZZ_SEEDS ?=
+FUZZ_RUNS := 8000
+FUZZ_SANITIZE := -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all \
+	-fno-omit-frame-pointer
+# What a document meets on its way to the policy.
+FUZZ_MODULES := base domain_xml err field hostpath json metadata policy qcow2 spec template virt xml
+FUZZ_SOURCES := $(sort $(filter-out %/fuzz_argv.c,$(wildcard tests/fuzz/*.c)))
+FUZZ_OBJECTS := $(FUZZ_SOURCES:tests/fuzz/%.c=$(BUILD)/obj/fuzz/%.o)
+FUZZ_BUILD = BUILD=$(BUILD)/fuzz CC=clang SANITIZE='$(FUZZ_SANITIZE)'
+FUZZ_RUN = env FUZZ_SEEDS='$(abspath $(FUZZ_SEEDS))' tests/e2e/namespace tests/fuzz/run \
+	$(BUILD)/fuzz/fuzz_domain $(BUILD)/guests/hello_qemu-x86_64
+
+$(BUILD)/obj/fuzz/%.o: tests/fuzz/%.c Makefile tests/tests.mk
+	@mkdir -p $(@D)
+	$(if $(V),,@echo "  CC $@")
+	$(Q)$(CC) $(ALL_CFLAGS) -DTEMPLATES='"$(CURDIR)/xml"' -MMD -MP -c -o $@ $<
+
+$(BUILD)/fuzz_domain: $(FUZZ_OBJECTS) $(FUZZ_MODULES:%=$(BUILD)/obj/%.o)
+	$(if $(V),,@echo "  LD $@")
+	$(Q)$(CC) -fsanitize=fuzzer,address,undefined -Wl,--wrap=getrandom -pthread -o $@ $^ $(LDLIBS)
+
+$(BUILD)/fuzz_argv: $(BUILD)/obj/fuzz/fuzz_argv.o $(MODULES:%=$(BUILD)/obj/%.o)
+	$(if $(V),,@echo "  LD $@")
+	$(Q)$(CC) -fsanitize=fuzzer,address,undefined -pthread -o $@ $^ $(LDLIBS)
+
+-include $(FUZZ_OBJECTS:.o=.d) $(BUILD)/obj/fuzz/fuzz_argv.d
+
+fuzzers: guests
+	@$(MAKE) --no-print-directory $(FUZZ_BUILD) $(BUILD)/fuzz/fuzz_domain $(BUILD)/fuzz/fuzz_argv
+
+# A file for each of the command lines.
+FUZZ_ARGV = $(BUILD)/fuzz/fuzz_argv -max_len=4096 -timeout=60
+
+$(BUILD)/fuzz/argv-seeds: tests/corpus/qemu-argv
+	rm -rf $@
+	mkdir -p $@ $(BUILD)/fuzz/argv-corpus
+	awk '/^[$$] / { out = "$@/" ++n } /^[$$ ] / { print substr($$0, 3) >out }' $<
+
+fuzz: fuzzers $(BUILD)/fuzz/argv-seeds
+	$(FUZZ_RUN) $(BUILD)/fuzz/corpus -max_total_time=$(FUZZ_SECONDS) -print_final_stats=1
+	$(FUZZ_ARGV) -artifact_prefix=$(BUILD)/fuzz/argv- -max_total_time=$(FUZZ_SECONDS) \
+		-print_final_stats=1 $(BUILD)/fuzz/argv-corpus $(BUILD)/fuzz/argv-seeds
+
+# By runs and not by time, and from the seeds alone: the same run each time.
+check-fuzz: fuzzers $(BUILD)/fuzz/argv-seeds
+	rm -rf $(BUILD)/fuzz/scratch
+	$(FUZZ_RUN) $(BUILD)/fuzz/scratch -runs=$(FUZZ_RUNS) -seed=1 -verbosity=0
+	$(FUZZ_ARGV) -artifact_prefix=$(BUILD)/fuzz/argv- -runs=$(FUZZ_RUNS) -seed=1 -verbosity=0 \
+		$(BUILD)/fuzz/argv-seeds
+
 C_FILES := $(wildcard fcgi-app/*.[ch] tests/*/*.[ch])
 
 format:
@@ -88,6 +144,6 @@ check-style:
 		--enable=warning,performance,portability $(SOURCES)
 	$(Q)clang-tidy --quiet $(SOURCES) -- $(ALL_CFLAGS) 2>/dev/null
 	$(Q)shellcheck deploy/deps deploy/quickstart deploy/demo tests/layers tests/docs \
-		tests/e2e/namespace tests/e2e/libvirtd tests/e2e/valgrind tests/slow/build \
+		tests/e2e/namespace tests/e2e/libvirtd tests/e2e/valgrind tests/fuzz/run tests/slow/build \
 		tests/slow/guest/init tests/slow/guest/srv/cgi-bin/state .ci/run
 	$(Q)xmllint --noout xml/*.xml
