@@ -18,6 +18,7 @@
 #include "../../fcgi-app/spec.h"
 #include "../../fcgi-app/template.h"
 
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -66,10 +67,6 @@ static void violated(const char *fmt, ...)
 	(void)fprintf(stderr, "VIOLATION: ");
 	(void)vfprintf(stderr, fmt, args);
 	va_end(args);
-	if (getenv("FZ")) {
-		fprintf(stderr, "\n");
-		return;
-	}
 	(void)fprintf(stderr, "\n--- input:\n");
 	(void)fwrite(current.data, 1, current.size, stderr);
 	(void)fprintf(stderr, "\n--- XML:\n%s\n--- command line:\n%s\n",
@@ -232,7 +229,7 @@ static bool ask(const char *text)
 	char why[ARGV_WHY_SIZE] = "";
 	count.asked++;
 	AUTO(free) char *command = virConnectDomainXMLToNative(conn, "qemu-argv", text, 0);
-	/* Of an <emulator> libvirt asks what it can do, by running it. */
+	/* libvirt asks an <emulator> what it can do, and lets a <script> make its interface. */
 	if (!access("/var/lib/libvirt/canary/was-run", F_OK))
 		violated("libvirt ran a program");
 	if (!command) {
