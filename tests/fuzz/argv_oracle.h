@@ -6,9 +6,9 @@
  * quoted for a shell) and knows what QEMU 7.2 does with each option. Default deny: an option or a
  * property that the tables of argv_oracle.c do not list is refused, whatever it may mean.
  *
- * Files count by where they really lie, symbolic links followed. Not seen are things that the
- * conversion leaves out: the bridge of an interface, and whatever libvirtd itself does with files
- * before QEMU starts. Thread-safe: no state.
+ * Files count by where they really lie, symbolic links followed. Not seen is what the conversion
+ * leaves out: all that an interface has but its model, what an image's header names (but see
+ * traps), and whatever libvirtd itself does with files before QEMU starts. Thread-safe: no state.
  */
 #include "../../fcgi-app/base.h"
 
