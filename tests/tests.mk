@@ -28,7 +28,8 @@ $(BUILD)/tests/%: tests/%.c tests/unit/check.h $(MODULES:%=$(BUILD)/obj/%.o)
 	$(Q)$(CC) $(ALL_CFLAGS) -DTEMPLATES='"$(CURDIR)/xml"' -DCORPUS='"$(CURDIR)/tests/corpus"' -o $@ \
 		$(filter %.c,$^) $(MODULES:%=$(BUILD)/obj/%.o) $(LDLIBS) -lcmocka
 
-$(BUILD)/tests/unit/test_argv_oracle: tests/fuzz/argv_oracle.c tests/fuzz/argv_words.c
+$(BUILD)/tests/unit/test_argv_oracle: tests/fuzz/argv_oracle.c tests/fuzz/argv_table.c \
+	tests/fuzz/argv_words.c
 
 unit-tests: $(TESTS)
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "argv_oracle.h"
 
+#include "argv_table.h"
 #include "argv_words.h"
 
 #include <ctype.h>
@@ -9,241 +10,6 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
-
-enum judgement {
-	FREE,     /* only the guest sees it, or nobody */
-	LABEL,    /* letters, digits and . _ + - : as in ids, which no path or command has */
-	NUMBER,   /* begins like one, and goes on with letters and digits: 0x1f, 64k */
-	SWITCH,   /* on, off, true or false */
-	WORDS,    /* one of arg, separated by | */
-	PATTERN,  /* one of arg, with wildcards that match no slash: chosen by libvirt */
-	BENEATH,  /* a path beneath one of the directories in arg: images, shares, logs, firmware */
-	LOOPBACK, /* 127.0.0.1 or [::1], and a display */
-};
-
-/* The options, and the property that a first word without '=' is the value of. */
-static const struct option {
-	const char *name;
-	enum { ALONE, WHOLE, PROPERTIES } form;
-	const char *first;
-} options[] = {
-	{ "-S", ALONE },
-	{ "-accel", PROPERTIES, "accel" },
-	{ "-append", WHOLE },
-	{ "-audiodev", PROPERTIES, "driver" },
-	{ "-bios", WHOLE },
-	{ "-blockdev", PROPERTIES, "driver" },
-	{ "-boot", PROPERTIES, "order" },
-	{ "-chardev", PROPERTIES, "backend" },
-	{ "-cpu", PROPERTIES, "model" },
-	{ "-device", PROPERTIES, "driver" },
-	{ "-display", WHOLE },
-	{ "-fsdev", PROPERTIES, "fsdriver" },
-	{ "-global", WHOLE },
-	{ "-initrd", WHOLE },
-	{ "-kernel", WHOLE },
-	{ "-m", PROPERTIES, "size" },
-	{ "-machine", PROPERTIES, "type" },
-	{ "-mon", PROPERTIES, "chardev" },
-	{ "-msg", PROPERTIES, "timestamp" },
-	{ "-name", PROPERTIES, "guest" },
-	{ "-netdev", PROPERTIES, "type" },
-	{ "-no-acpi", ALONE },
-	{ "-no-hpet", ALONE },
-	{ "-no-reboot", ALONE },
-	{ "-no-shutdown", ALONE },
-	{ "-no-user-config", ALONE },
-	{ "-nodefaults", ALONE },
-	{ "-object", PROPERTIES, "qom-type" },
-	{ "-overcommit", PROPERTIES, "mem-lock" },
-	{ "-rtc", PROPERTIES, "base" },
-	{ "-sandbox", PROPERTIES, "enable" },
-	{ "-smp", PROPERTIES, "cpus" },
-	{ "-usb", ALONE },
-	{ "-uuid", WHOLE },
-	{ "-vnc", PROPERTIES, "addr" },
-	{ "-watchdog-action", WHOLE },
-};
-
-/* Named by libvirt after the VM's id, which is -1 for one that does not run, and its name. */
-#define OWN_DIR "/var/lib/libvirt/qemu/domain--1-*"
-#define OWN_CHANNEL "/var/lib/libvirt/qemu/channel/target/domain--1-*"
-
-/*
- * Values: of environment variables, options ("" stands for a whole value) and properties. Where
- * there are several rows one must fit.
- */
-static const struct row {
-	const char *option, *key; /* "*": any key that is a label */
-	enum judgement judgement;
-	const char *arg;
-} rows[] = {
-	{ "environment", "HOME", PATTERN, OWN_DIR },
-	{ "environment", "LC_ALL", WORDS, "C" },
-	/* libvirtd's own, as tests/e2e/libvirtd sets it. */
-	{ "environment", "PATH", WORDS,
-		"/usr/local/sbin:/usr/sbin:/sbin:/usr/local/bin:/usr/bin:/bin" },
-	{ "environment", "XDG_CACHE_HOME", PATTERN, OWN_DIR "/.cache" },
-	{ "environment", "XDG_CONFIG_HOME", PATTERN, OWN_DIR "/.config" },
-	{ "environment", "XDG_DATA_HOME", PATTERN, OWN_DIR "/.local/share" },
-	{ "emulator", "", PATTERN, "/usr/bin/qemu-system-*" },
-
-	{ "-accel", "accel", WORDS, "kvm|tcg" },
-	{ "-append", "", FREE },
-	{ "-audiodev", "driver", WORDS, "none" },
-	{ "-audiodev", "id", LABEL },
-	{ "-bios", "", BENEATH, "firmware" },
-	{ "-blockdev", "aio", WORDS, "threads|native|io_uring" },
-	{ "-blockdev", "auto-read-only", SWITCH },
-	{ "-blockdev", "backing", WORDS, "null" },
-	{ "-blockdev", "cache.direct", SWITCH },
-	{ "-blockdev", "cache.no-flush", SWITCH },
-	{ "-blockdev", "detect-zeroes", WORDS, "on|off|unmap" },
-	{ "-blockdev", "discard", WORDS, "unmap|ignore" },
-	{ "-blockdev", "driver", WORDS, "file|raw|qcow2" },
-	{ "-blockdev", "file", LABEL },
-	{ "-blockdev", "filename", BENEATH, "images|firmware|nvram" },
-	{ "-blockdev", "node-name", LABEL },
-	{ "-blockdev", "read-only", SWITCH },
-	{ "-boot", "menu", SWITCH },
-	{ "-boot", "order", LABEL },
-	{ "-boot", "splash-time", NUMBER },
-	{ "-boot", "strict", SWITCH },
-	{ "-chardev", "backend", WORDS, "pty|socket" },
-	{ "-chardev", "id", LABEL },
-	{ "-chardev", "logappend", SWITCH },
-	{ "-chardev", "logfile", BENEATH, "logs" },
-	{ "-chardev", "path", PATTERN,
-		OWN_DIR "/monitor.sock|" OWN_CHANNEL "/org.qemu.guest_agent.0|" OWN_CHANNEL
-			"/vioser-[0-9]*-[0-9]*-[0-9]*.sock" },
-	{ "-chardev", "server", WORDS, "on" },
-	{ "-chardev", "wait", SWITCH },
-	{ "-cpu", "*", LABEL },
-	{ "-display", "", WORDS, "none" },
-	{ "-fsdev", "dmode", NUMBER },
-	{ "-fsdev", "fmode", NUMBER },
-	{ "-fsdev", "fsdriver", WORDS, "local" },
-	{ "-fsdev", "id", LABEL },
-	{ "-fsdev", "path", BENEATH, "shares" },
-	{ "-fsdev", "readonly", SWITCH },
-	{ "-fsdev", "security_model", WORDS, "mapped" },
-	{ "-global", "", PATTERN,
-		"ICH9-LPC.*acpi*hotplug*=o*|PIIX4_PM.acpi*hotplug*=o*|ICH9-LPC.disable_s?=?|PIIX4_"
-		"PM.disable_s?=?|kvm-pit.lost_tick_policy=*|"
-		"isa-fdc.bootindex?=*" },
-	{ "-initrd", "", BENEATH, "images" },
-	{ "-kernel", "", BENEATH, "images" },
-	{ "-m", "size", NUMBER },
-	{ "-machine", "dump-guest-core", SWITCH },
-	{ "-machine", "hpet", SWITCH },
-	{ "-machine", "memory-backend", LABEL },
-	{ "-machine", "pflash0", LABEL },
-	{ "-machine", "pflash1", LABEL },
-	{ "-machine", "type", LABEL },
-	{ "-machine", "usb", SWITCH },
-	{ "-machine", "vmport", SWITCH },
-	{ "-mon", "chardev", WORDS, "charmonitor" },
-	{ "-mon", "id", LABEL },
-	{ "-mon", "mode", WORDS, "control" },
-	{ "-msg", "timestamp", SWITCH },
-	{ "-name", "debug-threads", SWITCH },
-	{ "-name", "guest", LABEL },
-	{ "-netdev", "fd", NUMBER },
-	{ "-netdev", "id", LABEL },
-	{ "-netdev", "type", WORDS, "tap" },
-	{ "-object", "file", PATTERN, OWN_DIR "/master-key.aes" },
-	{ "-object", "filename", WORDS, "/dev/urandom|/dev/random" },
-	{ "-object", "format", WORDS, "raw" },
-	{ "-object", "id", LABEL },
-	{ "-object", "qom-type", WORDS, "memory-backend-ram|rng-random|secret" },
-	{ "-object", "size", NUMBER },
-	{ "-overcommit", "mem-lock", SWITCH },
-	{ "-rtc", "base", WORDS, "utc|localtime" },
-	{ "-rtc", "driftfix", WORDS, "slew" },
-	{ "-sandbox", "elevateprivileges", WORDS, "deny" },
-	{ "-sandbox", "enable", WORDS, "on" },
-	{ "-sandbox", "obsolete", WORDS, "deny" },
-	{ "-sandbox", "resourcecontrol", WORDS, "deny" },
-	{ "-sandbox", "spawn", WORDS, "deny" },
-	{ "-smp", "*", NUMBER },
-	{ "-uuid", "", LABEL },
-	{ "-vnc", "addr", LOOPBACK },
-	{ "-vnc", "audiodev", LABEL },
-	{ "-vnc", "websocket", NUMBER },
-	{ "-watchdog-action", "", WORDS, "reset|poweroff|pause|none" },
-
-	/*
-	 * Devices that exist only in the guest. What they stand on is said by other options, but
-	 * for the likes of vfio-pci, usb-host, scsi-block and vhost-user, which are not here.
-	 */
-	{ "-device", "driver", PATTERN,
-		/* buses */
-		"ahci|am53c974|dc-390|ich9-ahci|ich9-usb-*|ioh3420|i82801b11-bridge|isa-fdc|lsi|"
-		"megasas|"
-		"mptsas1068|nec-usb-xhci|pci-bridge|pci-ohci|pcie-pci-bridge|pcie-root-port|"
-		"piix3-usb-uhci|piix4-usb-uhci|pvscsi|spapr-pci-host-bridge|spapr-vscsi|pxb|pxb-"
-		"pcie|qemu-xhci|usb-ehci|"
-		"vt82c686b-usb-uhci|x3130-upstream|xio3130-downstream|virtio-scsi-pci*|"
-		"virtio-serial-pci*" },
-	{ "-device", "driver", PATTERN,
-		/* disks, interfaces, shares */
-		"floppy|ide-cd|ide-hd|scsi-cd|scsi-hd|usb-storage|virtio-blk-pci*|e1000|e1000e|"
-		"rtl8139|virtio-net-pci*|virtio-9p-pci*" },
-	{ "-device", "driver", PATTERN,
-		/* what a user has */
-		"isa-serial|pci-serial|usb-hub|virtconsole|virtserialport|usb-kbd|usb-mouse|usb-"
-		"tablet|"
-		"virtio-keyboard-pci|virtio-mouse-pci|virtio-tablet-pci|VGA|bochs-display|"
-		"cirrus-vga|secondary-vga|virtio-gpu-pci|virtio-vga" },
-	{ "-device", "driver", PATTERN,
-		/* and the rest */
-		"i6300esb|pvpanic|virtio-balloon-pci*|virtio-rng-pci*" },
-	{ "-device", "addr", LABEL },
-	{ "-device", "bootindex", NUMBER },
-	{ "-device", "bus", LABEL },
-	{ "-device", "bus_nr", NUMBER },
-	{ "-device", "channel", NUMBER },
-	{ "-device", "chardev", LABEL },
-	{ "-device", "chassis", NUMBER },
-	{ "-device", "chassis_nr", NUMBER },
-	{ "-device", "device_id", LABEL },
-	{ "-device", "drive", LABEL },
-	{ "-device", "event_idx", SWITCH },
-	{ "-device", "firstport", NUMBER },
-	{ "-device", "fsdev", LABEL },
-	{ "-device", "host_mtu", NUMBER },
-	{ "-device", "hotplug", SWITCH },
-	{ "-device", "id", LABEL },
-	{ "-device", "index", NUMBER },
-	{ "-device", "ioeventfd", SWITCH },
-	{ "-device", "iobase", NUMBER },
-	{ "-device", "irq", NUMBER },
-	{ "-device", "lun", NUMBER },
-	{ "-device", "mac", LABEL },
-	{ "-device", "masterbus", LABEL },
-	{ "-device", "max_outputs", NUMBER },
-	{ "-device", "max_ports", NUMBER },
-	{ "-device", "mount_tag", FREE },
-	{ "-device", "mq", SWITCH },
-	{ "-device", "multifunction", SWITCH },
-	{ "-device", "name", WORDS, "org.qemu.guest_agent.0" },
-	{ "-device", "netdev", LABEL },
-	{ "-device", "nr", NUMBER },
-	{ "-device", "p2", NUMBER },
-	{ "-device", "p3", NUMBER },
-	{ "-device", "port", LABEL },
-	{ "-device", "reg", NUMBER },
-	{ "-device", "removable", SWITCH },
-	{ "-device", "rng", LABEL },
-	{ "-device", "scsi-id", NUMBER },
-	{ "-device", "serial", LABEL },
-	{ "-device", "tx", WORDS, "bh|timer" },
-	{ "-device", "unit", NUMBER },
-	{ "-device", "vectors", NUMBER },
-	{ "-device", "vgamem", NUMBER },
-	{ "-device", "vgamem_mb", NUMBER },
-	{ "-device", "write-cache", SWITCH },
-};
 
 struct judge {
 	const struct argv_world *world;
@@ -357,7 +123,8 @@ static bool is_loopback(const char *value)
 	return false;
 }
 
-static bool is_allowed(const struct argv_world *world, const struct row *row, const char *value)
+static bool is_allowed(
+	const struct argv_world *world, const struct argv_row *row, const char *value)
 {
 	switch (row->judgement) {
 	case FREE:
@@ -384,8 +151,7 @@ static bool judge_value(
 	const struct judge *judge, const char *option, const char *key, const char *value)
 {
 	bool known = false;
-	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
-		const struct row *row = &rows[i];
+	for (const struct argv_row *row = argv_rows; row->option; row++) {
 		bool any = !strcmp(row->key, "*") && is_label(key);
 		if (strcmp(row->option, option) != 0 || (!any && strcmp(row->key, key) != 0))
 			continue;
@@ -415,7 +181,8 @@ static bool judge_node(struct judge *judge, const struct pairs *pairs)
 	return true;
 }
 
-static bool judge_properties(struct judge *judge, const struct option *option, const char *text)
+static bool judge_properties(
+	struct judge *judge, const struct argv_option *option, const char *text)
 {
 	AUTO_PAIRS struct pairs pairs = { 0 };
 	if (!pairs_read(&pairs, option->first, text))
@@ -428,12 +195,11 @@ static bool judge_properties(struct judge *judge, const struct option *option, c
 
 static bool judge_option(struct judge *judge, const char *name, char **rest)
 {
-	const struct option *option = NULL;
 	char *value = NULL;
-	for (size_t i = 0; i < ARRAY_LEN(options); i++)
-		if (!strcmp(options[i].name, name))
-			option = &options[i];
-	if (!option)
+	const struct argv_option *option = argv_options;
+	while (option->name && strcmp(option->name, name) != 0)
+		option++;
+	if (!option->name)
 		return refuse(judge, "'%.200s' is no option that is known to be harmless", name);
 	if (option->form == ALONE)
 		return true;

@@ -4,7 +4,7 @@
  * What a QEMU command line does to the host, judged by somebody who has never heard of domain XML
  * or of the policy: it reads what virConnectDomainXMLToNative() writes (environment and arguments,
  * quoted for a shell) and knows what QEMU 7.2 does with each option. Default deny: an option or a
- * property that the tables of argv_oracle.c do not list is refused, whatever it may mean.
+ * property that the tables of argv_table.c do not list is refused, whatever it may mean.
  *
  * Files count by where they really lie, symbolic links followed. Not seen is what the conversion
  * leaves out: all that an interface has but its model, what an image's header names (but see
