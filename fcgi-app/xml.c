@@ -402,15 +402,16 @@ char *xml_attr(const struct xml_node *node, const char *name)
 
 int xml_set_text(struct xml_node *node, const char *text)
 {
-	xmlNode *child = xmlNewText(chars(text));
-	if (!child)
+	xmlNode *child = *text ? xmlNewText(chars(text)) : NULL;
+	if (*text && !child)
 		return -1;
 	while (to_node(node)->children) {
 		xmlNode *old = to_node(node)->children;
 		xmlUnlinkNode(old);
 		xmlFreeNode(old);
 	}
-	(void)xmlAddChild(to_node(node), child);
+	if (child)
+		(void)xmlAddChild(to_node(node), child);
 	return 0;
 }
 

@@ -136,6 +136,19 @@ static void test_what_is_added_is_indented_whatever_stood_there(void **state)
 		"  <d> </d>\n</a>\n");
 }
 
+static void test_an_empty_text_is_none(void **state)
+{
+	struct err err;
+	(void)state;
+	AUTO(xml_free) struct xml *doc = NULL;
+	assert_int_equal(parse("<a><b>x</b></a>", &doc, &err), 0);
+	assert_int_equal(xml_set_text(xml_find(xml_root(doc), "b"), ""), 0);
+	CHECK(xml_add(xml_root(doc), "c", ""), "add");
+	AUTO(free) char *text = xml_text(doc);
+	assert_string_equal(
+		text, "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<a>\n  <b/>\n  <c/>\n</a>\n");
+}
+
 static void test_elements_are_found_by_path_and_name(void **state)
 {
 	struct err err;
@@ -210,6 +223,7 @@ int main(void)
 		cmocka_unit_test(test_what_is_serialised_is_what_was_seen),
 		cmocka_unit_test(test_a_text_cannot_become_an_element),
 		cmocka_unit_test(test_what_is_added_is_indented_whatever_stood_there),
+		cmocka_unit_test(test_an_empty_text_is_none),
 		cmocka_unit_test(test_elements_are_found_by_path_and_name),
 		cmocka_unit_test(test_every_element_at_a_path_is_visited_and_may_go),
 		cmocka_unit_test(test_children_are_put_in_order),
