@@ -185,6 +185,11 @@ bool api_flag(const struct api_call *call, const char *name, bool preset)
 	return arg ? arg->flag : preset;
 }
 
+struct target api_target(const struct api_call *call)
+{
+	return (struct target){ api_text(call, "ref"), call->req->if_match };
+}
+
 /* `given` is the name that the client knows it by. */
 static int add_arg(struct api_call *call, const struct arg *arg, const char *given, struct err *err)
 {

@@ -83,6 +83,9 @@ const struct arg *api_arg(const struct api_call *call, const char *name);
 const char *api_text(const struct api_call *call, const char *name);
 bool api_flag(const struct api_call *call, const char *name, bool preset);
 
+/* The VM that the path or the query names, with the call's If-Match. */
+struct target api_target(const struct api_call *call);
+
 typedef int api_handler(struct api_call *call, struct api_reply *reply, struct err *err);
 
 enum { API_BODY_NONE = 0, API_BODY_JSON = 1, API_BODY_XML = 2, API_BODY_TEXT = 4 };

@@ -44,15 +44,16 @@ static int read_document(
 
 int api_snapshot_create(struct api_call *call, struct api_reply *reply, struct err *err)
 {
-	const char *ref = api_text(call, "ref");
+	const struct target target = api_target(call);
 	AUTO(xml_free) struct xml *doc = NULL;
 	struct snapshot made;
 	if (read_document(call, &doc, reply, err) < 0 ||
-		snapshot_create(call->api->config, call->api->host, ref, doc, &made, err) < 0 ||
+		snapshot_create(call->api->config, call->api->host, &target, doc, &made, err) < 0 ||
 		api_reply_json(reply, snapshot_json(&made), err) < 0)
 		return -1;
 	return api_reply_location(reply,
-		(const char *const[]){ "v1", "vms", ref, "snapshots", made.name, NULL }, err);
+		(const char *const[]){ "v1", "vms", target.ref, "snapshots", made.name, NULL },
+		err);
 }
 
 int api_snapshot_get(struct api_call *call, struct api_reply *reply, struct err *err)
@@ -67,8 +68,8 @@ int api_snapshot_get(struct api_call *call, struct api_reply *reply, struct err 
 int api_snapshot_delete(struct api_call *call, struct api_reply *reply, struct err *err)
 {
 	const char *name = api_text(call, "snap");
-	if (snapshot_delete(call->api->config, call->api->host, api_text(call, "ref"), name, err) <
-		0)
+	const struct target target = api_target(call);
+	if (snapshot_delete(call->api->config, call->api->host, &target, name, err) < 0)
 		return -1;
 	struct json *answer = json_new_object();
 	json_put_string(answer, "name", name);
@@ -79,8 +80,9 @@ int api_snapshot_delete(struct api_call *call, struct api_reply *reply, struct e
 /* The seed's route names no snapshot: the current one is meant. */
 int api_snapshot_revert(struct api_call *call, struct api_reply *reply, struct err *err)
 {
+	const struct target target = api_target(call);
 	struct vm vm;
-	if (snapshot_revert(call->api->config, call->api->inventory, api_text(call, "ref"),
+	if (snapshot_revert(call->api->config, call->api->inventory, &target,
 		    api_text(call, "snap"), &vm, err) < 0)
 		return -1;
 	struct json *answer = api_vm_json(call->api, &vm);

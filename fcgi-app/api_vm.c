@@ -37,9 +37,9 @@ int api_vm_get(struct api_call *call, struct api_reply *reply, struct err *err)
 
 int api_vm_delete(struct api_call *call, struct api_reply *reply, struct err *err)
 {
+	const struct target target = api_target(call);
 	struct vm_deleted deleted;
-	if (vm_delete(call->api->config, call->api->inventory, api_text(call, "ref"), &deleted,
-		    err) < 0)
+	if (vm_delete(call->api->config, call->api->inventory, &target, &deleted, err) < 0)
 		return -1;
 	const struct {
 		bool was;
@@ -66,10 +66,11 @@ int api_vm_delete(struct api_call *call, struct api_reply *reply, struct err *er
 static int act(
 	struct api_call *call, enum vm_action action, struct api_reply *reply, struct err *err)
 {
+	const struct target target = api_target(call);
 	struct vm vm;
 	bool changed = false;
-	if (vm_act(call->api->config, call->api->inventory, api_text(call, "ref"), action, &vm,
-		    &changed, err) < 0)
+	if (vm_act(call->api->config, call->api->inventory, &target, action, &vm, &changed, err) <
+		0)
 		return -1;
 	struct json *answer = api_vm_json(call->api, &vm);
 	json_put_bool(answer, "changed", changed);

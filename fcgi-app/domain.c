@@ -109,6 +109,22 @@ int domain_read(struct lease *lease, virDomainPtr dom, struct vm *ret, struct er
 	return 0;
 }
 
+int domain_version(struct lease *lease, virDomainPtr dom, const struct vm *vm,
+	char ret[static HASH_SIZE], struct err *err)
+{
+	AUTO(free) char *xml = virDomainGetXMLDesc(dom, VIR_DOMAIN_XML_INACTIVE);
+	AUTO(free) char *text = NULL;
+	if (!xml)
+		return virt_fail(lease, VIRT_READ, err);
+	int len = asprintf(&text, "%s %s %d%d%d%d %d %lld %s", vm_state_name(vm->state), vm->reason,
+		vm->persistent, vm->autostart, vm->managed_save, vm->snapshots, vm->vcpus,
+		(long long)vm->memory_kib, xml);
+	if (len < 0)
+		return err_memory(err);
+	hash_text(text, (size_t)len, ret);
+	return 0;
+}
+
 static int parse_own(struct lease *lease, char *text, struct xml **ret, struct err *err)
 {
 	AUTO(free) char *own = text;
@@ -173,14 +189,31 @@ static int resolve(struct host *host, const char *ref, struct vm_ref *ret, struc
 	return 0;
 }
 
-int domain_hold(struct host *host, const char *ref, struct hold *ret, struct err *err)
+static int check_version(struct hold *hold, const char *if_match, struct err *err)
+{
+	char version[HASH_SIZE];
+	if (!*if_match)
+		return 0;
+	if (domain_version(&hold->lease, hold->dom, &hold->vm, version, err) < 0)
+		return -1;
+	if (etag_is_version_listed(if_match, version))
+		return 0;
+	(void)err_set(err, ERR_PRECONDITION_FAILED,
+		"VM '%.64s' has changed since: its entity tag does not begin with one in If-Match",
+		hold->vm.name);
+	return err_hint(err, "get it again and repeat your change");
+}
+
+int domain_hold(struct host *host, const struct target *target, struct hold *ret, struct err *err)
 {
 	struct vm_ref id;
-	if (resolve(host, ref, &id, err) < 0 || gate_enter(host, id.uuid, &ret->gate, err) < 0 ||
+	if (resolve(host, target->ref, &id, err) < 0 ||
+		gate_enter(host, id.uuid, &ret->gate, err) < 0 ||
 		lease_take(host, &ret->lease, err) < 0 ||
-		domain_lookup(&ret->lease, id.uuid, &ret->dom, err) < 0)
+		domain_lookup(&ret->lease, id.uuid, &ret->dom, err) < 0 ||
+		domain_read(&ret->lease, ret->dom, &ret->vm, err) < 0)
 		return -1;
-	return domain_read(&ret->lease, ret->dom, &ret->vm, err);
+	return check_version(ret, target->if_match, err);
 }
 
 void domain_let_go(struct hold *hold)

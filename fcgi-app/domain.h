@@ -4,6 +4,7 @@
  * One VM: found by its ref, read as a value, held for a mutation. A ref is a uuid or a name; a
  * uuid is looked for first. All functions may be called from any thread.
  */
+#include "etag.h"
 #include "virt.h"
 #include "xml.h"
 
@@ -40,8 +41,21 @@ struct vm_ref {
 	char name[256];
 };
 
+/* The VM that a mutation is for, and what it must still be (RFC 9110 section 13.1.1). */
+struct target {
+	const char *ref;
+	const char *if_match; /* a list of entity tags with domain_version(), or "" */
+};
+
 /* The caller frees the domain. ERR_VM_NOT_FOUND names the ref. */
 int domain_lookup(struct lease *lease, const char *ref, virDomainPtr *ret, struct err *err);
+
+/*
+ * What a change of it by anybody changes: a hash of the definition and of the state, but of nothing
+ * that the VM changes by itself while it runs.
+ */
+int domain_version(struct lease *lease, virDomainPtr dom, const struct vm *vm,
+	char ret[static HASH_SIZE], struct err *err);
 
 /* ERR_VM_NOT_FOUND when it went away. */
 int domain_read(struct lease *lease, virDomainPtr dom, struct vm *ret, struct err *err);
@@ -71,6 +85,7 @@ struct hold {
 	virDomainPtr dom;
 	struct vm vm;
 };
-int domain_hold(struct host *host, const char *ref, struct hold *ret, struct err *err);
+/* ERR_PRECONDITION_FAILED when the VM is none that the target names. */
+int domain_hold(struct host *host, const struct target *target, struct hold *ret, struct err *err);
 void domain_let_go(struct hold *hold);
 #define AUTO_HOLD __attribute__((cleanup(domain_let_go)))

@@ -295,7 +295,7 @@ static int refuse_too_many(struct hold *hold, struct err *err)
 		SNAPSHOTS_MAX);
 }
 
-int snapshot_create(const struct config *config, struct host *host, const char *ref,
+int snapshot_create(const struct config *config, struct host *host, const struct target *target,
 	const struct xml *doc, struct snapshot *ret, struct err *err)
 {
 	struct snapshot made = { .created = time(NULL), .current = true };
@@ -307,7 +307,7 @@ int snapshot_create(const struct config *config, struct host *host, const char *
 	AUTO_HOLD struct hold hold = { 0 };
 	AUTO_GUARD struct guard guard = { 0 };
 	struct places places = { 0 };
-	if (domain_hold(host, ref, &hold, err) < 0 || refuse_same(&hold, made.name, err) < 0 ||
+	if (domain_hold(host, target, &hold, err) < 0 || refuse_same(&hold, made.name, err) < 0 ||
 		refuse_too_many(&hold, err) < 0 ||
 		refuse_impossible(&hold, doc, &places, err) < 0 ||
 		guard_off(&hold, config, &guard, err) < 0)
@@ -341,13 +341,13 @@ static int guard_snapshot(struct hold *hold, virDomainSnapshotPtr snap, const st
 	return guard_enter(guard, hold->lease.host, domain, config, !hold->vm.active, err);
 }
 
-int snapshot_delete(const struct config *config, struct host *host, const char *ref,
+int snapshot_delete(const struct config *config, struct host *host, const struct target *target,
 	const char *name, struct err *err)
 {
 	AUTO_HOLD struct hold hold = { 0 };
 	AUTO_GUARD struct guard guard = { 0 };
 	AUTO(virDomainSnapshotFree) virDomainSnapshotPtr snap = NULL;
-	if (domain_hold(host, ref, &hold, err) < 0 ||
+	if (domain_hold(host, target, &hold, err) < 0 ||
 		lookup(&hold.lease, hold.dom, name, &snap, err) < 0 ||
 		guard_off(&hold, config, &guard, err) < 0)
 		return -1;
@@ -358,13 +358,13 @@ int snapshot_delete(const struct config *config, struct host *host, const char *
 	return 0;
 }
 
-int snapshot_revert(const struct config *config, struct inventory *inventory, const char *ref,
-	const char *name, struct vm *ret, struct err *err)
+int snapshot_revert(const struct config *config, struct inventory *inventory,
+	const struct target *target, const char *name, struct vm *ret, struct err *err)
 {
 	AUTO_HOLD struct hold hold = { 0 };
 	AUTO_GUARD struct guard guard = { 0 };
 	AUTO(virDomainSnapshotFree) virDomainSnapshotPtr snap = NULL;
-	if (domain_hold(inventory_host(inventory), ref, &hold, err) < 0 ||
+	if (domain_hold(inventory_host(inventory), target, &hold, err) < 0 ||
 		lookup(&hold.lease, hold.dom, name, &snap, err) < 0 ||
 		guard_snapshot(&hold, snap, config, &guard, err) < 0)
 		return -1;

@@ -38,15 +38,15 @@ int snapshot_get(struct host *host, const char *ref, const char *name, struct sn
 	struct err *err);
 
 /* Of a document that the policy has passed. ERR_SNAPSHOT_UNSUPPORTED says why. */
-int snapshot_create(const struct config *config, struct host *host, const char *ref,
+int snapshot_create(const struct config *config, struct host *host, const struct target *target,
 	const struct xml *doc, struct snapshot *ret, struct err *err);
 
-int snapshot_delete(const struct config *config, struct host *host, const char *ref,
+int snapshot_delete(const struct config *config, struct host *host, const struct target *target,
 	const char *name, struct err *err);
 
 /*
  * A revert starts the VM, and of one that is off libvirt opens the images for any of these: so they
  * look again where its files lead (guard.h).
  */
-int snapshot_revert(const struct config *config, struct inventory *inventory, const char *ref,
-	const char *name, struct vm *ret, struct err *err);
+int snapshot_revert(const struct config *config, struct inventory *inventory,
+	const struct target *target, const char *name, struct vm *ret, struct err *err);

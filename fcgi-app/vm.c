@@ -161,13 +161,13 @@ static int guard_start(
 	return check_bootable(&hold->lease, doc, config, err);
 }
 
-int vm_act(const struct config *config, struct inventory *inventory, const char *ref,
+int vm_act(const struct config *config, struct inventory *inventory, const struct target *target,
 	enum vm_action which, struct vm *ret, bool *ret_changed, struct err *err)
 {
 	const struct action *action = &actions[which];
 	AUTO_HOLD struct hold hold = { 0 };
 	AUTO_GUARD struct guard guard = { 0 };
-	if (domain_hold(inventory_host(inventory), ref, &hold, err) < 0)
+	if (domain_hold(inventory_host(inventory), target, &hold, err) < 0)
 		return -1;
 	struct vm *vm = &hold.vm;
 	bool done = IN(vm->state) & action->done;
@@ -427,7 +427,8 @@ static int refuse_replacement(struct hold *hold, const char *if_match, struct er
 static int hold_replaceable(struct host *host, const struct domain_xml *domain,
 	const char *if_match, struct hold *ret, struct err *err)
 {
-	if (domain_hold(host, domain->uuid, ret, err) < 0)
+	const struct target target = { domain->uuid, "" }; /* if_match is of the definition */
+	if (domain_hold(host, &target, ret, err) < 0)
 		return -1;
 	if (strcmp(ret->vm.name, domain->name) != 0)
 		return err_set(err, ERR_VM_NOT_FOUND, "VM '%s' has just been renamed to '%s'",
@@ -485,11 +486,11 @@ static int undefine(
 	return 0;
 }
 
-int vm_delete(const struct config *config, struct inventory *inventory, const char *ref,
+int vm_delete(const struct config *config, struct inventory *inventory, const struct target *target,
 	struct vm_deleted *ret, struct err *err)
 {
 	AUTO_HOLD struct hold hold = { 0 };
-	if (domain_hold(inventory_host(inventory), ref, &hold, err) < 0)
+	if (domain_hold(inventory_host(inventory), target, &hold, err) < 0)
 		return -1;
 	const struct vm *vm = &hold.vm;
 	struct vm_deleted deleted = {

@@ -35,7 +35,7 @@ int vm_get_xml(struct host *host, const char *ref, bool live, char **ret, struct
  * ERR_WRONG_STATE, with the state, when the action cannot be done from where the VM is. A transient
  * VM that was stopped is gone; ret tells what it was, shut off.
  */
-int vm_act(const struct config *config, struct inventory *inventory, const char *ref,
+int vm_act(const struct config *config, struct inventory *inventory, const struct target *target,
 	enum vm_action action, struct vm *ret, bool *ret_changed, struct err *err);
 
 struct vm_create {
@@ -85,5 +85,5 @@ struct vm_deleted {
  * Stops the VM and removes its definition with all that libvirt keeps of it, and its carrier disk,
  * but no other.
  */
-int vm_delete(const struct config *config, struct inventory *inventory, const char *ref,
+int vm_delete(const struct config *config, struct inventory *inventory, const struct target *target,
 	struct vm_deleted *ret, struct err *err);
