@@ -5,6 +5,9 @@
 #include <stdio.h>
 #include <string.h>
 
+/* The draft of Idempotency-Key leaves its length to us. */
+enum { KEY_BYTES_MAX = 255 };
+
 /* Replies */
 
 void api_reply_done(struct api_reply *reply)
@@ -37,28 +40,6 @@ int api_reply_location(struct api_reply *reply, const char *const segments[], st
 		return err_memory(err);
 	reply->location = TAKE(location);
 	return 0;
-}
-
-struct json *api_vm_json(const struct api *api, const struct vm *vm)
-{
-	struct json *o = json_new_object();
-	json_put_string(o, "uuid", vm->uuid);
-	json_put_string(o, "name", vm->name);
-	json_put_string(o, "host", virt_host_name(api->host));
-	json_put_string(o, "state", vm_state_name(vm->state));
-	json_put_string(o, "reason", vm->reason);
-	json_put_bool(o, "persistent", vm->persistent);
-	json_put_bool(o, "autostart", vm->autostart);
-	json_put_bool(o, "managed_save", vm->managed_save);
-	json_put_bool(o, "has_snapshots", vm->snapshots);
-	if (vm->sized) {
-		json_put_int(o, "vcpus", vm->vcpus);
-		json_put_int(o, "memory_kib", vm->memory_kib);
-	} else {
-		json_put(o, "vcpus", NULL);
-		json_put(o, "memory_kib", NULL);
-	}
-	return o;
 }
 
 struct json *api_violations_json(const struct policy_report *report)
@@ -257,6 +238,8 @@ static unsigned body_kind(const struct api_call *call)
 	const char *type = call->req->content_type;
 	if (http_is_media_type(type, "application/json") && call->route->body != API_BODY_XML)
 		return API_BODY_JSON;
+	if (http_is_media_type(type, API_PATCH_TYPE))
+		return call->route->body & API_BODY_PATCH;
 	if (http_is_media_type(type, "application/xml") || http_is_media_type(type, "text/xml"))
 		return call->route->body & API_BODY_XML;
 	if (http_is_media_type(type, "text/plain"))
@@ -273,6 +256,7 @@ static int refuse_media_type(const struct api_call *call, struct err *err)
 		[API_BODY_XML] = "application/xml",
 		[API_BODY_JSON | API_BODY_XML] = "application/json or application/xml",
 		[API_BODY_JSON | API_BODY_TEXT] = "application/json or text/plain",
+		[API_BODY_PATCH] = API_PATCH_TYPE,
 	};
 	const char *right = media[call->route->body];
 	if (!*type)
@@ -289,7 +273,7 @@ static int read_body(struct api_call *call, struct json **ret_json, struct err *
 	unsigned kind = req->body_len ? body_kind(call) : API_BODY_JSON;
 	if (kind == API_BODY_NONE)
 		return refuse_media_type(call, err);
-	if (kind != API_BODY_JSON) {
+	if (kind == API_BODY_XML || kind == API_BODY_TEXT) {
 		const char *name = kind == API_BODY_XML ? "xml" : "text";
 		struct arg whole = { .name = name, .text = req->body, .len = req->body_len };
 		return add_arg(call, &whole, "the body", err);
@@ -348,28 +332,38 @@ static enum http_method row_method(enum http_method method)
 	return method == HTTP_HEAD ? HTTP_GET : method;
 }
 
+static bool is_safe(enum http_method method)
+{
+	return row_method(method) == HTTP_GET || method == HTTP_OPTIONS;
+}
+
+/* Finds the row, or for OPTIONS the path alone, and what the path allows. */
 static int find_route(struct api_call *call, const struct http_path *path, struct err *err)
 {
 	const struct api *api = call->api;
-	char allow[64] = "";
+	char *allow = call->allow;
 	size_t n = 0;
 	for (size_t i = 0; i < api->route_count; i++) {
 		const struct route *route = &api->routes[i];
 		if (!match_path(route->path, path, NULL))
 			continue;
 		call->open = route->role == ROLE_NONE;
-		if (route->method == row_method(call->req->method)) {
-			(void)match_path(route->path, path, call);
-			call->route = route;
-			return 0;
-		}
+		call->patchable = call->patchable || route->method == HTTP_PATCH;
 		const char *name =
 			route->method == HTTP_GET ? "GET, HEAD" : http_method_name(route->method);
-		n += (size_t)snprintf(allow + n, sizeof allow - n, "%s%s", n ? ", " : "", name);
+		n += (size_t)snprintf(
+			allow + n, sizeof call->allow - n, "%s%s", n ? ", " : "", name);
+		if (route->method != row_method(call->req->method))
+			continue;
+		(void)match_path(route->path, path, call);
+		call->route = route;
 	}
 	if (!n)
 		return err_set(
 			err, ERR_NOT_FOUND, "there is nothing at this path; GET /v1 is the start");
+	(void)snprintf(allow + n, sizeof call->allow - n, ", OPTIONS");
+	if (call->route || call->req->method == HTTP_OPTIONS)
+		return 0;
 	(void)err_set(err, ERR_METHOD_NOT_ALLOWED, "this path knows only %s", allow);
 	(void)snprintf(err->allow, sizeof err->allow, "%s", allow);
 	return -1;
@@ -417,9 +411,53 @@ static int refuse_strangers(const struct api_call *call, struct err *err)
 /* A page of another site can make a browser send its user's credentials along. */
 static int refuse_other_sites(const struct api_call *call, struct err *err)
 {
-	if (row_method(call->req->method) == HTTP_GET || !http_is_cross_site(call->req))
+	if (is_safe(call->req->method) || !http_is_cross_site(call->req))
 		return 0;
 	return err_set(err, ERR_CROSS_SITE, "a page of another site may not change anything here");
+}
+
+/* A precondition that is not looked at must not seem to have been met. */
+static int refuse_preconditions(const struct api_call *call, struct err *err)
+{
+	const struct http_req *req = call->req;
+	if (is_safe(req->method))
+		return 0;
+	if (*req->if_none_match)
+		return err_set(err, ERR_BAD_REQUEST, "If-None-Match: only GET and HEAD know it");
+	if (*req->if_match && !call->route->if_match)
+		return err_set(err, ERR_BAD_REQUEST, "If-Match: this request does not know it");
+	return 0;
+}
+
+static int check_key(const struct api_call *call, struct err *err)
+{
+	const char *key = call->req->idempotency_key;
+	if (*key && call->route->keyed && strlen(key) > KEY_BYTES_MAX)
+		return err_set(err, ERR_BAD_REQUEST, "Idempotency-Key: longer than %d bytes",
+			KEY_BYTES_MAX);
+	return 0;
+}
+
+/* RFC 9110 sections 8.8.3, 13.1.2 and 15.4.5. */
+static void tag(const struct http_req *req, struct api_reply *reply)
+{
+	if (row_method(req->method) != HTTP_GET || reply->status != 200)
+		return;
+	if (!reply->etag[0])
+		etag_make(reply->body, reply->body_len, reply->etag);
+	if (!*req->if_none_match || !etag_is_listed(req->if_none_match, reply->etag))
+		return;
+	reply->status = 304;
+	reply->type = NULL;
+	reply->body_len = 0;
+	free(TAKE(reply->body));
+}
+
+static void reply_options(const struct api_call *call, struct api_reply *reply)
+{
+	reply->status = 204;
+	(void)snprintf(reply->allow, sizeof reply->allow, "%s", call->allow);
+	reply->accept_patch = call->patchable ? API_PATCH_TYPE : NULL;
 }
 
 static int run(struct api_call *call, const struct http_query *query, struct api_reply *reply,
@@ -427,10 +465,14 @@ static int run(struct api_call *call, const struct http_query *query, struct api
 {
 	AUTO(json_free) struct json *body = NULL;
 	assert(call->route);
-	if (read_query(call, query, err) < 0 || read_body(call, &body, err) < 0)
+	if (refuse_preconditions(call, err) < 0 || check_key(call, err) < 0 ||
+		read_query(call, query, err) < 0 || read_body(call, &body, err) < 0)
 		return -1;
 	reply->status = call->route->status;
-	return call->route->handle(call, reply, err);
+	if (call->route->handle(call, reply, err) < 0)
+		return -1;
+	tag(call->req, reply);
+	return 0;
 }
 
 static int answer(struct api_call *call, struct api_reply *reply, struct err *err)
@@ -447,6 +489,10 @@ static int answer(struct api_call *call, struct api_reply *reply, struct err *er
 	if (found < 0) {
 		*err = where;
 		return -1;
+	}
+	if (!call->route) {
+		reply_options(call, reply);
+		return 0;
 	}
 	if (http_query_parse(call->req->target, &query, err) < 0)
 		return -1;

@@ -19,6 +19,8 @@
 /* The largest body: XML of the largest size as a JSON string, with its escapes. */
 enum { API_BODY_MAX = 2 * 128 * 1024 };
 
+#define API_PATCH_TYPE "application/merge-patch+json"
+
 struct route;
 
 /* What all requests share; set before the first, constant but for `draining`. */
@@ -36,12 +38,14 @@ struct api_reply {
 	const char *type; /* a literal */
 	char *body;       /* owned */
 	size_t body_len;
-	char *location;          /* owned; or NULL */
-	char allow[64];          /* or "" */
-	char etag[ETAG_SIZE];    /* or "" */
-	int retry_after;         /* seconds; 0: no such header */
-	bool stop;               /* the process ends after this reply */
-	struct json *violations; /* owned; of an error that has some, else NULL */
+	char *location;           /* owned; or NULL */
+	char allow[64];           /* or "" */
+	char etag[ETAG_SIZE];     /* or "": of a 200 to a GET one is made of the body */
+	const char *accept_patch; /* a literal, or NULL */
+	bool replayed;            /* what an earlier request with its Idempotency-Key made */
+	int retry_after;          /* seconds; 0: no such header */
+	bool stop;                /* the process ends after this reply */
+	struct json *violations;  /* owned; of an error that has some, else NULL */
 
 	/* For the log. */
 	enum role role;
@@ -72,6 +76,8 @@ struct api_call {
 	const struct http_req *req;
 	const struct route *route; /* NULL until it is found */
 	bool open;                 /* the path is for everybody */
+	bool patchable;            /* the path knows PATCH */
+	char allow[64];            /* the methods that it knows */
 	enum role role;
 	struct arg args[API_ARGS_MAX];
 	size_t arg_count;
@@ -88,7 +94,13 @@ struct target api_target(const struct api_call *call);
 
 typedef int api_handler(struct api_call *call, struct api_reply *reply, struct err *err);
 
-enum { API_BODY_NONE = 0, API_BODY_JSON = 1, API_BODY_XML = 2, API_BODY_TEXT = 4 };
+enum {
+	API_BODY_NONE = 0,
+	API_BODY_JSON = 1,
+	API_BODY_XML = 2,
+	API_BODY_TEXT = 4,
+	API_BODY_PATCH = 8, /* a JSON merge patch (RFC 7396); plain JSON is taken for one, too */
+};
 
 /*
  * A row of the table, sorted by path and then method. A body of XML becomes the argument "xml", one
@@ -105,6 +117,14 @@ struct route {
 	const struct field *query;
 	const struct field *fields; /* of the JSON body */
 	const char *summary;
+
+	/* For the OpenAPI document, which knows what the rest of the row implies. */
+	const struct field *answer; /* NULL: it is XML, or described nowhere */
+	const char *errors;         /* codes that the handler adds, separated by | */
+	const char *example;        /* a body, as JSON; or NULL */
+
+	bool if_match; /* a mutation that heeds If-Match: others refuse it */
+	bool keyed;    /* heeds Idempotency-Key: others have no need of it */
 };
 
 /* Puts the value into the reply and frees it. */
@@ -117,6 +137,3 @@ struct json *api_violations_json(const struct policy_report *report);
 /* ERR_POLICY_DENIED, with the violations in the reply, unless the policy lets the document pass. */
 int api_apply_policy(const struct api_call *call, const struct xml *doc, struct api_reply *reply,
 	struct err *err);
-
-/* A VM as the API shows it; the caller owns it. */
-struct json *api_vm_json(const struct api *api, const struct vm *vm);

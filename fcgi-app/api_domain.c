@@ -5,6 +5,7 @@
 #include "dry_run.h"
 #include "spec.h"
 #include "template.h"
+#include "vm_json.h"
 
 #include <string.h>
 
@@ -136,7 +137,7 @@ static int create(struct api_call *call, const struct vm_create *how, struct api
 		return reply_dry_run(call, &domain, how, reply, err);
 	if (vm_create(call->api->config, call->api->inventory, &domain, how, &vm, err) < 0)
 		return -1;
-	struct json *answer = api_vm_json(call->api, &vm);
+	struct json *answer = vm_json(call->api->host, &vm);
 	json_put(answer, "warnings", warnings_json(&domain));
 	if (api_reply_json(reply, answer, err) < 0)
 		return -1;
@@ -212,7 +213,7 @@ int api_domain_put(struct api_call *call, struct api_reply *reply, struct err *e
 			: reply_dry_run(call, &domain, NULL, reply, err);
 	if (vm_replace(call->api->config, call->api->inventory, &domain, if_match, &vm, err) < 0)
 		return -1;
-	struct json *answer = api_vm_json(call->api, &vm);
+	struct json *answer = vm_json(call->api->host, &vm);
 	json_put_string(answer, "effective", effective(&vm));
 	json_put(answer, "warnings", warnings_json(&domain));
 	return api_reply_json(reply, answer, err);

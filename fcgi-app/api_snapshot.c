@@ -2,6 +2,7 @@
 #include "api_snapshot.h"
 
 #include "snapshot.h"
+#include "vm_json.h"
 
 static struct json *snapshot_json(const struct snapshot *snapshot)
 {
@@ -85,7 +86,7 @@ int api_snapshot_revert(struct api_call *call, struct api_reply *reply, struct e
 	if (snapshot_revert(call->api->config, call->api->inventory, &target,
 		    api_text(call, "snap"), &vm, err) < 0)
 		return -1;
-	struct json *answer = api_vm_json(call->api, &vm);
+	struct json *answer = vm_json(call->api->host, &vm);
 	json_put_bool(answer, "changed", true);
 	return api_reply_json(reply, answer, err);
 }

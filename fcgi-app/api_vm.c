@@ -2,6 +2,7 @@
 #include "api_vm.h"
 
 #include "vm.h"
+#include "vm_json.h"
 
 static int list(struct api_call *call, bool only_active, struct api_reply *reply, struct err *err)
 {
@@ -11,7 +12,7 @@ static int list(struct api_call *call, bool only_active, struct api_reply *reply
 	struct json *items = json_new_array();
 	for (size_t i = 0; i < vms->count; i++)
 		if (vms->vms[i].active || !only_active)
-			json_push(items, api_vm_json(call->api, &vms->vms[i]));
+			json_push(items, vm_json(call->api->host, &vms->vms[i]));
 	struct json *answer = json_new_object();
 	json_put(answer, "items", items);
 	return api_reply_json(reply, answer, err);
@@ -32,7 +33,7 @@ int api_vm_get(struct api_call *call, struct api_reply *reply, struct err *err)
 	struct vm vm;
 	if (vm_get(call->api->host, api_text(call, "ref"), &vm, err) < 0)
 		return -1;
-	return api_reply_json(reply, api_vm_json(call->api, &vm), err);
+	return api_reply_json(reply, vm_json(call->api->host, &vm), err);
 }
 
 int api_vm_delete(struct api_call *call, struct api_reply *reply, struct err *err)
@@ -72,7 +73,7 @@ static int act(
 	if (vm_act(call->api->config, call->api->inventory, &target, action, &vm, &changed, err) <
 		0)
 		return -1;
-	struct json *answer = api_vm_json(call->api, &vm);
+	struct json *answer = vm_json(call->api->host, &vm);
 	json_put_bool(answer, "changed", changed);
 	return api_reply_json(reply, answer, err);
 }

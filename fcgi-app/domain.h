@@ -19,6 +19,7 @@ enum vm_state {
 	VM_PMSUSPENDED,
 	VM_STATE_COUNT
 };
+#define VM_STATES "unknown|running|paused|shutdown|shutoff|crashed|pmsuspended"
 const char *vm_state_name(enum vm_state state);
 
 struct vm {

@@ -81,6 +81,9 @@ int field_check_param(const struct field *field, const char *value, struct err *
 	case FIELD_LIST:
 	case FIELD_TEXTS:
 	case FIELD_LABELS:
+	case FIELD_TIME:
+	case FIELD_FREE:
+	case FIELD_ALSO:
 		break;
 	}
 	return err_set(err, ERR_INTERNAL, "%s: a query has no such values", field->name);
@@ -92,6 +95,7 @@ int field_check_param(const struct field *field, const char *value, struct err *
 struct check {
 	char at[160];
 	const struct field *fields;
+	bool nullable; /* a label of null is one to be removed */
 	struct err *err;
 };
 
@@ -168,6 +172,10 @@ static int check_label(const char *name, const struct json *value, void *data)
 		return err_set(check->err, ERR_BAD_REQUEST, "%s: the name '%.64s' is not %s",
 			check->at, name, TEXT_NAME_RULE);
 	size_t n = descend(check, ".%s", name);
+	if (json_kind_of(value) == JSON_IS_NULL && check->nullable) {
+		check->at[n] = '\0';
+		return 0;
+	}
 	if (json_kind_of(value) != JSON_IS_STRING)
 		return must_be(check, "a string");
 	const char *text = json_get_string(value, &len);
@@ -181,6 +189,7 @@ static int check_labels(struct check *check, const struct field *field, const st
 {
 	if (check_count(check, field, labels) < 0)
 		return -1;
+	check->nullable = field->nullable;
 	return json_each(labels, check_label, check);
 }
 
@@ -188,6 +197,8 @@ static int check_value(struct check *check, const struct field *field, const str
 {
 	enum json_kind kind = json_kind_of(value);
 	size_t len = 0;
+	if (kind == JSON_IS_NULL && field->nullable)
+		return 0;
 	switch (field->type) {
 	case FIELD_TEXT:
 		if (kind != JSON_IS_STRING)
@@ -219,8 +230,12 @@ static int check_value(struct check *check, const struct field *field, const str
 		if (kind != JSON_IS_OBJECT)
 			return must_be(check, "a JSON object");
 		return check_labels(check, field, value);
+	case FIELD_TIME:
+	case FIELD_FREE:
+	case FIELD_ALSO:
+		break;
 	}
-	return 0;
+	return err_set(check->err, ERR_INTERNAL, "%s: a body has no such values", check->at);
 }
 
 static int check_member(const char *name, const struct json *value, void *data)

@@ -5,6 +5,9 @@
  * and the members of a JSON body. What is not in the table is refused by name, so nothing further
  * in checks again. Lists of fields end with one without a name.
  *
+ * Answers have such tables, too: nothing checks those at run time, but the OpenAPI document is made
+ * of them, and the tests hold every answer against that.
+ *
  * Errors name the place, "disks[1].format", what was wrong and what is right. Thread-safe: no
  * state.
  */
@@ -19,6 +22,9 @@ enum field_type {
 	FIELD_LIST,   /* an array of at most max such objects */
 	FIELD_TEXTS,  /* an array of at most max texts, of at most min bytes each */
 	FIELD_LABELS, /* an object of at most max names, each with a text */
+	FIELD_TIME,   /* RFC 3339; of answers alone */
+	FIELD_FREE,   /* any JSON; of answers alone */
+	FIELD_ALSO,   /* no member, but all those of `of`; of answers alone */
 };
 
 enum { FIELD_LABEL_BYTES_MAX = 256 };
@@ -31,6 +37,10 @@ struct field {
 	int64_t min, max;
 	const char *words; /* separated by | */
 	const struct field *of;
+	const char *says;    /* what it is, for the OpenAPI document; NULL: its name does */
+	const char *example; /* as JSON, for that document; or NULL */
+	bool nullable;       /* in a merge patch: null removes it; in an answer: may be null */
+	bool optional;       /* of answers alone: may be missing */
 };
 
 const struct field *field_find(const struct field *fields, const char *name);

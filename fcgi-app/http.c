@@ -12,6 +12,7 @@ static const char *const methods[] = {
 	[HTTP_PUT] = "PUT",
 	[HTTP_PATCH] = "PATCH",
 	[HTTP_DELETE] = "DELETE",
+	[HTTP_OPTIONS] = "OPTIONS",
 	[HTTP_OTHER] = "",
 };
 _Static_assert(ARRAY_LEN(methods) == HTTP_METHOD_COUNT, "a name per method");
@@ -37,6 +38,8 @@ const char *http_reason(int status)
 	} reasons[] = {
 		{ 200, "OK" },
 		{ 201, "Created" },
+		{ 204, "No Content" },
+		{ 304, "Not Modified" },
 		{ 400, "Bad Request" },
 		{ 401, "Unauthorized" },
 		{ 403, "Forbidden" },

@@ -15,6 +15,7 @@ enum http_method {
 	HTTP_PUT,
 	HTTP_PATCH,
 	HTTP_DELETE,
+	HTTP_OPTIONS,
 	HTTP_OTHER,
 	HTTP_METHOD_COUNT
 };
@@ -33,7 +34,10 @@ struct http_req {
 	const char *origin;
 	const char *sec_fetch_site;
 	const char *host;
-	const char *if_match; /* RFC 9110 section 13.1.1, or "" */
+	/* RFC 9110 sections 13.1.1 and 13.1.2, or "". */
+	const char *if_match;
+	const char *if_none_match;
+	const char *idempotency_key; /* draft-ietf-httpapi-idempotency-key-header, or "" */
 };
 
 enum http_method http_method_of(const char *name);

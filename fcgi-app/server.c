@@ -389,11 +389,18 @@ static void send_reply(
 {
 	FCGX_Stream *out = fcgi->out;
 	(void)FCGX_FPrintF(out, "Status: %d %s\r\n", reply->status, http_reason(reply->status));
-	(void)FCGX_FPrintF(out, "X-Request-Id: %s\r\nCache-Control: no-store\r\n", req->request_id);
+	/* An answer with an entity tag may be kept by who asked, to ask whether it still holds. */
+	(void)FCGX_FPrintF(out,
+		"X-Request-Id: %s\r\nCache-Control: %s\r\nVary: Accept-Encoding\r\n",
+		req->request_id, reply->etag[0] ? "private, no-cache" : "no-store");
 	if (reply->location)
 		(void)FCGX_FPrintF(out, "Location: %s\r\n", reply->location);
 	if (reply->allow[0])
 		(void)FCGX_FPrintF(out, "Allow: %s\r\n", reply->allow);
+	if (reply->accept_patch)
+		(void)FCGX_FPrintF(out, "Accept-Patch: %s\r\n", reply->accept_patch);
+	if (reply->replayed)
+		(void)FCGX_FPrintF(out, "Idempotent-Replay: true\r\n");
 	if (reply->etag[0])
 		(void)FCGX_FPrintF(out, "ETag: %s\r\n", reply->etag);
 	if (reply->status == 401) /* RFC 9110 section 15.5.2; nginx's own 401 is the usual one */
@@ -402,7 +409,10 @@ static void send_reply(
 		(void)FCGX_FPrintF(out, "Retry-After: %d\r\n", reply->retry_after);
 	if (reply->type)
 		(void)FCGX_FPrintF(out, "Content-Type: %s\r\n", reply->type);
-	(void)FCGX_FPrintF(out, "Content-Length: %d\r\n\r\n", (int)reply->body_len);
+	/* RFC 9110 section 8.6: none with a 204; that of a 304 would be the whole answer's. */
+	if (reply->status != 204 && reply->status != 304)
+		(void)FCGX_FPrintF(out, "Content-Length: %d\r\n", (int)reply->body_len);
+	(void)FCGX_FPrintF(out, "\r\n");
 	if (reply->body && req->method != HTTP_HEAD)
 		(void)FCGX_PutStr(reply->body, (int)reply->body_len, out);
 }
@@ -475,6 +485,8 @@ static void serve_request(struct server *server, FCGX_Request *fcgi)
 		.sec_fetch_site = param(fcgi, "HTTP_SEC_FETCH_SITE"),
 		.host = param(fcgi, "HTTP_HOST"),
 		.if_match = param(fcgi, "HTTP_IF_MATCH"),
+		.if_none_match = param(fcgi, "HTTP_IF_NONE_MATCH"),
+		.idempotency_key = param(fcgi, "HTTP_IDEMPOTENCY_KEY"),
 	};
 	struct api_reply reply;
 	answer(server, fcgi, &req, &reply);

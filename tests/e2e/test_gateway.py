@@ -261,8 +261,12 @@ def test_an_unknown_path_is_404(admin, target):
     "GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "PROPFIND", "BREW",
 ])
 def test_a_wrong_method_is_405_and_says_which_are_right(admin, path, method):
-    right = {r.method for r in ROUTES if r.path == path}
+    right = {r.method for r in ROUTES if r.path == path} | {"OPTIONS"}
     right |= {"HEAD"} if "GET" in right else set()
+    if method == "OPTIONS":
+        answer = admin.request(method, at(path))
+        assert answer.status == 204 and set(answer.headers["Allow"].split(", ")) == right
+        assert not answer.body and ("PATCH" in right) == ("Accept-Patch" in answer.headers)
     if method in right:
         return
     answer = admin.request(method, at(path))
@@ -953,7 +957,7 @@ def test_seed_9_a_get_changes_nothing_and_shutdown_is_for_admins(gateway, client
     for user in "admin", "viewer":
         for method in "GET", "HEAD", "DELETE", "PUT":
             answer = clients(user).request(method, "/shutdown")
-            assert answer.status == 405 and answer.headers["Allow"] == "POST"
+            assert answer.status == 405 and answer.headers["Allow"] == "POST, OPTIONS"
     assert clients(None).get("/shutdown").status == 401
     assert clients(None).post("/shutdown").status == 401
     for user in "norole", "viewer", "operator":
