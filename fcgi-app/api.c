@@ -5,9 +5,6 @@
 #include <stdio.h>
 #include <string.h>
 
-/* The draft of Idempotency-Key leaves its length to us. */
-enum { KEY_BYTES_MAX = 255 };
-
 /* Replies */
 
 void api_reply_done(struct api_reply *reply)
@@ -68,6 +65,41 @@ int api_apply_policy(const struct api_call *call, const struct xml *doc, struct 
 		"the policy does not allow what the XML says, first at %s: %s",
 		report.found[0].path, report.found[0].rule);
 }
+
+const struct field api_violation_fields[] = {
+	{ "path", .type = FIELD_TEXT, .says = "XPath" },
+	{ "value", .type = FIELD_TEXT, .nullable = true },
+	{ "rule", .type = FIELD_TEXT, .says = "what is right" },
+	{ 0 },
+};
+
+static const struct field libvirt_fields[] = {
+	{ "code", .type = FIELD_NUMBER, .says = "virErrorNumber" },
+	{ "domain", .type = FIELD_NUMBER, .says = "virErrorDomain" },
+	{ "message", .type = FIELD_TEXT, .optional = true, .says = "for admins" },
+	{ 0 },
+};
+
+const struct field api_problem_fields[] = {
+	{ "type", .type = FIELD_TEXT, .says = "about:blank: the code says it" },
+	{ "title", .type = FIELD_TEXT, .says = "the status in words", .example = "\"Conflict\"" },
+	{ "status", .type = FIELD_NUMBER, .min = 400, .max = 599, .example = "409" },
+	{ "code", .type = FIELD_TEXT, .says = "for programs; never changes its meaning",
+		.example = "\"wrong_state\"" },
+	{ "detail", .type = FIELD_TEXT, .says = "what was wrong, for people" },
+	{ "request_id", .type = FIELD_TEXT },
+	{ "retryable", .type = FIELD_FLAG, .says = "the same may succeed later" },
+	{ "hint", .type = FIELD_TEXT, .optional = true, .says = "what to do about it" },
+	{ "state", .type = FIELD_WORD, .words = VM_STATES, .optional = true,
+		.says = "the VM's, which forbids it" },
+	{ "allowed", .type = FIELD_TEXTS, .optional = true, .says = "methods of this path" },
+	{ "line", .type = FIELD_NUMBER, .min = 1, .optional = true, .says = "in the body" },
+	{ "column", .type = FIELD_NUMBER, .optional = true, .says = "in the body" },
+	{ "violations", .type = FIELD_LIST, .of = api_violation_fields, .optional = true,
+		.says = "of the policy, at most 32" },
+	{ "libvirt", .type = FIELD_OBJECT, .of = libvirt_fields, .optional = true },
+	{ 0 },
+};
 
 static struct json *allowed_array(const char *allow)
 {
@@ -432,9 +464,9 @@ static int refuse_preconditions(const struct api_call *call, struct err *err)
 static int check_key(const struct api_call *call, struct err *err)
 {
 	const char *key = call->req->idempotency_key;
-	if (*key && call->route->keyed && strlen(key) > KEY_BYTES_MAX)
-		return err_set(err, ERR_BAD_REQUEST, "Idempotency-Key: longer than %d bytes",
-			KEY_BYTES_MAX);
+	if (*key && call->route->keyed && strlen(key) > API_KEY_MAX)
+		return err_set(
+			err, ERR_BAD_REQUEST, "Idempotency-Key: longer than %d bytes", API_KEY_MAX);
 	return 0;
 }
 

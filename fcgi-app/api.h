@@ -19,6 +19,9 @@
 /* The largest body: XML of the largest size as a JSON string, with its escapes. */
 enum { API_BODY_MAX = 2 * 128 * 1024 };
 
+/* The longest Idempotency-Key, in bytes; its draft leaves that to us. */
+enum { API_KEY_MAX = 255 };
+
 #define API_PATCH_TYPE "application/merge-patch+json"
 
 struct route;
@@ -60,6 +63,9 @@ void api_answer_error(const struct http_req *req, const struct err *err, struct 
 void api_reply_done(struct api_reply *reply);
 
 const char *api_role_name(enum role role);
+
+/* What every error looks like. */
+extern const struct field api_problem_fields[];
 
 /* The rest is between the dispatcher, the routes and the handlers. */
 
@@ -119,9 +125,10 @@ struct route {
 	const char *summary;
 
 	/* For the OpenAPI document, which knows what the rest of the row implies. */
-	const struct field *answer; /* NULL: it is XML, or described nowhere */
-	const char *errors;         /* codes that the handler adds, separated by | */
-	const char *example;        /* a body, as JSON; or NULL */
+	const struct field *answer;     /* NULL: it is XML */
+	const struct field *dry_answer; /* of a 200 with dry_run=1; or NULL */
+	const char *errors;             /* codes that the handler adds, separated by | */
+	const char *example;            /* a body, as JSON; or NULL */
 
 	bool if_match; /* a mutation that heeds If-Match: others refuse it */
 	bool keyed;    /* heeds Idempotency-Key: others have no need of it */
@@ -132,6 +139,7 @@ int api_reply_json(struct api_reply *reply, struct json *value, struct err *err)
 /* Sets Location to the path of these segments, encoded; NULL ends them. */
 int api_reply_location(struct api_reply *reply, const char *const segments[], struct err *err);
 
+extern const struct field api_violation_fields[];
 struct json *api_violations_json(const struct policy_report *report);
 
 /* ERR_POLICY_DENIED, with the violations in the reply, unless the policy lets the document pass. */

@@ -7,6 +7,23 @@
 #include <stdio.h>
 #include <string.h>
 
+static const struct field option_fields[] = {
+	{ "option", .type = FIELD_TEXT, .example = "\"-m 64\"" },
+	{ "outcome", .type = FIELD_WORD, .words = "mapped|dropped|unmapped" },
+	{ "detail", .type = FIELD_TEXT, .says = "to what, or why" },
+	{ 0 },
+};
+
+const struct field api_convert_answer[] = {
+	{ "xml", .type = FIELD_TEXT, .says = "domain XML" },
+	{ "spec", .type = FIELD_FREE, .says = "the same as a spec, as far as its fields reach" },
+	{ "spec_lacks", .type = FIELD_TEXTS, .says = "what stands in xml and has no field" },
+	{ "options", .type = FIELD_LIST, .of = option_fields },
+	{ "unmapped", .type = FIELD_TEXTS, .says = "options for which nothing stands" },
+	{ "violations", .type = FIELD_LIST, .of = api_violation_fields },
+	{ 0 },
+};
+
 /* An option as it was written, with its value or the one property that is meant. */
 static struct json *item_option(const struct qemu_item *item)
 {

@@ -4,3 +4,4 @@
 #include "api.h"
 
 api_handler api_convert_qemu_argv;
+extern const struct field api_convert_answer[];

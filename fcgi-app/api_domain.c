@@ -68,6 +68,40 @@ static int settle(
 
 /* Replies */
 
+const struct field api_domain_create_answer[] = {
+	{ "Vm", .type = FIELD_ALSO, .of = vm_json_fields },
+	{ "warnings", .type = FIELD_TEXTS, .says = "what was changed" },
+	{ 0 },
+};
+
+const struct field api_domain_put_answer[] = {
+	{ "Vm", .type = FIELD_ALSO, .of = vm_json_fields },
+	{ "effective", .type = FIELD_WORD, .words = "next-start|after-stop|after-restore",
+		.says = "from when on the new definition counts" },
+	{ "warnings", .type = FIELD_TEXTS, .says = "what was changed" },
+	{ 0 },
+};
+
+static const struct field finding_fields[] = {
+	{ "severity", .type = FIELD_WORD, .words = "info|warning|error" },
+	{ "check", .type = FIELD_WORD,
+		.words = "names|schema|changes|command|networks|files|boot" },
+	{ "path", .type = FIELD_TEXT, .nullable = true, .says = "XPath" },
+	{ "detail", .type = FIELD_TEXT },
+	{ 0 },
+};
+
+const struct field api_domain_dry_answer[] = {
+	{ "dry_run", .type = FIELD_FLAG },
+	{ "ok", .type = FIELD_FLAG, .says = "no finding is an error" },
+	{ "uuid", .type = FIELD_TEXT },
+	{ "name", .type = FIELD_TEXT },
+	{ "findings", .type = FIELD_LIST, .of = finding_fields },
+	{ "xml", .type = FIELD_TEXT, .says = "what libvirt would get" },
+	{ "command_line", .type = FIELD_TEXT, .nullable = true, .says = "QEMU's" },
+	{ 0 },
+};
+
 static struct json *warnings_json(const struct domain_xml *domain)
 {
 	struct json *warnings = json_new_array();

@@ -3,6 +3,39 @@
 
 #include "host.h"
 
+static const struct field host_fields[] = {
+	{ "name", .type = FIELD_TEXT, .example = "\"local\"" },
+	{ "reachable", .type = FIELD_FLAG },
+	{ "driver", .type = FIELD_TEXT, .nullable = true, .example = "\"QEMU\"" },
+	{ "driver_version", .type = FIELD_TEXT, .nullable = true, .example = "\"7.2.0\"" },
+	{ "libvirt_version", .type = FIELD_TEXT, .nullable = true, .example = "\"9.0.0\"" },
+	{ 0 },
+};
+
+const struct field api_host_about_answer[] = {
+	{ "name", .type = FIELD_TEXT, .example = "\"virtgate\"" },
+	{ "version", .type = FIELD_TEXT },
+	{ "user", .type = FIELD_TEXT, .says = "who is asking", .example = "\"alice\"" },
+	{ "role", .type = FIELD_WORD, .words = "viewer|operator|admin" },
+	{ "hosts", .type = FIELD_LIST, .of = host_fields },
+	{ 0 },
+};
+
+const struct field api_host_healthz_answer[] = {
+	{ "alive", .type = FIELD_FLAG },
+	{ 0 },
+};
+
+const struct field api_host_readyz_answer[] = {
+	{ "ready", .type = FIELD_FLAG },
+	{ 0 },
+};
+
+const struct field api_host_shutdown_answer[] = {
+	{ "draining", .type = FIELD_FLAG },
+	{ 0 },
+};
+
 static struct json *host_json(struct host *host)
 {
 	struct host_info info;

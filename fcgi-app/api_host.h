@@ -7,3 +7,8 @@ api_handler api_host_about;
 api_handler api_host_healthz;
 api_handler api_host_readyz;
 api_handler api_host_shutdown;
+
+extern const struct field api_host_about_answer[];
+extern const struct field api_host_healthz_answer[];
+extern const struct field api_host_readyz_answer[];
+extern const struct field api_host_shutdown_answer[];

@@ -3,6 +3,19 @@
 
 #include "template.h"
 
+static const struct field template_fields[] = {
+	{ "name", .type = FIELD_TEXT, .example = "\"helloworld\"" },
+	{ "title", .type = FIELD_TEXT },
+	{ "description", .type = FIELD_TEXT },
+	{ "error", .type = FIELD_TEXT, .optional = true, .says = "why it cannot be used" },
+	{ 0 },
+};
+
+const struct field api_template_list_answer[] = {
+	{ "items", .type = FIELD_LIST, .of = template_fields },
+	{ 0 },
+};
+
 static struct json *template_json(const struct template_info *template)
 {
 	struct json *o = json_new_object();

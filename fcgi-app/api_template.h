@@ -4,3 +4,4 @@
 #include "api.h"
 
 api_handler api_template_list;
+extern const struct field api_template_list_answer[];

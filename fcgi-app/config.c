@@ -136,6 +136,7 @@ static bool is_action(struct config *c, const char *arg)
 		{ "--version", CONFIG_VERSION },
 		{ "--check", CONFIG_CHECK },
 		{ "--policy", CONFIG_POLICY },
+		{ "--openapi", CONFIG_OPENAPI },
 	};
 	for (size_t i = 0; i < ARRAY_LEN(actions); i++) {
 		if (!strcmp(arg, actions[i].flag)) {
@@ -214,6 +215,7 @@ void config_help(FILE *out)
 		"usage: virtgate [--SETTING VALUE]...    serve until SIGTERM\n"
 		"       virtgate --check                 settings valid and host reachable?\n"
 		"       virtgate --policy                what domain XML may say\n"
+		"       virtgate --openapi               the API as an OpenAPI document\n"
 		"       virtgate convert qemu-argv [--spec|--options] [--] [WORD]...\n"
 		"                                        a QEMU command line, or one on standard\n"
 		"                                        input, as domain XML or as a JSON spec\n"

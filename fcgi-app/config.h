@@ -24,6 +24,7 @@ enum config_action {
 	CONFIG_HELP,
 	CONFIG_VERSION,
 	CONFIG_POLICY,
+	CONFIG_OPENAPI,
 	CONFIG_CONVERT, /* `words` says what */
 };
 

@@ -46,6 +46,7 @@
 	X(ERR_UNSUPPORTED, 422, "unsupported", 0) \
 	X(ERR_UNKNOWN_NETWORK, 422, "unknown_network", 0) \
 	X(ERR_UNKNOWN_POOL, 422, "unknown_pool", 0) \
+	X(ERR_KEY_REUSED, 422, "key_reused", 0) \
 	X(ERR_INTERNAL, 500, "internal", 0) \
 	X(ERR_NOT_SUPPORTED_BY_DRIVER, 501, "not_supported_by_driver", 0) \
 	X(ERR_HYPERVISOR_UNAVAILABLE, 503, "hypervisor_unavailable", 2) \

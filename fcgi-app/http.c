@@ -30,40 +30,49 @@ const char *http_method_name(enum http_method method)
 	return methods[method];
 }
 
+static const struct {
+	int status;
+	const char *text, *reason;
+} statuses[] = {
+	{ 200, "200", "OK" },
+	{ 201, "201", "Created" },
+	{ 204, "204", "No Content" },
+	{ 304, "304", "Not Modified" },
+	{ 400, "400", "Bad Request" },
+	{ 401, "401", "Unauthorized" },
+	{ 403, "403", "Forbidden" },
+	{ 404, "404", "Not Found" },
+	{ 405, "405", "Method Not Allowed" },
+	{ 408, "408", "Request Timeout" },
+	{ 409, "409", "Conflict" },
+	{ 411, "411", "Length Required" },
+	{ 412, "412", "Precondition Failed" },
+	{ 413, "413", "Content Too Large" },
+	{ 414, "414", "URI Too Long" },
+	{ 415, "415", "Unsupported Media Type" },
+	{ 422, "422", "Unprocessable Content" },
+	{ 429, "429", "Too Many Requests" },
+	{ 431, "431", "Request Header Fields Too Large" },
+	{ 500, "500", "Internal Server Error" },
+	{ 501, "501", "Not Implemented" },
+	{ 502, "502", "Bad Gateway" },
+	{ 503, "503", "Service Unavailable" },
+	{ 504, "504", "Gateway Timeout" },
+};
+
 const char *http_reason(int status)
 {
-	static const struct {
-		int status;
-		const char *reason;
-	} reasons[] = {
-		{ 200, "OK" },
-		{ 201, "Created" },
-		{ 204, "No Content" },
-		{ 304, "Not Modified" },
-		{ 400, "Bad Request" },
-		{ 401, "Unauthorized" },
-		{ 403, "Forbidden" },
-		{ 404, "Not Found" },
-		{ 405, "Method Not Allowed" },
-		{ 408, "Request Timeout" },
-		{ 409, "Conflict" },
-		{ 411, "Length Required" },
-		{ 412, "Precondition Failed" },
-		{ 413, "Content Too Large" },
-		{ 414, "URI Too Long" },
-		{ 415, "Unsupported Media Type" },
-		{ 422, "Unprocessable Content" },
-		{ 429, "Too Many Requests" },
-		{ 431, "Request Header Fields Too Large" },
-		{ 500, "Internal Server Error" },
-		{ 501, "Not Implemented" },
-		{ 502, "Bad Gateway" },
-		{ 503, "Service Unavailable" },
-		{ 504, "Gateway Timeout" },
-	};
-	for (size_t i = 0; i < ARRAY_LEN(reasons); i++)
-		if (reasons[i].status == status)
-			return reasons[i].reason;
+	for (size_t i = 0; i < ARRAY_LEN(statuses); i++)
+		if (statuses[i].status == status)
+			return statuses[i].reason;
+	return "";
+}
+
+const char *http_status_text(int status)
+{
+	for (size_t i = 0; i < ARRAY_LEN(statuses); i++)
+		if (statuses[i].status == status)
+			return statuses[i].text;
 	return "";
 }
 

@@ -43,8 +43,9 @@ struct http_req {
 enum http_method http_method_of(const char *name);
 const char *http_method_name(enum http_method method);
 
-/* The reason phrase of RFC 9110 section 15. */
+/* The reason phrase of RFC 9110 section 15, and the status in digits; a literal each. */
 const char *http_reason(int status);
+const char *http_status_text(int status);
 
 /* Does the Content-Type name this media type, whatever its parameters and case? */
 bool http_is_media_type(const char *content_type, const char *type);

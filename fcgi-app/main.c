@@ -4,6 +4,7 @@
 #include "host.h"
 #include "inventory.h"
 #include "log.h"
+#include "openapi.h"
 #include "policy.h"
 #include "routes.h"
 #include "server.h"
@@ -138,6 +139,18 @@ static int run(const struct config *config)
 	return status;
 }
 
+static int print_openapi(void)
+{
+	AUTO(json_free) struct json *document = openapi_json(routes, route_count);
+	AUTO(free) char *text = NULL;
+	size_t len = 0;
+	struct err err;
+	if (json_text(document, &text, &len, &err) < 0)
+		return complain(&err, EXIT_FAILURE);
+	(void)puts(text);
+	return EXIT_SUCCESS;
+}
+
 int main(int argc, char *argv[])
 {
 	struct config config;
@@ -151,6 +164,8 @@ int main(int argc, char *argv[])
 	case CONFIG_POLICY:
 		policy_print(stdout);
 		return EXIT_SUCCESS;
+	case CONFIG_OPENAPI:
+		return print_openapi();
 	case CONFIG_CONVERT:
 		xml_init();
 		return convert_command(&config);

@@ -2,6 +2,7 @@
 #include "routes.h"
 
 #include "api_convert.h"
+#include "api_docs.h"
 #include "api_domain.h"
 #include "api_host.h"
 #include "api_snapshot.h"
@@ -55,30 +56,53 @@ static const struct field snapshot_fields[] = {
 	{ 0 },
 };
 
+/* Errors that several rows share. */
+#define HOST "hypervisor_unavailable|host_busy"
+#define VM HOST "|vm_busy|wrong_state"
+#define XML_BODY "invalid_xml|policy_denied"
+#define START \
+	"policy_denied|not_bootable|start_failed|storage_unavailable|unknown_network|unknown_pool"
+#define CREATE \
+	HOST "|vm_busy|already_exists|template_not_found|invalid_spec|unsupported|" XML_BODY \
+	     "|" START
+
+static const char create_example[] =
+	"{\"name\":\"web\",\"memory_kib\":65536,\"kernel\":\"httpreply_qemu-x86_64\",\"start\":"
+	"true,"
+	"\"interfaces\":[{\"bridge\":\"virbr0\"}],\"labels\":{\"tier\":\"front\"}}";
+
 enum { JSON = API_BODY_JSON, XML = API_BODY_XML, PLAIN = API_BODY_TEXT };
 
 /* Sorted by path, then by method as enum http_method has them; tests/unit checks it. */
 const struct route routes[] = {
-	{ "/healthz", HTTP_GET, ROLE_NONE, api_host_healthz, 200,
+	{ "/healthz", HTTP_GET, ROLE_NONE, api_host_healthz, 200, .answer = api_host_healthz_answer,
 		.summary = "Is the process alive? Never asks libvirt." },
-	{ "/readyz", HTTP_GET, ROLE_NONE, api_host_readyz, 200,
+	{ "/readyz", HTTP_GET, ROLE_NONE, api_host_readyz, 200, .answer = api_host_readyz_answer,
+		.errors = HOST "|draining",
 		.summary = "Can it serve: is the host reachable, is it not stopping?" },
 	{ "/resume", HTTP_POST, ROLE_OPERATOR, api_vm_resume, 200, .query = ref_query,
 		.if_match = true, .summary = "As POST /vm/resume." },
 	{ "/shutdown", HTTP_POST, ROLE_ADMIN, api_host_shutdown, 200,
+		.answer = api_host_shutdown_answer,
 		.summary = "Finish what runs and end the process." },
 	{ "/suspend", HTTP_POST, ROLE_OPERATOR, api_vm_suspend, 200, .query = ref_query,
 		.if_match = true, .summary = "As POST /vm/suspend." },
-	{ "/v1", HTTP_GET, ROLE_VIEWER, api_host_about, 200,
+	{ "/v1", HTTP_GET, ROLE_VIEWER, api_host_about, 200, .answer = api_host_about_answer,
 		.summary = "Versions, hosts, and who you are here." },
 	{ "/v1/convert/qemu-argv", HTTP_POST, ROLE_VIEWER, api_convert_qemu_argv, 200, JSON | PLAIN,
-		.fields = convert_fields,
+		.fields = convert_fields, .answer = api_convert_answer, .errors = "invalid_spec",
+		.example = "{\"argv\":[\"qemu-system-x86_64\",\"-m\",\"64\"]}",
 		.summary = "Make a QEMU command line a spec and domain XML." },
+	{ "/v1/openapi.json", HTTP_GET, ROLE_NONE, api_docs_openapi, 200,
+		.answer = api_docs_openapi_answer, .summary = "This API, as OpenAPI 3.1." },
 	{ "/v1/templates", HTTP_GET, ROLE_VIEWER, api_template_list, 200,
+		.answer = api_template_list_answer,
 		.summary = "The templates that a VM can be made from." },
 	{ "/v1/vms", HTTP_GET, ROLE_VIEWER, api_vm_list, 200, .summary = "All VMs, by name." },
 	{ "/v1/vms", HTTP_POST, ROLE_ADMIN, api_domain_create, 201, JSON | XML, create_query,
-		spec_fields, .summary = "Create a VM from a spec, a template or domain XML." },
+		spec_fields, .answer = api_domain_create_answer,
+		.dry_answer = api_domain_dry_answer, .errors = CREATE, .example = create_example,
+		.keyed = true, .summary = "Create a VM from a spec, a template or domain XML." },
 	{ "/v1/vms/{ref}", HTTP_GET, ROLE_VIEWER, api_vm_get, 200, .summary = "One VM." },
 	{ "/v1/vms/{ref}", HTTP_DELETE, ROLE_ADMIN, api_vm_delete, 200, .if_match = true,
 		.summary = "Stop a VM and remove its definition; its disks stay." },
@@ -105,10 +129,15 @@ const struct route routes[] = {
 	{ "/v1/vms/{ref}/suspend", HTTP_POST, ROLE_OPERATOR, api_vm_suspend, 200, .if_match = true,
 		.summary = "Pause a running VM." },
 	{ "/v1/vms/{ref}/xml", HTTP_GET, ROLE_VIEWER, api_domain_get, 200, .query = get_xml_query,
+		.errors = HOST,
 		.summary = "The VM's definition as domain XML, or live what it is now." },
 	{ "/v1/vms/{ref}/xml", HTTP_PUT, ROLE_ADMIN, api_domain_put, 200, XML, put_xml_query,
-		.if_match = true, .summary = "Replace the VM's definition." },
+		.if_match = true, .answer = api_domain_put_answer,
+		.dry_answer = api_domain_dry_answer,
+		.errors = VM "|unsupported|invalid_spec|" XML_BODY,
+		.summary = "Replace the VM's definition." },
 	{ "/vm", HTTP_POST, ROLE_ADMIN, api_domain_create_transient, 201, XML, seed_create_query,
+		.answer = api_domain_create_answer, .errors = CREATE,
 		.summary = "Create and start a transient VM." },
 	{ "/vm", HTTP_DELETE, ROLE_ADMIN, api_vm_delete, 200, .query = ref_query, .if_match = true,
 		.summary = "As DELETE /v1/vms/{ref}." },

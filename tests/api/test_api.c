@@ -109,6 +109,44 @@ static void test_routes_are_sorted_and_told_apart(void **state)
 			routes[i].path);
 }
 
+static void check_example(const struct field *fields, const char *example, const char *of)
+{
+	AUTO(json_free) struct json *value = NULL;
+	struct err err;
+	if (!example)
+		return;
+	CHECK(!json_parse(example, strlen(example), &value, &err), "%s: %s", of, err.text);
+	CHECK(!fields || !field_check_object(fields, value, &err), "%s: %s", of, err.text);
+}
+
+static void check_field_examples(const struct field *fields)
+{
+	for (const struct field *f = fields; f && f->name; f++) {
+		check_example(NULL, f->example, f->name);
+		check_field_examples(f->of);
+	}
+}
+
+static void test_what_rows_say_of_errors_and_examples_is_right(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < route_count; i++) {
+		const char *errors = routes[i].errors ? routes[i].errors : "";
+		for (const char *s = errors; *s; s += strcspn(s, "|"), s += *s == '|') {
+			char code[64];
+			bool known = false;
+			(void)snprintf(code, sizeof code, "%.*s", (int)strcspn(s, "|"), s);
+			for (int kind = 0; kind < ERR_KIND_COUNT; kind++)
+				known = known || !strcmp(err_code(kind), code);
+			CHECK(known, "%s: %s", routes[i].path, code);
+		}
+		check_example(routes[i].fields, routes[i].example, routes[i].path);
+		check_field_examples(routes[i].fields);
+		check_field_examples(routes[i].query);
+		check_field_examples(routes[i].answer);
+	}
+}
+
 static void test_every_route_refuses_those_below_its_role(void **state)
 {
 	static const char *const below[] = {
@@ -731,6 +769,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_routes_are_sorted_and_told_apart),
+		cmocka_unit_test(test_what_rows_say_of_errors_and_examples_is_right),
 		cmocka_unit_test(test_every_route_refuses_those_below_its_role),
 		cmocka_unit_test(test_every_path_knows_its_methods),
 		cmocka_unit_test(test_strangers_learn_nothing),

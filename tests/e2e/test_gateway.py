@@ -43,6 +43,7 @@ ROUTES = [
     Route("POST", "/suspend", O, 200, "", "name"),
     Route("GET", "/v1", V, 200, "", ""),
     Route("POST", "/v1/convert/qemu-argv", V, 200, "json plain", ""),
+    Route("GET", "/v1/openapi.json", None, 200, "", ""),
     Route("GET", "/v1/templates", V, 200, "", ""),
     Route("GET", "/v1/vms", V, 200, "", ""),
     Route("POST", "/v1/vms", A, 201, "json xml", "persistent start dry_run"),
