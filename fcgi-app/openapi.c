@@ -294,16 +294,14 @@ static const char *tag_of(const struct route *route)
 /* get_v1_vms_ref: of letters, digits and _ alone. */
 static void make_id(const struct route *route, char *ret, size_t size)
 {
-	size_t n = 0;
-	for (const char *s = http_method_name(route->method); *s && n + 1 < size; s++)
-		ret[n++] = (char)tolower((unsigned char)*s);
-	for (const char *s = route->path; *s && n + 1 < size; s++) {
-		if (isalnum((unsigned char)*s))
-			ret[n++] = *s;
-		else if (ret[n - 1] != '_' && s[1])
-			ret[n++] = '_';
+	int n = snprintf(ret, size, "%s%s", http_method_name(route->method), route->path);
+	char *to = ret;
+	for (const char *s = ret; n > 0 && *s; s++) {
+		bool plain = isalnum((unsigned char)*s);
+		if (plain || (s[1] && isalnum((unsigned char)s[1])))
+			*to++ = plain ? (char)tolower((unsigned char)*s) : '_';
 	}
-	ret[n] = '\0';
+	*to = '\0';
 }
 
 static struct json *operation(struct writer *w)
