@@ -470,14 +470,20 @@ static int check_key(const struct api_call *call, struct err *err)
 	return 0;
 }
 
-/* RFC 9110 sections 8.8.3, 13.1.2 and 15.4.5. */
-static void tag(const struct http_req *req, struct api_reply *reply)
+bool api_is_held(const struct api_call *call, const struct api_reply *reply)
 {
-	if (row_method(req->method) != HTTP_GET || reply->status != 200)
+	const char *held = call->req->if_none_match;
+	return *held && etag_is_listed(held, reply->etag);
+}
+
+/* RFC 9110 sections 8.8.3, 13.1.2 and 15.4.5. */
+static void tag(const struct api_call *call, struct api_reply *reply)
+{
+	if (row_method(call->req->method) != HTTP_GET || reply->status != 200)
 		return;
 	if (!reply->etag[0])
 		etag_make(reply->body, reply->body_len, reply->etag);
-	if (!*req->if_none_match || !etag_is_listed(req->if_none_match, reply->etag))
+	if (!api_is_held(call, reply))
 		return;
 	reply->status = 304;
 	reply->type = NULL;
@@ -503,7 +509,7 @@ static int run(struct api_call *call, const struct http_query *query, struct api
 	reply->status = call->route->status;
 	if (call->route->handle(call, reply, err) < 0)
 		return -1;
-	tag(call->req, reply);
+	tag(call, reply);
 	return 0;
 }
 

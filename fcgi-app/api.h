@@ -134,6 +134,9 @@ struct route {
 	bool keyed;    /* heeds Idempotency-Key: others have no need of it */
 };
 
+/* Does the client hold the answer of the reply's entity tag? Then it needs no body. */
+bool api_is_held(const struct api_call *call, const struct api_reply *reply);
+
 /* Puts the value into the reply and frees it. */
 int api_reply_json(struct api_reply *reply, struct json *value, struct err *err);
 /* Sets Location to the path of these segments, encoded; NULL ends them. */

@@ -1,31 +1,129 @@
 /* SPDX-License-Identifier: MIT */
 #include "api_vm.h"
 
+#include "select.h"
 #include "vm.h"
 #include "vm_json.h"
 
-static int list(struct api_call *call, bool only_active, struct api_reply *reply, struct err *err)
+#include <stdio.h>
+#include <string.h>
+
+static const struct field item_fields[] = {
+	{ "VmItem", .type = FIELD_ALSO, .optional = true, .of = vm_json_item_fields },
+	{ 0 },
+};
+
+const struct field api_vm_list_answer[] = {
+	{ "items", .type = FIELD_LIST, .of = item_fields, .says = "by name" },
+	{ "next", .type = FIELD_TEXT, .nullable = true,
+		.says = "the next page's `after`; null: this is the last" },
+	{ 0 },
+};
+
+enum { LIST_LIMIT = 100 };
+
+struct page {
+	struct selection selection;
+	const char *after;
+	const char *fields;
+	size_t limit;
+};
+
+/* Only members that there are. */
+static int check_fields(const char *fields, struct err *err)
 {
-	AUTO(free) struct vm_list *vms = NULL;
+	for (const char *s = fields; s; s = strchr(s, ','), s = s ? s + 1 : NULL) {
+		char name[64];
+		(void)snprintf(name, sizeof name, "%.*s", (int)strcspn(s, ","), s);
+		if (!field_find(vm_json_fields, name) && !field_find(vm_json_item_fields + 1, name))
+			return err_set(err, ERR_BAD_REQUEST,
+				"fields: '%s' is no member of a VM in a list", name);
+	}
+	return 0;
+}
+
+static int read_page(struct api_call *call, struct page *ret, struct err *err)
+{
+	const char *limit = api_text(call, "limit");
+	struct page page = {
+		.after = api_text(call, "after"),
+		.fields = api_text(call, "fields"),
+		.limit = limit ? strtoul(limit, NULL, 10) : LIST_LIMIT,
+	};
+	if (selection_read(api_text(call, "state"), api_text(call, "name"), api_text(call, "label"),
+		    &page.selection, err) < 0 ||
+		check_fields(page.fields, err) < 0)
+		return -1;
+	*ret = page;
+	return 0;
+}
+
+static struct json *item_json(
+	const struct api_call *call, const struct page *page, const struct vm *vm)
+{
+	struct json *item = vm_json_item(call->api->host, vm);
+	if (page->fields)
+		json_keep(item, page->fields);
+	return item;
+}
+
+static struct json *page_json(
+	const struct api_call *call, const struct vm_list *vms, const struct page *page)
+{
+	struct json *answer = json_new_object();
+	struct json *items = json_new_array();
+	const struct vm *last = NULL;
+	const char *next = NULL;
+	for (size_t i = 0; i < vms->count && !next; i++) {
+		const struct vm *vm = &vms->vms[i];
+		if ((page->after && strcmp(vm->name, page->after) <= 0) ||
+			!selection_has(&page->selection, vm))
+			continue;
+		if (json_length(items) == page->limit) {
+			next = last->name;
+			break;
+		}
+		json_push(items, item_json(call, page, vm));
+		last = vm;
+	}
+	json_put(answer, "items", items);
+	json_put_string(answer, "next", next);
+	return answer;
+}
+
+/* The same list and the same question have the same answer, so it need not be made to be named. */
+static void tag_list(
+	const struct api_call *call, const struct vm_list *vms, struct api_reply *reply)
+{
+	etag_make_versioned(
+		vms->version, call->req->target, strlen(call->req->target), reply->etag);
+}
+
+static int list(const struct api_call *call, const struct page *page, struct api_reply *reply,
+	struct err *err)
+{
+	AUTO(vm_list_free) struct vm_list *vms = NULL;
 	if (inventory_list(call->api->inventory, &vms, err) < 0)
 		return -1;
-	struct json *items = json_new_array();
-	for (size_t i = 0; i < vms->count; i++)
-		if (vms->vms[i].active || !only_active)
-			json_push(items, vm_json(call->api->host, &vms->vms[i]));
-	struct json *answer = json_new_object();
-	json_put(answer, "items", items);
-	return api_reply_json(reply, answer, err);
+	tag_list(call, vms, reply);
+	if (api_is_held(call, reply))
+		return 0;
+	return api_reply_json(reply, page_json(call, vms, page), err);
 }
 
 int api_vm_list(struct api_call *call, struct api_reply *reply, struct err *err)
 {
-	return list(call, false, reply, err);
+	struct page page;
+	return read_page(call, &page, err) < 0 ? -1 : list(call, &page, reply, err);
 }
 
 int api_vm_list_active(struct api_call *call, struct api_reply *reply, struct err *err)
 {
-	return list(call, true, reply, err);
+	const struct page active = {
+		.selection.states = ~(1U << VM_SHUTOFF | 1U << VM_CRASHED),
+		.limit = SIZE_MAX,
+	};
+	return list(call, &active, reply, err);
 }
 
 int api_vm_get(struct api_call *call, struct api_reply *reply, struct err *err)

@@ -13,3 +13,5 @@ api_handler api_vm_suspend;
 api_handler api_vm_resume;
 api_handler api_vm_reboot;
 api_handler api_vm_reset;
+
+extern const struct field api_vm_list_answer[];

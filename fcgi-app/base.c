@@ -67,6 +67,27 @@ bool text_is_xml(const char *s)
 	return true;
 }
 
+bool text_is_glob(const char *pattern, const char *s)
+{
+	const char *star = NULL; /* the last one met, and what it has been given so far */
+	const char *given = NULL;
+	while (*s) {
+		if (*pattern == '*') {
+			star = pattern++;
+			given = s;
+		} else if (*pattern == '?' || *pattern == *s) {
+			pattern++;
+			s++;
+		} else if (star) {
+			pattern = star + 1;
+			s = ++given;
+		} else {
+			return false;
+		}
+	}
+	return !pattern[strspn(pattern, "*")];
+}
+
 bool text_is_word(const char *words, char separator, const char *s)
 {
 	const char stop[] = { separator, '\0' };

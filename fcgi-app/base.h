@@ -91,6 +91,9 @@ bool text_is_xml(const char *s);
 /* Is it one of the words, which are separated by this character? */
 bool text_is_word(const char *words, char separator, const char *s);
 
+/* Does it fit a pattern, in which * is any text and ? any byte? In the product of their lengths. */
+bool text_is_glob(const char *pattern, const char *s);
+
 /* Puts '?' for every byte that is no part of well-formed UTF-8. */
 void text_mask_malformed(char *s);
 

@@ -22,6 +22,8 @@ enum vm_state {
 #define VM_STATES "unknown|running|paused|shutdown|shutoff|crashed|pmsuspended"
 const char *vm_state_name(enum vm_state state);
 
+struct labels;
+
 struct vm {
 	char uuid[UUID_SIZE];
 	char name[256]; /* QEMU's driver allows no longer ones: they are file names */
@@ -31,10 +33,12 @@ struct vm {
 	bool persistent;
 	bool autostart;
 	bool managed_save;
-	bool snapshots;     /* has any */
-	bool sized;         /* vcpus and memory_kib could be read */
-	int vcpus;          /* now */
-	int64_t memory_kib; /* at most */
+	bool snapshots;              /* has any */
+	bool sized;                  /* vcpus and memory_kib could be read … */
+	enum err_kind why;           /*   … else why not */
+	int vcpus;                   /* now */
+	int64_t memory_kib;          /* at most */
+	const struct labels *labels; /* in a vm_list, which owns them; elsewhere NULL */
 };
 
 struct vm_ref {

@@ -40,7 +40,7 @@ struct field {
 	const char *says;    /* what it is, for the OpenAPI document; NULL: its name does */
 	const char *example; /* as JSON, for that document; or NULL */
 	bool nullable;       /* in a merge patch: null removes it; in an answer: may be null */
-	bool optional;       /* of answers alone: may be missing */
+	bool optional; /* of answers alone: may be missing; of FIELD_ALSO, each member of it */
 };
 
 const struct field *field_find(const struct field *fields, const char *name);

@@ -1,15 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 #include "inventory.h"
 
+#include "metadata.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
-/* What is remembered of each VM's size between lists, by uuid. */
-struct size {
+/* What is remembered of each VM between lists, by uuid. */
+struct known {
 	char uuid[UUID_SIZE];
 	int vcpus;
 	int64_t memory_kib;
+	struct labels *labels;
 	int64_t read_at;  /* clock_ms(); 0: to be read again */
 	unsigned touched; /* the count of touches when it was touched last */
 };
@@ -17,8 +20,8 @@ struct size {
 struct inventory {
 	struct host *host;
 	pthread_mutex_t lock;
-	struct size *sizes;
-	size_t size_count;
+	struct known *known;
+	size_t known_count;
 	unsigned touches;
 	int64_t listed_at;
 
@@ -29,7 +32,7 @@ struct inventory {
 
 static int compare_uuid(const void *a, const void *b)
 {
-	return strcmp(((const struct size *)a)->uuid, ((const struct size *)b)->uuid);
+	return strcmp(((const struct known *)a)->uuid, ((const struct known *)b)->uuid);
 }
 
 static int compare_vm_name(const void *a, const void *b)
@@ -42,13 +45,32 @@ static int compare_vm_uuid(const void *a, const void *b)
 	return strcmp(((const struct vm *)a)->uuid, ((const struct vm *)b)->uuid);
 }
 
-static struct size *find_size(const struct inventory *inventory, const char *uuid)
+static struct known *find_known(const struct inventory *inventory, const char *uuid)
 {
-	struct size key = { 0 };
+	struct known key = { 0 };
 	(void)snprintf(key.uuid, sizeof key.uuid, "%s", uuid);
-	if (!inventory->size_count)
+	if (!inventory->known_count)
 		return NULL;
-	return bsearch(&key, inventory->sizes, inventory->size_count, sizeof key, compare_uuid);
+	return bsearch(&key, inventory->known, inventory->known_count, sizeof key, compare_uuid);
+}
+
+static void forget_all(struct known *known, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		labels_give(known[i].labels);
+	free(known);
+}
+
+static struct labels *labels_of(const struct vm *vm)
+{
+	return (struct labels *)(uintptr_t)vm->labels; /* the list's own, of which it is a part */
+}
+
+void vm_list_free(struct vm_list *list)
+{
+	for (size_t i = 0; list && i < list->count; i++)
+		labels_give(labels_of(&list->vms[i]));
+	free(list);
 }
 
 /* libvirt's lists, each with what it owns. */
@@ -72,9 +94,9 @@ static void auto_stats(virDomainStatsRecordPtr **stats)
 /* Everything of a fetch that is under way. */
 struct fetch {
 	struct inventory *inventory;
-	bool sweep; /* read every size again */
+	bool sweep; /* read again what is known */
 	struct vm_list *list;
-	int64_t *read_at; /* of each VM in the list: its size's */
+	int64_t *read_at; /* of each VM in the list: when that was */
 	unsigned touches; /* when the fetch began */
 };
 
@@ -125,70 +147,138 @@ static void set_from_stats(struct vm *vm, const virDomainStatsRecord *record)
 }
 
 /*
- * A size that is known and fresh. When nobody has asked for a while the sweep rests, and what it
- * left is too old.
+ * What is known and fresh. When nobody has asked for a while the sweep rests, and what it left is
+ * too old.
  */
-static bool recall_size(struct fetch *fetch, size_t i)
+static bool recall(struct fetch *fetch, size_t i)
 {
 	struct vm *vm = &fetch->list->vms[i];
 	LOCK(&fetch->inventory->lock);
-	const struct size *size = find_size(fetch->inventory, vm->uuid);
-	if (fetch->sweep || !size || !size->read_at ||
-		clock_ms() - size->read_at > (int64_t)2 * INVENTORY_SWEEP_MS)
+	const struct known *known = find_known(fetch->inventory, vm->uuid);
+	if (fetch->sweep || !known || !known->read_at ||
+		clock_ms() - known->read_at > (int64_t)2 * INVENTORY_SWEEP_MS)
 		return false;
 	vm->sized = true;
-	vm->vcpus = size->vcpus;
-	vm->memory_kib = size->memory_kib;
-	fetch->read_at[i] = size->read_at;
+	vm->vcpus = known->vcpus;
+	vm->memory_kib = known->memory_kib;
+	vm->labels = labels_share(known->labels);
+	fetch->read_at[i] = known->read_at;
 	return true;
 }
 
-/* Reads the sizes that are not known; a VM that cannot be read stays in the list without one. */
-static int fill_sizes(
+/* Of the definition; one that is transient has none, and tells of itself. */
+static int read_labels(struct lease *lease, virDomainPtr dom, struct labels **ret, struct err *err)
+{
+	static const unsigned sources[] = { VIR_DOMAIN_AFFECT_CONFIG, VIR_DOMAIN_AFFECT_LIVE };
+	for (size_t i = 0; i < ARRAY_LEN(sources); i++) {
+		AUTO(free) char *element = virDomainGetMetadata(
+			dom, VIR_DOMAIN_METADATA_ELEMENT, METADATA_URI, sources[i]);
+		if (element)
+			return metadata_read_labels(element, ret, err);
+		(void)virt_fail(lease, VIRT_READ, err);
+		if (err->libvirt_code == VIR_ERR_NO_DOMAIN_METADATA) {
+			*ret = NULL;
+			return 0;
+		}
+		if (lease->broken || err->kind != ERR_WRONG_STATE)
+			return -1;
+	}
+	return -1;
+}
+
+static int read_known(struct lease *lease, virDomainPtr dom, struct vm *vm, struct err *err)
+{
+	virDomainInfo info;
+	struct labels *labels = NULL;
+	if (virDomainGetInfo(dom, &info) < 0)
+		return virt_fail(lease, VIRT_READ, err);
+	if (read_labels(lease, dom, &labels, err) < 0)
+		return -1;
+	vm_set_size(vm, &info);
+	vm->labels = labels;
+	return 0;
+}
+
+/* Reads what is not known; a VM that cannot be read stays in the list and says why. */
+static int fill_known(
 	struct lease *lease, struct fetch *fetch, virDomainStatsRecordPtr *stats, struct err *err)
 {
 	for (size_t i = 0; i < fetch->list->count; i++) {
 		struct vm *vm = &fetch->list->vms[i];
-		virDomainInfo info;
 		int64_t now = clock_ms();
-		if (recall_size(fetch, i))
+		if (recall(fetch, i))
 			continue;
-		if (!virDomainGetInfo(stats[i]->dom, &info)) {
-			vm_set_size(vm, &info);
+		if (!read_known(lease, stats[i]->dom, vm, err)) {
 			fetch->read_at[i] = now;
 			continue;
 		}
-		(void)virt_fail(lease, VIRT_READ, err);
+		vm->why = err->kind;
 		if (lease->broken)
 			return -1;
 	}
 	return 0;
 }
 
-static void remember_sizes(const struct fetch *fetch)
+/* One that went away meanwhile is no part of the list. */
+static void drop_gone(struct vm_list *list)
+{
+	size_t n = 0;
+	for (size_t i = 0; i < list->count; i++)
+		if (list->vms[i].sized || list->vms[i].why != ERR_VM_NOT_FOUND)
+			list->vms[n++] = list->vms[i];
+	list->count = n;
+}
+
+static void remember(const struct fetch *fetch)
 {
 	struct inventory *inventory = fetch->inventory;
-	struct size *sizes = calloc(fetch->list->count + 1, sizeof *sizes);
-	if (!sizes)
+	struct known *known = calloc(fetch->list->count + 1, sizeof *known);
+	if (!known)
 		return; /* the next fetch reads them again */
 	LOCK(&inventory->lock);
 	size_t n = 0;
 	for (size_t i = 0; i < fetch->list->count; i++) {
 		const struct vm *vm = &fetch->list->vms[i];
-		const struct size *old = find_size(inventory, vm->uuid);
+		const struct known *old = find_known(inventory, vm->uuid);
 		bool touched = old && (int)(old->touched - fetch->touches) > 0;
 		if (!vm->sized)
 			continue;
-		memcpy(sizes[n].uuid, vm->uuid, UUID_SIZE);
-		sizes[n].vcpus = vm->vcpus;
-		sizes[n].memory_kib = vm->memory_kib;
-		sizes[n].read_at = touched ? 0 : fetch->read_at[i];
-		sizes[n++].touched = old ? old->touched : 0;
+		memcpy(known[n].uuid, vm->uuid, UUID_SIZE);
+		known[n].vcpus = vm->vcpus;
+		known[n].memory_kib = vm->memory_kib;
+		known[n].labels = labels_share(labels_of(vm));
+		known[n].read_at = touched ? 0 : fetch->read_at[i];
+		known[n++].touched = old ? old->touched : 0;
 	}
-	qsort(sizes, n, sizeof *sizes, compare_uuid);
-	free(inventory->sizes);
-	inventory->sizes = sizes;
-	inventory->size_count = n;
+	qsort(known, n, sizeof *known, compare_uuid);
+	forget_all(inventory->known, inventory->known_count);
+	inventory->known = known;
+	inventory->known_count = n;
+}
+
+/* One text of a VM after the other: whatever differs between two lists differs here. */
+static int set_version(struct vm_list *list, struct err *err)
+{
+	AUTO(free) char *text = NULL;
+	size_t len = 0;
+	FILE *out = open_memstream(&text, &len);
+	if (!out)
+		return err_memory(err);
+	for (size_t i = 0; i < list->count; i++) {
+		const struct vm *vm = &list->vms[i];
+		(void)fprintf(out, "%s %s %d %s %d%d%d%d%d %d %d %lld", vm->uuid, vm->name,
+			vm->state, vm->reason, vm->persistent, vm->autostart, vm->managed_save,
+			vm->snapshots, vm->sized, (int)vm->why, vm->vcpus,
+			(long long)vm->memory_kib);
+		for (size_t l = 0; vm->labels && l < vm->labels->count; l++)
+			(void)fprintf(out, "%c%s%c%s", 0, vm->labels->label[l].name, 0,
+				vm->labels->label[l].text);
+		(void)fputc('\n', out);
+	}
+	if (fclose(out))
+		return err_memory(err);
+	hash_text(text, len, list->version);
+	return 0;
 }
 
 static int fetch_all(struct lease *lease, void *data, struct err *err)
@@ -198,7 +288,7 @@ static int fetch_all(struct lease *lease, void *data, struct err *err)
 	int count = virConnectGetAllDomainStats(lease->conn, VIR_DOMAIN_STATS_STATE, &stats, 0);
 	if (count < 0)
 		return virt_fail(lease, VIRT_READ, err);
-	AUTO(free) struct vm_list *list =
+	AUTO(vm_list_free) struct vm_list *list =
 		calloc(1, sizeof *list + (size_t)count * sizeof list->vms[0]);
 	AUTO(free) int64_t *read_at = calloc((size_t)count + 1, sizeof *read_at);
 	if (!list || !read_at)
@@ -208,17 +298,20 @@ static int fetch_all(struct lease *lease, void *data, struct err *err)
 		set_from_stats(&list->vms[i], stats[i]);
 	fetch->list = list;
 	fetch->read_at = read_at;
-	int rc = fill_sizes(lease, fetch, stats, err);
+	int rc = fill_known(lease, fetch, stats, err);
 	if (!rc)
-		remember_sizes(fetch);
+		remember(fetch);
 	fetch->list = NULL;
 	fetch->read_at = NULL;
 	if (rc < 0)
 		return -1;
+	drop_gone(list);
 	qsort(list->vms, list->count, sizeof list->vms[0], compare_vm_uuid);
 	if (mark_flags(lease, list, err) < 0)
 		return -1;
 	qsort(list->vms, list->count, sizeof list->vms[0], compare_vm_name);
+	if (set_version(list, err) < 0)
+		return -1;
 	fetch->list = TAKE(list);
 	return 0;
 }
@@ -249,11 +342,11 @@ int inventory_list(struct inventory *inventory, struct vm_list **ret, struct err
 void inventory_touch(struct inventory *inventory, const char *uuid)
 {
 	LOCK(&inventory->lock);
-	struct size *size = find_size(inventory, uuid);
-	if (!size)
+	struct known *known = find_known(inventory, uuid);
+	if (!known)
 		return;
-	size->read_at = 0;
-	size->touched = ++inventory->touches;
+	known->read_at = 0;
+	known->touched = ++inventory->touches;
 }
 
 /* Waits for the next sweep; false: the inventory is being freed. */
@@ -277,7 +370,7 @@ static void *run_sweeper(void *data)
 		struct vm_list *list = NULL;
 		struct err ignored; /* requests meet the same error and report it */
 		if (!fetch_list(inventory, true, &list, &ignored))
-			free(list);
+			vm_list_free(list);
 	}
 	return NULL;
 }
@@ -307,7 +400,7 @@ void inventory_free(struct inventory *inventory)
 	(void)pthread_join(inventory->sweeper, NULL);
 	(void)pthread_cond_destroy(&inventory->stopping);
 	(void)pthread_mutex_destroy(&inventory->lock);
-	free(inventory->sizes);
+	forget_all(inventory->known, inventory->known_count);
 	free(inventory);
 }
 

@@ -2,9 +2,9 @@
 #pragma once
 /*
  * All VMs at once, at a constant number of RPCs however many there are: the state statistics (which
- * never enter a QEMU monitor) and four filtered lists. vcpus and memory_kib have no cheap
+ * never enter a QEMU monitor) and four filtered lists. vcpus, memory_kib and labels have no cheap
  * bulk call: they are read when a VM is new or was touched, and for all VMs every
- * INVENTORY_SWEEP_MS while lists are asked for, so these two alone may lag by that much.
+ * INVENTORY_SWEEP_MS while lists are asked for, so these alone may lag by that much.
  *
  * All functions may be called from any thread.
  */
@@ -13,9 +13,12 @@
 enum { INVENTORY_SWEEP_MS = 10000 };
 
 struct vm_list {
+	char version[HASH_SIZE]; /* of all that the list says */
 	size_t count;
 	struct vm vms[]; /* by name, as strcmp() orders */
 };
+void vm_list_free(struct vm_list *list);
+DEFINE_AUTO(struct vm_list *, vm_list_free)
 
 struct inventory;
 /* Keeps the host, which must outlive it; runs a thread of its own for the sweep. */
@@ -23,8 +26,11 @@ struct inventory *inventory_new(struct host *host);
 void inventory_free(struct inventory *inventory);
 struct host *inventory_host(const struct inventory *inventory);
 
-/* All VMs, as of after the call began. The caller frees the list. */
+/*
+ * All VMs, as of after the call began. One that cannot be read is among them, without its size. The
+ * caller frees the list.
+ */
 int inventory_list(struct inventory *inventory, struct vm_list **ret, struct err *err);
 
-/* A mutation may have changed this VM's vcpus or memory. */
+/* A mutation may have changed this VM's vcpus, memory or labels. */
 void inventory_touch(struct inventory *inventory, const char *uuid);

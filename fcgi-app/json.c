@@ -331,6 +331,14 @@ void json_put(struct json *object, const char *name, struct json *value)
 	json_free(value);
 }
 
+void json_put_copy(struct json *object, const char *name, struct json *value)
+{
+	if (object && !json_object_object_add(to_jc(object), name, to_jc(value)))
+		return;
+	out_of_memory = true;
+	json_free(value);
+}
+
 void json_put_string(struct json *object, const char *name, const char *value)
 {
 	json_put(object, name, value ? json_string(value) : NULL);
@@ -357,6 +365,16 @@ void json_push(struct json *array, struct json *value)
 void json_push_string(struct json *array, const char *value)
 {
 	json_push(array, json_string(value));
+}
+
+void json_keep(struct json *object, const char *names)
+{
+	struct lh_table *members = json_object_get_object(to_jc(object));
+	for (struct lh_entry *e = lh_table_head(members), *next; e; e = next) {
+		next = lh_entry_next(e);
+		if (!text_is_word(names, ',', lh_entry_k(e)))
+			json_object_object_del(to_jc(object), lh_entry_k(e));
+	}
 }
 
 int json_text(const struct json *value, char **ret, size_t *ret_len, struct err *err)

@@ -53,11 +53,15 @@ struct json *json_new_array(void);
 struct json *json_string(const char *value);
 /* Names are literals: they are not copied. */
 void json_put(struct json *object, const char *name, struct json *value);
+void json_put_copy(struct json *object, const char *name, struct json *value);  /* no literal */
 void json_put_string(struct json *object, const char *name, const char *value); /* NULL: null */
 void json_put_int(struct json *object, const char *name, int64_t value);
 void json_put_bool(struct json *object, const char *name, bool value);
 void json_push(struct json *array, struct json *value);
 void json_push_string(struct json *array, const char *value);
+
+/* Takes out the members that a list, separated by commas, does not name. */
+void json_keep(struct json *object, const char *names);
 
 /* Renders without spaces. The caller frees. */
 int json_text(const struct json *value, char **ret, size_t *ret_len, struct err *err);

@@ -39,6 +39,64 @@ int metadata_set_labels(struct xml_node *domain, const struct json *labels, stru
 	return vm && !json_each(labels, add_label, vm) ? 0 : err_memory(err);
 }
 
+/* Puts a text behind the others in the block; NULL: it could not be read. */
+static const char *put_text(char **end, char *text)
+{
+	AUTO(free) char *own = text;
+	char *at = *end;
+	if (own)
+		*end = stpcpy(at, own) + 1;
+	return own ? at : NULL;
+}
+
+/* The texts of labels are no longer than the XML that they stand in. */
+static struct labels *copy_labels(const struct xml_node *vm, size_t size)
+{
+	size_t count = 0;
+	for (const struct xml_node *n = xml_child(vm, "label"); n; n = xml_next(n))
+		count++;
+	struct labels *labels = calloc(1, sizeof *labels + count * sizeof labels->label[0] + size);
+	if (!labels)
+		return NULL;
+	char *end = (char *)&labels->label[count];
+	for (const struct xml_node *n = xml_child(vm, "label"); n; n = xml_next(n)) {
+		struct label *label = &labels->label[labels->count];
+		label->name = put_text(&end, xml_attr(n, "name"));
+		label->text = put_text(&end, xml_raw_text(n));
+		labels->count += label->name && label->text;
+	}
+	labels->holders = 1;
+	return labels;
+}
+
+int metadata_read_labels(const char *element, struct labels **ret, struct err *err)
+{
+	AUTO(xml_free) struct xml *doc = NULL;
+	if (xml_parse_trusted(element, &doc, err) < 0)
+		return -1;
+	struct labels *labels = NULL;
+	if (xml_is(xml_root(doc), "vm") && xml_child(xml_root(doc), "label")) {
+		labels = copy_labels(xml_root(doc), strlen(element));
+		if (!labels)
+			return err_memory(err);
+	}
+	*ret = labels;
+	return 0;
+}
+
+struct labels *labels_share(struct labels *labels)
+{
+	if (labels)
+		(void)atomic_fetch_add(&labels->holders, 1);
+	return labels;
+}
+
+void labels_give(struct labels *labels)
+{
+	if (labels && atomic_fetch_sub(&labels->holders, 1) == 1)
+		free(labels);
+}
+
 static void count_attr(const char *name, const char *value, bool foreign, void *data)
 {
 	(void)name;

@@ -11,8 +11,29 @@
 #include "field.h"
 #include "xml.h"
 
+#include <stdatomic.h>
+
 #define METADATA_URI "urn:virtgate:vm:1"
 enum { METADATA_LABELS_MAX = 64 };
+
+/* One block of memory, for free() or labels_give(); shared by several threads, it is constant. */
+struct labels {
+	atomic_int holders;
+	size_t count;
+	struct label {
+		const char *name, *text;
+	} label[];
+};
+
+/*
+ * Those of our element as virDomainGetMetadata() has it, which is without the namespace; *ret is
+ * NULL when there are none. The caller holds them.
+ */
+int metadata_read_labels(const char *element, struct labels **ret, struct err *err);
+
+/* One holder more, and one less; NULL is nobody's. */
+struct labels *labels_share(struct labels *labels);
+void labels_give(struct labels *labels);
 
 /* Replaces all labels of a <domain>; labels is a checked object of names to texts. */
 int metadata_set_labels(struct xml_node *domain, const struct json *labels, struct err *err);

@@ -35,6 +35,23 @@ static const struct field create_query[] = {
 	{ 0 },
 };
 
+static const struct field list_query[] = {
+	{ "state", .type = FIELD_TEXT, .max = 128, .says = "states, separated by commas",
+		.example = "\"running,paused\"" },
+	{ "name", .type = FIELD_TEXT, .max = REF_MAX, .says = "a pattern with * and ?",
+		.example = "\"web-*\"" },
+	{ "label", .type = FIELD_TEXT, .max = 1024,
+		.says = "NAME or NAME=TEXT, several separated by commas: all must fit",
+		.example = "\"tier=front\"" },
+	{ "fields", .type = FIELD_TEXT, .max = 1024,
+		.says = "members of each item, separated by commas", .example = "\"name,state\"" },
+	{ "limit", .type = FIELD_NUMBER, .min = 1, .max = 1000, .says = "items; 100 by default",
+		.example = "100" },
+	{ "after", .type = FIELD_TEXT, .max = REF_MAX,
+		.says = "a name: only those that come after it; `next` of the page before" },
+	{ 0 },
+};
+
 static const struct field get_xml_query[] = {
 	{ "live", .type = FIELD_FLAG },
 	{ 0 },
@@ -98,7 +115,8 @@ const struct route routes[] = {
 	{ "/v1/templates", HTTP_GET, ROLE_VIEWER, api_template_list, 200,
 		.answer = api_template_list_answer,
 		.summary = "The templates that a VM can be made from." },
-	{ "/v1/vms", HTTP_GET, ROLE_VIEWER, api_vm_list, 200, .summary = "All VMs, by name." },
+	{ "/v1/vms", HTTP_GET, ROLE_VIEWER, api_vm_list, 200, .query = list_query,
+		.answer = api_vm_list_answer, .errors = HOST, .summary = "VMs, by name." },
 	{ "/v1/vms", HTTP_POST, ROLE_ADMIN, api_domain_create, 201, JSON | XML, create_query,
 		spec_fields, .answer = api_domain_create_answer,
 		.dry_answer = api_domain_dry_answer, .errors = CREATE, .example = create_example,
@@ -150,7 +168,7 @@ const struct route routes[] = {
 		.summary = "Revert to the current snapshot." },
 	{ "/vm/suspend", HTTP_POST, ROLE_OPERATOR, api_vm_suspend, 200, .query = ref_query,
 		.if_match = true, .summary = "As POST /v1/vms/{ref}/suspend." },
-	{ "/vms", HTTP_GET, ROLE_VIEWER, api_vm_list_active, 200,
-		.summary = "The VMs that are not shut off." },
+	{ "/vms", HTTP_GET, ROLE_VIEWER, api_vm_list_active, 200, .answer = api_vm_list_answer,
+		.errors = HOST, .summary = "The VMs that are not shut off." },
 };
 const size_t route_count = ARRAY_LEN(routes);

@@ -6,6 +6,7 @@
 
 struct writer {
 	enum schema_side side;
+	bool partial; /* members may be missing */
 	struct json *components;
 };
 
@@ -172,8 +173,9 @@ static struct json *reference(struct writer *w, const struct field *also)
 {
 	char to[96];
 	struct json *o = json_new_object();
+	struct writer inner = { w->side, also->optional, w->components };
 	if (!json_member(w->components, also->name))
-		json_put(w->components, also->name, object_schema(w, also->of));
+		json_put(w->components, also->name, object_schema(&inner, also->of));
 	(void)snprintf(to, sizeof to, "#/components/schemas/%s", also->name);
 	json_put_string(o, "$ref", to);
 	return o;
@@ -199,7 +201,7 @@ static void put_object(struct writer *w, struct json *o, const struct field *fie
 			continue;
 		}
 		json_put(properties, f->name, value_schema(w, f));
-		if (request ? f->required : !f->optional)
+		if (request ? f->required : !f->optional && !w->partial)
 			json_push_string(required, f->name);
 	}
 	put_unless_empty(o, "allOf", all);
@@ -212,13 +214,13 @@ static void put_object(struct writer *w, struct json *o, const struct field *fie
 struct json *schema_of_object(
 	const struct field *fields, enum schema_side side, struct json *components)
 {
-	struct writer writer = { side, components };
+	struct writer writer = { side, false, components };
 	return object_schema(&writer, fields);
 }
 
 struct json *schema_of_param(const struct field *field)
 {
-	struct writer writer = { SCHEMA_REQUEST, NULL };
+	struct writer writer = { SCHEMA_REQUEST, false, NULL };
 	struct json *o = json_new_object();
 	if (field->type != FIELD_FLAG) {
 		put_value(&writer, o, field);

@@ -5,6 +5,9 @@
 #include "field.h"
 
 extern const struct field vm_json_fields[];
+extern const struct field vm_json_item_fields[]; /* what a list adds */
 
-/* The caller owns it. */
+/* The caller owns what these return. */
 struct json *vm_json(const struct host *host, const struct vm *vm);
+struct json *vm_json_item(const struct host *host, const struct vm *vm); /* of a vm_list */
+struct json *vm_json_labels(const struct labels *labels);

@@ -158,7 +158,7 @@ def check_problem(answer, user):
 
 
 def check_no_host_path(answer, sent):
-    if not answer.body:
+    if not answer.body or "Content-Encoding" in answer.headers:
         return
     if "json" not in answer.headers.get("Content-Type", ""):
         text = answer.body.decode("utf-8", "replace")

@@ -111,9 +111,39 @@ static void test_every_error_has_a_status_and_a_code_of_its_own(void **state)
 	}
 }
 
+static void test_patterns(void **state)
+{
+	static const struct {
+		const char *pattern, *text;
+		bool fits;
+	} cases[] = {
+		{ "", "", true },
+		{ "", "a", false },
+		{ "*", "", true },
+		{ "**", "abc", true },
+		{ "a*", "abc", true },
+		{ "*c", "abc", true },
+		{ "*b", "abc", false },
+		{ "a?c", "abc", true },
+		{ "a?c", "ac", false },
+		{ "?", "", false },
+		{ "a*b*c", "aXbYbZc", true },
+		{ "a*b*c", "aXbYbZcd", false },
+		{ "*ab", "aab", true },
+		{ "[a]", "a", false },
+		{ "*a*a*a*a*a*a*a*a*a*a*a*b", "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
+			false },
+	};
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++)
+		CHECK(text_is_glob(cases[i].pattern, cases[i].text) == cases[i].fits, "%s on %s",
+			cases[i].pattern, cases[i].text);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_patterns),
 		cmocka_unit_test(test_utf8_accepts_only_shortest_forms_without_nul),
 		cmocka_unit_test(test_names_are_safe_as_file_names),
 		cmocka_unit_test(test_uuids_are_recognised_and_made),

@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+/* Which VMs a list or an action on many means. Thread-safe: no state. */
+#include "domain.h"
+
+struct selection {
+	unsigned states;   /* 1 << enum vm_state each; 0: any */
+	const char *name;  /* with * and ?; NULL: any */
+	const char *label; /* NAME or NAME=TEXT, several separated by commas; NULL: any */
+};
+
+/*
+ * From texts, of which each may be NULL: states are names separated by commas. ERR_BAD_REQUEST. The
+ * texts live as long as the selection.
+ */
+int selection_read(const char *states, const char *name, const char *label, struct selection *ret,
+	struct err *err);
+
+/* A VM of a vm_list, which has its labels. All that is said must hold. */
+bool selection_has(const struct selection *selection, const struct vm *vm);

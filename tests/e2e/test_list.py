@@ -1,0 +1,157 @@
+# SPDX-License-Identifier: MIT
+"""Lists of VMs on libvirt's test driver: filters, members, pages, entity tags."""
+
+import threading
+
+import pytest
+from conftest import test_domain
+
+
+@pytest.fixture
+def fleet(new_vm):
+    """Ten VMs: fleet-0 to fleet-9, the even ones running, with labels."""
+    made = []
+    for i in range(10):
+        made.append(new_vm(
+            f"fleet-{i}", start=i % 2 == 0,
+            labels={"tier": "front" if i < 5 else "back", "n": str(i), "empty": ""}))
+    return made
+
+
+def names(answer):
+    assert answer.status == 200, answer
+    return [vm["name"] for vm in answer.json["items"]]
+
+
+def walk(client, query="", limit=3):
+    """All names, page by page."""
+    found, after = [], ""
+    while True:
+        answer = client.get(f"/v1/vms?limit={limit}{query}{after}")
+        page = names(answer)
+        assert len(page) <= limit
+        found += page
+        if answer.json["next"] is None:
+            return found
+        assert answer.json["next"] == page[-1] and len(page) == limit
+        after = f"&after={answer.json['next']}"
+
+
+def fleet_names(*numbers):
+    return [f"fleet-{n}" for n in numbers]
+
+
+@pytest.mark.parametrize("query, numbers", [
+    ("", range(10)),
+    ("&state=running", range(0, 10, 2)),
+    ("&state=shutoff", range(1, 10, 2)),
+    ("&state=shutoff,running", range(10)),
+    ("&state=paused", []),
+    ("&label=tier=front", range(5)),
+    ("&label=tier%3Dback", range(5, 10)),
+    ("&label=tier", range(10)),
+    ("&label=tier=front,n=3", [3]),
+    ("&label=tier=front,n=7", []),
+    ("&label=empty=", range(10)),
+    ("&label=n=", []),
+    ("&label=ti", []),
+    ("&label=tier=front&state=running", [0, 2, 4]),
+])
+def test_filters_choose(viewer, fleet, query, numbers):
+    assert names(viewer.get(f"/v1/vms?name=fleet-*{query}")) == fleet_names(*numbers)
+
+
+@pytest.mark.parametrize("pattern, numbers", [
+    ("fleet-%3f", range(10)), ("fleet-1", [1]), ("*-1", [1]), ("f*t-*2", [2]), ("fleet", []),
+    ("fleet-??", []), ("*fleet-3*", [3]), ("FLEET-*", []), ("[f]leet-1", []), ("a*" * 60, []),
+])
+def test_a_name_is_a_pattern(viewer, fleet, pattern, numbers):
+    found = names(viewer.get(f"/v1/vms?name={pattern}&label=n"))
+    assert found == fleet_names(*numbers)
+
+
+@pytest.mark.parametrize("query", [
+    "state=", "state=on", "state=running,", "state=running,,paused", "state=Running",
+    "label=", "label==x", "label=a,", "label=a%20b", "label=" + "x" * 64, "name=",
+    "fields=", "fields=nothing", "fields=name,", "fields=name,,state", "fields=labels.tier",
+    "limit=0", "limit=-1", "limit=1001", "limit=", "limit=ten", "limit=1e2", "limit=99999999999999999999",
+    "after=", "after=" + "x" * 300, "page=2", "state=running&state=paused",
+])
+def test_a_filter_that_cannot_be_meant_is_refused(viewer, query):
+    answer = viewer.get(f"/v1/vms?{query}")
+    assert answer.status == 400 and query.partition("=")[0] in answer.json["detail"]
+
+
+def test_items_have_the_members_that_were_asked_for(viewer, fleet):
+    answer = viewer.get("/v1/vms?name=fleet-1&fields=name,labels,state")
+    assert answer.json["items"] == [
+        {"name": "fleet-1", "state": "shutoff",
+         "labels": {"tier": "front", "n": "1", "empty": ""}}]
+
+
+def test_pages_follow_each_other(viewer, fleet):
+    for limit in 1, 3, 5, 9, 10, 11:
+        assert walk(viewer, "&name=fleet-*", limit) == fleet_names(*range(10))
+    # What it came after need not be there any more, nor ever have been.
+    assert names(viewer.get("/v1/vms?name=fleet-*&after=fleet-41")) == fleet_names(*range(5, 10))
+    assert names(viewer.get("/v1/vms?after=zzz")) == []
+
+
+def test_paging_while_vms_come_and_go_misses_and_doubles_none(gateway, viewer, fleet):
+    stop = threading.Event()
+    failed = []
+
+    def churn():
+        with gateway.client("admin") as admin:
+            for n in range(10_000):
+                if stop.is_set():
+                    return
+                name = f"fleet-{n % 10}-comes"
+                made = admin.post("/v1/vms", json={"xml": test_domain(name)})
+                gone = admin.delete(f"/v1/vms/{name}")
+                if made.status != 201 or gone.status != 200:
+                    failed.append((made, gone))
+                    return
+
+    thread = threading.Thread(target=churn)
+    thread.start()
+    try:
+        for limit in (1, 2, 3, 4) * 10:
+            found = walk(viewer, "&name=fleet-*", limit)
+            assert found == sorted(set(found))
+            assert [name for name in found if not name.endswith("-comes")] == fleet_names(*range(10))
+    finally:
+        stop.set()
+        thread.join()
+    assert not failed
+
+
+def test_an_unchanged_list_is_304_and_a_changed_one_is_not(viewer, operator, fleet):
+    first = viewer.get("/v1/vms?name=fleet-*")
+    held = f"If-None-Match: {first.headers['ETag']}\r\n"
+    again = viewer.get("/v1/vms?name=fleet-*", headers=held)
+    assert again.status == 304 and not again.body and again.headers["ETag"] == first.headers["ETag"]
+    assert again.headers["Vary"] == "Accept-Encoding"
+    # Of another question it is no answer.
+    assert viewer.get("/v1/vms?name=fleet-1", headers=held).status == 200
+    assert operator.post("/v1/vms/fleet-0/suspend").status == 200
+    changed = viewer.get("/v1/vms?name=fleet-*", headers=held)
+    assert changed.status == 200 and changed.headers["ETag"] != first.headers["ETag"]
+    assert operator.post("/v1/vms/fleet-0/resume").status == 200
+
+
+@pytest.mark.parametrize("target", ["/v1/vms", "/v1", "/v1/openapi.json", "/healthz"])
+def test_compressed_answers_have_tags_that_are_taken_back(admin, target):
+    plain = admin.get(target)
+    packed = admin.get(target, headers="Accept-Encoding: gzip\r\n")
+    tag = packed.headers["ETag"]
+    assert tag.removeprefix("W/") == plain.headers["ETag"]
+    assert packed.headers.get_all("Vary") == ["Accept-Encoding"]
+    again = admin.get(target, headers=f"Accept-Encoding: gzip\r\nIf-None-Match: {tag}\r\n")
+    assert again.status == 304 and not again.body
+
+
+def test_a_large_answer_is_compressed(admin):
+    packed = admin.get("/v1/openapi.json", headers="Accept-Encoding: gzip\r\n")
+    assert packed.headers["Content-Encoding"] == "gzip" and packed.headers["ETag"].startswith("W/")
+    assert len(packed.body) * 5 < len(admin.get("/v1/openapi.json").body)
