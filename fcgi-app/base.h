@@ -100,6 +100,9 @@ void text_mask_malformed(char *s);
 /* Puts '?' for every control character, so that a text stays on its line. */
 void text_mask_controls(char *s);
 
+/* Writes these bytes as a UUID of this version: RFC 9562 section 4 sets some bits of them. */
+void uuid_format(const unsigned char bytes[static 16], int version, char ret[static UUID_SIZE]);
+
 /* Writes a random UUID (RFC 9562 version 4). */
 void uuid_make(char ret[static UUID_SIZE]);
 

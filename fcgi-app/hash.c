@@ -2,7 +2,9 @@
 #include "hash.h"
 
 #include <nettle/base16.h>
+#include <nettle/sha1.h>
 #include <nettle/sha2.h>
+#include <string.h>
 
 void hash_text(const char *text, size_t len, char ret[static HASH_SIZE])
 {
@@ -13,4 +15,20 @@ void hash_text(const char *text, size_t len, char ret[static HASH_SIZE])
 	sha256_digest(&sha, sizeof digest, digest);
 	base16_encode_update(ret, sizeof digest, digest);
 	ret[HASH_SIZE - 1] = '\0';
+}
+
+/* RFC 9562 section 5.5. The NUL between them keeps "a", "bc" from being "ab", "c". */
+void hash_uuid5(const char *user, const char *key, char ret[static UUID_SIZE])
+{
+	/* 82df7a56-3c1e-4d0b-9a53-b4a0f8f5b0c7 */
+	static const uint8_t namespace[] = { 0x82, 0xdf, 0x7a, 0x56, 0x3c, 0x1e, 0x4d, 0x0b, 0x9a,
+		0x53, 0xb4, 0xa0, 0xf8, 0xf5, 0xb0, 0xc7 };
+	struct sha1_ctx sha;
+	uint8_t digest[sizeof namespace];
+	sha1_init(&sha);
+	sha1_update(&sha, sizeof namespace, namespace);
+	sha1_update(&sha, strlen(user) + 1, (const uint8_t *)user);
+	sha1_update(&sha, strlen(key), (const uint8_t *)key);
+	sha1_digest(&sha, sizeof digest, digest);
+	uuid_format(digest, 5, ret);
 }

@@ -7,3 +7,9 @@
  * it. */
 enum { HASH_SIZE = 33 };
 void hash_text(const char *text, size_t len, char ret[static HASH_SIZE]);
+
+/*
+ * The UUID (RFC 9562 version 5) of what a user asked for under an Idempotency-Key, in a namespace
+ * of our own: the same on every host and for all time, and another for every user.
+ */
+void hash_uuid5(const char *user, const char *key, char ret[static UUID_SIZE]);

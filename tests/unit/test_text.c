@@ -2,6 +2,7 @@
 #include "check.h"
 
 #include "../../fcgi-app/err.h"
+#include "../../fcgi-app/hash.h"
 
 #include <string.h>
 
@@ -65,6 +66,25 @@ static void test_uuids_are_recognised_and_made(void **state)
 	uuid_make(other);
 	CHECK(text_is_uuid(made) && made[14] == '4' && strchr("89ab", made[19]), "%s", made);
 	CHECK(strcmp(made, other) != 0, "two are different");
+}
+
+/* The expected ones are of Python's uuid.uuid5(), with the two joined by a NUL. */
+static void test_a_key_and_its_user_make_a_uuid_of_their_own(void **state)
+{
+	static const struct {
+		const char *user, *key, *uuid;
+	} cases[] = {
+		{ "alice", "k-1", "34435909-152a-532f-8a22-1741626a2158" },
+		{ "alice", "k-2", "bacd29f8-9e80-556e-88f9-5437d9aaf938" },
+		{ "al", "icek-1", "c5f386bb-7a45-50a5-ab3f-b6d7b44c3d1e" },
+		{ "", "k", "e49d175d-387e-5381-b539-cd4303c91046" },
+	};
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		char made[UUID_SIZE];
+		hash_uuid5(cases[i].user, cases[i].key, made);
+		assert_string_equal(made, cases[i].uuid);
+	}
 }
 
 static void test_a_logged_value_cannot_leave_its_line(void **state)
@@ -147,6 +167,7 @@ int main(void)
 		cmocka_unit_test(test_utf8_accepts_only_shortest_forms_without_nul),
 		cmocka_unit_test(test_names_are_safe_as_file_names),
 		cmocka_unit_test(test_uuids_are_recognised_and_made),
+		cmocka_unit_test(test_a_key_and_its_user_make_a_uuid_of_their_own),
 		cmocka_unit_test(test_a_logged_value_cannot_leave_its_line),
 		cmocka_unit_test(test_times_are_rfc_3339),
 		cmocka_unit_test(test_an_error_is_utf8_whatever_was_put_in),
