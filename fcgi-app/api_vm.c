@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "api_vm.h"
 
+#include "remove.h"
 #include "select.h"
 #include "vm.h"
 #include "vm_json.h"
@@ -137,8 +138,8 @@ int api_vm_get(struct api_call *call, struct api_reply *reply, struct err *err)
 int api_vm_delete(struct api_call *call, struct api_reply *reply, struct err *err)
 {
 	const struct target target = api_target(call);
-	struct vm_deleted deleted;
-	if (vm_delete(call->api->config, call->api->inventory, &target, &deleted, err) < 0)
+	struct removed deleted;
+	if (remove_vm(call->api->config, call->api->inventory, &target, &deleted, err) < 0)
 		return -1;
 	const struct {
 		bool was;

@@ -142,6 +142,19 @@ int domain_read_saved_xml(struct lease *lease, virDomainPtr dom, struct xml **re
 	return parse_own(lease, virDomainManagedSaveGetXMLDesc(dom, 0), ret, err);
 }
 
+/* With firmware that libvirt chooses, the definition does not name the file that goes with it. */
+int domain_has_nvram(struct lease *lease, virDomainPtr dom, bool *ret, struct err *err)
+{
+	AUTO(xml_free) struct xml *doc = NULL;
+	if (domain_read_xml(lease, dom, VIR_DOMAIN_XML_INACTIVE, &doc, err) < 0)
+		return -1;
+	const struct xml_node *os = xml_child(xml_root(doc), "os");
+	AUTO(free) char *firmware = os ? xml_attr(os, "firmware") : NULL;
+	bool efi = firmware && !strcmp(firmware, "efi") && !virt_is_test(lease);
+	*ret = efi || xml_find(xml_root(doc), "os/nvram");
+	return 0;
+}
+
 int domain_lookup(struct lease *lease, const char *ref, virDomainPtr *ret, struct err *err)
 {
 	virDomainPtr dom = NULL;

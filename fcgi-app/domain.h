@@ -74,6 +74,9 @@ int domain_read_xml(
 	struct lease *lease, virDomainPtr dom, unsigned flags, struct xml **ret, struct err *err);
 int domain_read_saved_xml(struct lease *lease, virDomainPtr dom, struct xml **ret, struct err *err);
 
+/* Does a file of EFI variables go with it, which libvirt removes only if told to? */
+int domain_has_nvram(struct lease *lease, virDomainPtr dom, bool *ret, struct err *err);
+
 /* For those who read many: what libvirt's objects and answers say. */
 void vm_set_identity(struct vm *vm, virDomainPtr dom);
 void vm_set_state(struct vm *vm, int virt_state, int virt_reason);

@@ -191,19 +191,6 @@ int vm_act(const struct config *config, struct inventory *inventory, const struc
 
 /* Creating */
 
-/* With firmware that libvirt chooses, the definition does not name the file that goes with it. */
-static int has_nvram(struct lease *lease, virDomainPtr dom, bool *ret, struct err *err)
-{
-	AUTO(xml_free) struct xml *doc = NULL;
-	if (domain_read_xml(lease, dom, VIR_DOMAIN_XML_INACTIVE, &doc, err) < 0)
-		return -1;
-	const struct xml_node *os = xml_child(xml_root(doc), "os");
-	AUTO(free) char *firmware = os ? xml_attr(os, "firmware") : NULL;
-	bool efi = firmware && !strcmp(firmware, "efi") && !virt_is_test(lease);
-	*ret = efi || xml_find(xml_root(doc), "os/nvram");
-	return 0;
-}
-
 int vm_check_free(struct lease *lease, const struct domain_xml *domain, struct err *err)
 {
 	AUTO(virDomainFree) virDomainPtr same_name =
@@ -233,7 +220,7 @@ static void undo_define(struct lease *lease, const char *uuid)
 			return;
 	}
 	AUTO(virDomainFree) virDomainPtr dom = virDomainLookupByUUIDString(lease->conn, uuid);
-	if (dom && !has_nvram(lease, dom, &nvram, &ignored))
+	if (dom && !domain_has_nvram(lease, dom, &nvram, &ignored))
 		(void)virDomainUndefineFlags(dom, nvram ? VIR_DOMAIN_UNDEFINE_KEEP_NVRAM : 0);
 }
 
@@ -462,56 +449,5 @@ int vm_replace(const struct config *config, struct inventory *inventory, struct 
 	struct err ignored;
 	*ret = hold.vm;
 	(void)domain_read(&hold.lease, dom, ret, &ignored); /* it is replaced in any case */
-	return 0;
-}
-
-/* Deleting */
-
-static int undefine(
-	struct lease *lease, virDomainPtr dom, struct vm_deleted *deleted, struct err *err)
-{
-	unsigned flags = 0;
-	if (deleted->managed_save)
-		flags |= VIR_DOMAIN_UNDEFINE_MANAGED_SAVE;
-	if (deleted->snapshots)
-		flags |= VIR_DOMAIN_UNDEFINE_SNAPSHOTS_METADATA;
-	if (deleted->nvram)
-		flags |= VIR_DOMAIN_UNDEFINE_NVRAM;
-	/* Drivers without checkpoints refuse their flag, and the question. */
-	if (virDomainListAllCheckpoints(dom, NULL, 0) > 0)
-		flags |= VIR_DOMAIN_UNDEFINE_CHECKPOINTS_METADATA;
-	if (virDomainUndefineFlags(dom, flags) < 0)
-		return virt_fail(lease, VIRT_DELETE, err);
-	deleted->definition = true;
-	return 0;
-}
-
-int vm_delete(const struct config *config, struct inventory *inventory, const struct target *target,
-	struct vm_deleted *ret, struct err *err)
-{
-	AUTO_HOLD struct hold hold = { 0 };
-	if (domain_hold(inventory_host(inventory), target, &hold, err) < 0)
-		return -1;
-	const struct vm *vm = &hold.vm;
-	struct vm_deleted deleted = {
-		.stopped = vm->active,
-		.managed_save = vm->managed_save,
-		.snapshots = vm->snapshots,
-	};
-	(void)snprintf(deleted.ref.name, sizeof deleted.ref.name, "%s", vm->name);
-	(void)snprintf(deleted.ref.uuid, sizeof deleted.ref.uuid, "%s", vm->uuid);
-	/* Whatever can fail comes before the VM is touched. */
-	if (vm->persistent && has_nvram(&hold.lease, hold.dom, &deleted.nvram, err) < 0)
-		return -1;
-	if (vm->active && virDomainDestroy(hold.dom) < 0) {
-		(void)virt_fail(&hold.lease, VIRT_DELETE, err);
-		if (hold.lease.broken || virDomainIsActive(hold.dom) > 0)
-			return -1;
-	}
-	inventory_touch(inventory, vm->uuid);
-	if (vm->persistent && undefine(&hold.lease, hold.dom, &deleted, err) < 0)
-		return -1;
-	deleted.carrier = carrier_remove(config, vm->uuid);
-	*ret = deleted;
 	return 0;
 }

@@ -71,19 +71,3 @@ int vm_replace(const struct config *config, struct inventory *inventory, struct 
 /* Would vm_replace() get as far as libvirt? */
 int vm_check_replace(
 	struct host *host, const struct domain_xml *domain, const char *if_match, struct err *err);
-
-struct vm_deleted {
-	struct vm_ref ref;
-	bool stopped;
-	bool definition;
-	bool managed_save;
-	bool snapshots; /* their metadata: what lies inside disk images stays there */
-	bool nvram;
-	bool carrier;
-};
-/*
- * Stops the VM and removes its definition with all that libvirt keeps of it, and its carrier disk,
- * but no other.
- */
-int vm_delete(const struct config *config, struct inventory *inventory, const struct target *target,
-	struct vm_deleted *ret, struct err *err);
