@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "qcow2.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <string.h>
 
@@ -112,4 +113,59 @@ bool qcow2_is_written(int fd)
 		.l_len = 1,
 	};
 	return !fcntl(fd, F_OFD_GETLK, &lock) && lock.l_type != F_UNLCK;
+}
+
+/* Writing */
+
+static void put(unsigned char *to, int bytes, uint64_t value)
+{
+	for (int i = 0; i < bytes; i++)
+		to[i] = (unsigned char)(value >> 8 * (bytes - 1 - i));
+}
+
+/*
+ * In clusters: the header, the table of reference counts, the one block of these that is needed,
+ * and the first table of the mapping, all of whose entries are 0: nothing is there yet.
+ */
+enum { AT_HEADER, AT_COUNT_TABLE, AT_COUNTS, AT_MAP };
+enum { CLUSTER_BITS = 16, CLUSTER = 1 << CLUSTER_BITS };
+/* What one entry of the first table maps: a second table, which is a cluster of entries. */
+#define MAPPED_BY_ENTRY ((uint64_t)CLUSTER * (CLUSTER / 8))
+#define MAP_CLUSTERS_MAX ((QCOW2_CAPACITY_MAX / MAPPED_BY_ENTRY * 8 + CLUSTER - 1) / CLUSTER)
+enum { CLUSTERS_MAX = AT_MAP + MAP_CLUSTERS_MAX };
+_Static_assert(CLUSTERS_MAX <= CLUSTER / 2, "one block of counts is enough");
+
+static bool write_tables(int fd, size_t clusters)
+{
+	unsigned char entry[8];
+	unsigned char counts[CLUSTERS_MAX * 2];
+	put(entry, 8, AT_COUNTS * (uint64_t)CLUSTER);
+	for (size_t i = 0; i < clusters; i++)
+		put(counts + 2 * i, 2, 1);
+	return pwrite(fd, entry, sizeof entry, (off_t)AT_COUNT_TABLE * CLUSTER) == sizeof entry &&
+		pwrite(fd, counts, 2 * clusters, (off_t)AT_COUNTS * CLUSTER) ==
+		(ssize_t)(2 * clusters) &&
+		!ftruncate(fd, (off_t)clusters * CLUSTER);
+}
+
+bool qcow2_write_empty(int fd, uint64_t capacity)
+{
+	unsigned char header[HEADER_3] = "QFI\xfb";
+	uint64_t entries = (capacity + MAPPED_BY_ENTRY - 1) / MAPPED_BY_ENTRY;
+	size_t clusters = AT_MAP + (size_t)((entries * 8 + CLUSTER - 1) / CLUSTER);
+	if (clusters > CLUSTERS_MAX || capacity % QCOW2_SECTOR) {
+		errno = EINVAL;
+		return false;
+	}
+	put(header + 4, 4, 3); /* version */
+	put(header + 20, 4, CLUSTER_BITS);
+	put(header + 24, 8, capacity);
+	put(header + 36, 4, entries);
+	put(header + 40, 8, AT_MAP * (uint64_t)CLUSTER);
+	put(header + 48, 8, AT_COUNT_TABLE * (uint64_t)CLUSTER);
+	put(header + 56, 4, 1); /* clusters of that table */
+	put(header + 96, 4, 4); /* reference counts of 2 to the 4th bits */
+	put(header + 100, 4, HEADER_3);
+	return pwrite(fd, header, sizeof header, (off_t)AT_HEADER * CLUSTER) == sizeof header &&
+		write_tables(fd, clusters);
 }

@@ -3,7 +3,8 @@
 /*
  * What a qcow2 image's header leads to (QEMU's docs/interop/qcow2.txt). libvirt 9.0.0 reads headers
  * by itself before QEMU does, and not quite as the specification says, so only those are let
- * through that both can read in one way: those that QEMU and qemu-img write. Thread-safe: no state.
+ * through that both can read in one way: those that QEMU and qemu-img write. And an image without
+ * content can be made. Thread-safe: no state.
  */
 #include "base.h"
 
@@ -21,3 +22,11 @@ bool qcow2_is(int fd); /* by its first bytes */
  * (block/file-posix.c, RAW_LOCK_PERM_BASE), where the file system has locks.
  */
 bool qcow2_is_written(int fd);
+
+/*
+ * Writes an image without content into an empty file, which stays sparse: of `capacity` bytes as
+ * the guest sees it, a multiple of 512. false and errno.
+ */
+enum { QCOW2_SECTOR = 512 };
+#define QCOW2_CAPACITY_MAX (64LL << 40)
+bool qcow2_write_empty(int fd, uint64_t capacity);
