@@ -270,6 +270,11 @@ const struct json *json_member(const struct json *object, const char *name)
 	return from_jc(json_object_object_get(to_jc(object), name));
 }
 
+bool json_has(const struct json *object, const char *name)
+{
+	return json_object_object_get_ex(to_jc(object), name, NULL);
+}
+
 size_t json_length(const struct json *value)
 {
 	json_object *v = to_jc(value);

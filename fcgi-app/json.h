@@ -40,6 +40,7 @@ const char *json_scalar_text(const struct json *value, char *number, size_t size
 
 /* An object's member; NULL: there is none, or it is null, or this is no object. */
 const struct json *json_member(const struct json *object, const char *name);
+bool json_has(const struct json *object, const char *name); /* one that may be null */
 /* How many members an object or items an array has; anything else has none. */
 size_t json_length(const struct json *value);
 const struct json *json_item(const struct json *array, size_t i);

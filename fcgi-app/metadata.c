@@ -9,6 +9,8 @@ static bool is_ours(const struct xml_node *node, const char *name)
 	return uri && !strcmp(uri, METADATA_URI) && !strcmp(xml_name(node), name);
 }
 
+/* Labels */
+
 static void remove_ours(struct xml_node *metadata)
 {
 	for (struct xml_node *n = xml_first(metadata), *next; n; n = next) {
@@ -35,7 +37,7 @@ int metadata_set_labels(struct xml_node *domain, const struct json *labels, stru
 	remove_ours(metadata);
 	if (!json_length(labels))
 		return 0;
-	struct xml_node *vm = xml_add_foreign(metadata, "virtgate", METADATA_URI, "vm");
+	struct xml_node *vm = xml_add_foreign(metadata, METADATA_PREFIX, METADATA_URI, "vm");
 	return vm && !json_each(labels, add_label, vm) ? 0 : err_memory(err);
 }
 
@@ -96,6 +98,131 @@ void labels_give(struct labels *labels)
 	if (labels && atomic_fetch_sub(&labels->holders, 1) == 1)
 		free(labels);
 }
+
+/* Merging */
+
+static struct xml_node *find_ours(const struct xml_node *domain)
+{
+	const struct xml_node *metadata = xml_child(domain, "metadata");
+	for (struct xml_node *n = metadata ? xml_first(metadata) : NULL; n; n = xml_sibling(n))
+		if (is_ours(n, "vm"))
+			return n;
+	return NULL;
+}
+
+static struct xml_node *ensure_ours(struct xml_node *domain)
+{
+	struct xml_node *vm = find_ours(domain);
+	struct xml_node *metadata = xml_child(domain, "metadata");
+	if (!vm && !metadata)
+		metadata = xml_add(domain, "metadata", NULL);
+	if (vm || !metadata)
+		return vm;
+	return xml_add_foreign(metadata, METADATA_PREFIX, METADATA_URI, "vm");
+}
+
+/* Takes out what holds nothing any more. */
+static void tidy(struct xml_node *domain)
+{
+	struct xml_node *metadata = xml_child(domain, "metadata");
+	struct xml_node *vm = find_ours(domain);
+	if (!vm || xml_first(vm))
+		return;
+	xml_remove(vm);
+	if (!xml_first(metadata))
+		xml_remove(metadata);
+}
+
+/* The label of this name, or with NULL any. */
+static struct xml_node *find_label(const struct xml_node *vm, const char *name)
+{
+	for (struct xml_node *n = xml_first(vm); n; n = xml_sibling(n)) {
+		AUTO(free) char *is = is_ours(n, "label") ? xml_attr(n, "name") : NULL;
+		if (is && (!name || !strcmp(is, name)))
+			return n;
+	}
+	return NULL;
+}
+
+static int merge_label(const char *name, const struct json *value, void *data)
+{
+	struct xml_node *vm = data;
+	struct xml_node *label = find_label(vm, name);
+	size_t len = 0;
+	if (json_kind_of(value) != JSON_IS_NULL)
+		return label ? xml_set_text(label, json_get_string(value, &len))
+			     : add_label(name, value, vm);
+	if (label)
+		xml_remove(label);
+	return 0;
+}
+
+static size_t count_labels(const struct xml_node *vm)
+{
+	size_t count = 0;
+	for (const struct xml_node *n = xml_first(vm); n; n = xml_sibling(n))
+		count += is_ours(n, "label");
+	return count;
+}
+
+static int is_set(const char *name, const struct json *value, void *data)
+{
+	(void)name;
+	(void)data;
+	return json_kind_of(value) != JSON_IS_NULL;
+}
+
+int metadata_merge_labels(struct xml_node *domain, const struct json *labels, struct err *err)
+{
+	bool sets = json_kind_of(labels) != JSON_IS_NULL && json_each(labels, is_set, NULL);
+	if (!sets && !find_ours(domain))
+		return 0;
+	struct xml_node *vm = ensure_ours(domain);
+	if (!vm)
+		return err_memory(err);
+	if (json_kind_of(labels) == JSON_IS_NULL)
+		for (struct xml_node *n; (n = find_label(vm, NULL));)
+			xml_remove(n);
+	else if (json_each(labels, merge_label, vm))
+		return err_memory(err);
+	size_t count = count_labels(vm);
+	if (count > METADATA_LABELS_MAX)
+		return err_set(err, ERR_INVALID_SPEC,
+			"labels: the VM would have %zu of them, of at most %d", count,
+			METADATA_LABELS_MAX);
+	tidy(domain);
+	return 0;
+}
+
+/* For libvirt */
+
+static void copy_attr(const char *name, const char *value, bool foreign, void *data)
+{
+	(void)foreign;
+	(void)xml_set_attr(data, name, value);
+}
+
+int metadata_element(const struct xml_node *domain, char **ret, struct err *err)
+{
+	const struct xml_node *vm = find_ours(domain);
+	if (!vm) {
+		*ret = NULL;
+		return 0;
+	}
+	AUTO(xml_free) struct xml *doc = xml_new("vm");
+	if (!doc)
+		return err_memory(err);
+	for (const struct xml_node *n = xml_first(vm); n; n = xml_sibling(n)) {
+		AUTO(free) char *text = xml_raw_text(n);
+		struct xml_node *copy = text ? xml_add(xml_root(doc), xml_name(n), text) : NULL;
+		if (!copy || xml_each_attr(n, copy_attr, copy) < 0)
+			return err_memory(err);
+	}
+	*ret = xml_text(doc);
+	return *ret ? 0 : err_memory(err);
+}
+
+/* Checking */
 
 static void count_attr(const char *name, const char *value, bool foreign, void *data)
 {

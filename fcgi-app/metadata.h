@@ -14,6 +14,7 @@
 #include <stdatomic.h>
 
 #define METADATA_URI "urn:virtgate:vm:1"
+#define METADATA_PREFIX "virtgate"
 enum { METADATA_LABELS_MAX = 64 };
 
 /* One block of memory, for free() or labels_give(); shared by several threads, it is constant. */
@@ -37,6 +38,20 @@ void labels_give(struct labels *labels);
 
 /* Replaces all labels of a <domain>; labels is a checked object of names to texts. */
 int metadata_set_labels(struct xml_node *domain, const struct json *labels, struct err *err);
+
+/*
+ * The same as a merge patch (RFC 7396 section 2): a label that is null goes, the others are set;
+ * null instead of the object takes all. ERR_INVALID_SPEC for more than METADATA_LABELS_MAX
+ * afterwards.
+ */
+int metadata_merge_labels(struct xml_node *domain, const struct json *labels, struct err *err);
+
+/*
+ * What virDomainSetMetadata() takes for all that stands in our namespace of a <domain>: an element
+ * without namespaces, which libvirt gives ours. *ret is NULL when there is nothing; the caller
+ * frees it.
+ */
+int metadata_element(const struct xml_node *domain, char **ret, struct err *err);
 
 /* Why an element of our namespace below <metadata> is not as above, in words; NULL: it is. */
 const char *metadata_refusal(const struct xml_node *node);

@@ -5,9 +5,11 @@
 #include "api_docs.h"
 #include "api_domain.h"
 #include "api_host.h"
+#include "api_patch.h"
 #include "api_snapshot.h"
 #include "api_template.h"
 #include "api_vm.h"
+#include "patch.h"
 #include "snapshot.h"
 #include "spec.h"
 #include "words.h"
@@ -88,7 +90,12 @@ static const char create_example[] =
 	"true,"
 	"\"interfaces\":[{\"bridge\":\"virbr0\"}],\"labels\":{\"tier\":\"front\"}}";
 
-enum { JSON = API_BODY_JSON, XML = API_BODY_XML, PLAIN = API_BODY_TEXT };
+enum {
+	JSON = API_BODY_JSON,
+	XML = API_BODY_XML,
+	PLAIN = API_BODY_TEXT,
+	PATCH = API_BODY_PATCH,
+};
 
 /* Sorted by path, then by method as enum http_method has them; tests/unit checks it. */
 const struct route routes[] = {
@@ -122,6 +129,12 @@ const struct route routes[] = {
 		.dry_answer = api_domain_dry_answer, .errors = CREATE, .example = create_example,
 		.keyed = true, .summary = "Create a VM from a spec, a template or domain XML." },
 	{ "/v1/vms/{ref}", HTTP_GET, ROLE_VIEWER, api_vm_get, 200, .summary = "One VM." },
+	{ "/v1/vms/{ref}", HTTP_PATCH, ROLE_OPERATOR, api_patch_vm, 200, PATCH, api_patch_query,
+		patch_fields, .answer = api_patch_answer,
+		.errors = "wrong_state|invalid_spec|unsupported|invalid_xml|already_exists|"
+			  "vm_busy|host_busy|hypervisor_unavailable|denied_by_hypervisor",
+		.example = "{\"title\":\"the front\",\"labels\":{\"tier\":null}}", .if_match = true,
+		.summary = "Change a VM, its definition or the guest that runs." },
 	{ "/v1/vms/{ref}", HTTP_DELETE, ROLE_ADMIN, api_vm_delete, 200, .if_match = true,
 		.summary = "Stop a VM and remove its definition; its disks stay." },
 	{ "/v1/vms/{ref}/reboot", HTTP_POST, ROLE_OPERATOR, api_vm_reboot, 200, .if_match = true,

@@ -54,12 +54,11 @@ run-unit:
 check-gateway: all
 	@$(MAKE) --no-print-directory $(ASAN_BUILD) $(BUILD)/asan/virtgate
 	VIRTGATE_BIN=$(BUILD)/asan/virtgate $(PYTEST) tests/e2e/test_gateway.py tests/e2e/test_domain.py tests/e2e/test_convert.py \
-		tests/e2e/test_list.py \
-		tests/e2e/test_drain.py tests/e2e/test_load.py
+		tests/e2e/test_list.py tests/e2e/test_drain.py tests/e2e/test_load.py tests/e2e/test_patch.py
 
 check-qemu: all
 	tests/e2e/namespace env $(PYTEST) tests/e2e/test_qemu.py tests/e2e/test_policy.py tests/e2e/test_roundtrip.py \
-		tests/e2e/test_guests.py
+		tests/e2e/test_guests.py tests/e2e/test_qemu_patch.py
 
 check-tsan: all
 	@$(MAKE) --no-print-directory $(TSAN_BUILD) unit-tests $(BUILD)/tsan/virtgate

@@ -391,6 +391,33 @@ static void test_actions_go_by_state(void **state)
 	get("/v1/vms/steps", 404, NULL);
 }
 
+static void test_a_patch_says_where_it_went(void **state)
+{
+	static const char patched[] =
+		"\"changed\":true,\"applied\":{\"config\":[\"vcpus\",\"title\"],"
+		"\"live\":[\"title\"]},\"restart_required\":[\"vcpus\"]";
+	static const char body[] = "{\"title\":\"t\",\"vcpus\":2}";
+	static const char type[] = API_PATCH_TYPE;
+	(void)state;
+	make_vm("patched", true);
+	expect(&(struct request){ "PATCH", "/v1/vms/patched", .role = "operator", .body = body,
+		       .media = type },
+		200, patched);
+	expect(&(struct request){ "PATCH", "/v1/vms/patched", .body = body }, 200,
+		"\"changed\":false");
+	expect(&(struct request){ "PATCH", "/v1/vms/patched?apply=both", .body = body }, 422,
+		"at most 1, not 2");
+	expect(&(struct request){ "PATCH", "/v1/vms/patched?apply=none", .body = body }, 400,
+		"apply");
+	expect(&(struct request){ "PATCH", "/v1/vms/patched", .body = body,
+		       .if_match = "\"0123\"" },
+		412, "precondition_failed");
+	post("/v1/vms/patched/stop", 200, NULL);
+	expect(&(struct request){ "PATCH", "/v1/vms/patched?apply=live", .body = body }, 409,
+		"\"state\":\"shutoff\"");
+	delete ("/v1/vms/patched", 200, NULL);
+}
+
 static void test_a_vm_is_found_by_name_and_by_uuid(void **state)
 {
 	struct api_reply reply;
@@ -778,6 +805,7 @@ int main(void)
 		cmocka_unit_test(test_parameters_are_strict),
 		cmocka_unit_test(test_a_vm_that_is_not_there_is_404_everywhere),
 		cmocka_unit_test(test_actions_go_by_state),
+		cmocka_unit_test(test_a_patch_says_where_it_went),
 		cmocka_unit_test(test_a_vm_is_found_by_name_and_by_uuid),
 		cmocka_unit_test(test_create_answers_location_and_overwrites_nothing),
 		cmocka_unit_test(test_xml_is_taken_three_ways),

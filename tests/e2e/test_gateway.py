@@ -48,6 +48,7 @@ ROUTES = [
     Route("GET", "/v1/vms", V, 200, "", "state name label fields limit after"),
     Route("POST", "/v1/vms", A, 201, "json xml", "persistent start dry_run"),
     Route("GET", "/v1/vms/{ref}", V, 200, "", ""),
+    Route("PATCH", "/v1/vms/{ref}", O, 200, "merge-patch+json", "apply"),
     Route("DELETE", "/v1/vms/{ref}", A, 200, "", ""),
     Route("POST", "/v1/vms/{ref}/reboot", O, 200, "", ""),
     Route("POST", "/v1/vms/{ref}/reset", O, 200, "", ""),
@@ -413,6 +414,7 @@ FIELDS = {
         "cmdline": str, "disks": list, "interfaces": list, "filesystems": list, "graphics": dict,
         "serial": dict, "labels": dict},
     "/v1/convert/qemu-argv": {"argv": list},
+    "/v1/vms/{ref}": {"autostart": bool, "vcpus": int, "memory_kib": int},  # the others may be null
     "/v1/vms/{ref}/snapshots": {"name": str, "description": str},
     "/vm/snapshot": {"name": str, "description": str},
 }

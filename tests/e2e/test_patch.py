@@ -1,0 +1,234 @@
+# SPDX-License-Identifier: MIT
+"""VMs changed by a merge patch, and deleted with their disks: on libvirt's test driver."""
+
+import itertools
+import json
+import uuid
+import xml.etree.ElementTree as ET
+
+import pytest
+
+NS = "{urn:virtgate:vm:1}"
+MERGE = "application/merge-patch+json"
+CHANGES = {"memory_kib": 4096, "vcpus": 1, "title": "a <b> & c", "description": "x\ny",
+           "labels": {"tier": "a & b"}}
+
+
+def definition(client, ref, live=False):
+    answer = client.get(f"/v1/vms/{ref}/xml?live={int(live)}")
+    assert answer.status == 200, answer
+    return ET.fromstring(answer.body)
+
+
+def values(root):
+    """What a patch can change, as a tree has it."""
+    def text(name):
+        return root.findtext(name)
+
+    vcpu = root.find("vcpu")
+    return {
+        "memory_kib": int(root.findtext("currentMemory")),
+        "vcpus": int(vcpu.get("current", vcpu.text)),
+        "title": text("title"), "description": text("description"),
+        "labels": {e.get("name"): e.text or "" for e in root.iter(NS + "label")},
+    }
+
+
+@pytest.fixture
+def patch(operator):
+    def patch(ref, body, query="", status=200, code=None, type=MERGE, headers=""):
+        answer = operator.request("PATCH", f"/v1/vms/{ref}{query}", body=json.dumps(body),
+                                  type=type, headers=headers)
+        assert answer.status == status and (status == 200 or answer.code == code), answer
+        return answer.json
+    return patch
+
+
+@pytest.fixture
+def make(admin, new_name):
+    """Creates by XML with two vcpus; deletes afterwards."""
+    made = []
+
+    def make(inside="", vcpus="<vcpu>2</vcpu>", balloon="virtio", **options):
+        name = new_name()
+        xml = (f"<domain type='test'><name>{name}</name><memory unit='KiB'>8192</memory>{vcpus}"
+               f"<os><type>hvm</type></os>{inside}<devices><memballoon model='{balloon}'/>"
+               f"</devices></domain>")
+        answer = admin.post("/v1/vms", json={"xml": xml, **options})
+        assert answer.status == 201, answer
+        made.append(answer.json["uuid"])
+        return name
+
+    yield make
+    for id in made:
+        assert admin.delete(f"/v1/vms/{id}").status in (200, 404)
+
+
+STATES = {"off": {}, "running": {"start": True}, "transient": {"persistent": False}}
+SEEN_BY_NOBODY = ["title", "description", "labels"]
+
+
+@pytest.mark.parametrize("state,apply,member",
+                         itertools.product(STATES, ["", "config", "live", "both"], CHANGES))
+def test_each_member_goes_where_it_is_sent(make, patch, admin, state, apply, member):
+    name = make(**STATES[state])
+    query = f"?apply={apply}" if apply else ""
+    right = {"off": ["", "config"], "running": ["", "config", "live", "both"],
+             "transient": ["", "live"]}[state]
+    if apply not in right:
+        problem = patch(name, {member: CHANGES[member]}, query, 409, "wrong_state")
+        assert problem["state"] == ("shutoff" if state == "off" else "running")
+        return
+    config = state != "transient" and apply in ("", "config", "both")
+    live = apply in ("live", "both") or state == "transient" or (
+        state == "running" and not apply and member in SEEN_BY_NOBODY)
+    before = values(definition(admin, name, live=False))
+    now = values(definition(admin, name, live=True))
+    answer = patch(name, {member: CHANGES[member]}, query)
+    assert answer["changed"] is True and answer["name"] == name
+    assert answer["applied"] == {"config": [member] * config, "live": [member] * live}
+    assert answer["restart_required"] == [member] * (config != live and state == "running")
+    if state != "transient":
+        assert values(definition(admin, name)) == {**before, **({member: CHANGES[member]} if config else {})}
+    if state != "off":
+        assert values(definition(admin, name, live=True)) == {
+            **now, **({member: CHANGES[member]} if live else {})}
+    again = patch(name, {member: CHANGES[member]}, query)
+    assert again["changed"] is False and again["applied"] == {"config": [], "live": []}
+
+
+def test_an_empty_patch_changes_nothing(make, patch):
+    for options in STATES.values():
+        answer = patch(make(**options), {})
+        assert answer["changed"] is False and answer["restart_required"] == []
+        assert answer["applied"] == {"config": [], "live": []}
+
+
+def test_plain_json_is_a_patch_and_xml_is_none(make, patch, operator):
+    name = make()
+    assert patch(name, {"title": "t"}, type="application/json")["changed"] is True
+    answer = operator.request("PATCH", f"/v1/vms/{name}", body="<a/>", type="application/xml")
+    assert answer.status == 415 and MERGE in answer.json["detail"]
+
+
+def test_a_viewer_may_not_patch(make, viewer):
+    answer = viewer.request("PATCH", f"/v1/vms/{make()}", body="{}", type=MERGE)
+    assert answer.status == 403 and answer.code == "forbidden"
+
+
+def test_null_removes(make, patch, admin):
+    name = make(start=True)
+    patch(name, {"title": "t", "description": "d", "labels": {"a": "1", "b": "2", "c": ""}})
+    answer = patch(name, {"title": None, "labels": {"a": None, "b": "3", "d": "4", "z": None}})
+    assert answer["applied"]["config"] == answer["applied"]["live"] == ["title", "labels"]
+    for live in False, True:
+        root = definition(admin, name, live)
+        assert root.find("title") is None and root.findtext("description") == "d"
+        assert values(root)["labels"] == {"b": "3", "c": "", "d": "4"}
+    patch(name, {"description": None, "labels": None})
+    for live in False, True:
+        root = definition(admin, name, live)
+        assert root.find("description") is None and root.find(f"metadata/{NS}vm") is None
+    assert patch(name, {"title": None, "labels": None})["changed"] is False
+    assert patch(name, {"labels": {"none": None}})["changed"] is False
+
+
+@pytest.mark.parametrize("member", ["autostart", "vcpus", "memory_kib"])
+def test_what_a_vm_cannot_be_without_cannot_be_null(make, patch, member):
+    patch(make(), {member: None}, status=400, code="bad_request")
+
+
+@pytest.mark.parametrize("body", [
+    {"vcpus": 0}, {"vcpus": 257}, {"vcpus": "2"}, {"vcpus": 1.5}, {"memory_kib": 1023},
+    {"memory_kib": 2**30 + 1}, {"title": ""}, {"title": "x" * 257}, {"title": 1},
+    {"description": "x" * 8193}, {"labels": {"a b": "c"}}, {"labels": {"a": 1}}, {"labels": []},
+    {"labels": {"a": "x" * 257}}, {"autostart": 1}, {"labels": {f"l{i}": "" for i in range(65)}},
+])
+def test_what_is_out_of_bounds_is_400_and_changes_nothing(make, patch, admin, body):
+    name = make()
+    before = admin.get(f"/v1/vms/{name}/xml").body
+    patch(name, body, status=400, code="bad_request")
+    patch(name, {"colour": "red", **body}, status=400, code="unknown_parameter")
+    assert admin.get(f"/v1/vms/{name}/xml").body == before
+
+
+def test_there_are_at_most_64_labels_afterwards(make, patch, admin):
+    name = make()
+    patch(name, {"labels": {f"l{i}": str(i) for i in range(64)}})
+    patch(name, {"labels": {"one.more": ""}}, status=422, code="invalid_spec")
+    assert len(values(definition(admin, name))["labels"]) == 64
+    patch(name, {"labels": {"l1": None, "one.more": ""}})
+    patch(name, {"labels": {f"l{i}": None for i in range(2, 33)} | {f"m{i}": "" for i in range(31)}})
+    assert len(values(definition(admin, name))["labels"]) == 64
+
+
+def test_a_title_is_one_line(make, patch):
+    for options in STATES.values():
+        patch(make(**options), {"title": "a\nb"}, status=422, code="invalid_spec")
+
+
+def test_autostart_is_the_hosts(make, patch, admin):
+    name = make()
+    answer = patch(name, {"autostart": True})
+    assert answer["changed"] is True and answer["autostart"] is True
+    assert answer["applied"] == {"config": [], "live": []}
+    assert patch(name, {"autostart": True}, "?apply=config")["changed"] is False
+    assert admin.get(f"/v1/vms/{name}").json["autostart"] is True
+    assert patch(name, {"autostart": False})["autostart"] is False
+    problem = patch(make(persistent=False), {"autostart": False}, status=409, code="wrong_state")
+    assert problem["state"] == "running"
+
+
+def test_a_change_is_conditional_on_if_match(make, patch, admin):
+    name = make()
+    patch(name, {"title": "t"}, status=412, code="precondition_failed",
+          headers='If-Match: "0123456789abcdef"\r\n')
+    assert definition(admin, name).find("title") is None
+    assert patch(name, {"title": "t"}, headers="If-Match: *\r\n")["changed"] is True
+
+
+def test_more_than_the_guest_can_have_is_refused_with_its_bound(make, patch, admin):
+    name = make(start=True)
+    for body, bound in ({"vcpus": 3}, "at most 2"), ({"memory_kib": 16384}, "at most 8192"):
+        for apply in "live", "both":
+            problem = patch(name, {"title": "t", **body}, f"?apply={apply}", 422, "invalid_spec")
+            assert bound in problem["detail"]
+    assert definition(admin, name).find("title") is None
+    assert patch(name, {"vcpus": 3, "memory_kib": 16384})["restart_required"] == [
+        "memory_kib", "vcpus"]
+
+
+def test_without_a_balloon_memory_does_not_change_while_the_guest_runs(make, patch):
+    name = make(balloon="none", start=True)
+    patch(name, {"memory_kib": 4096}, "?apply=live", 422, "unsupported")
+    answer = patch(name, {"memory_kib": 4096})
+    assert answer["applied"]["config"] == answer["restart_required"] == ["memory_kib"]
+
+
+def test_a_topology_must_fit_the_vcpus(make, patch):
+    name = make("<cpu><topology sockets='1' dies='1' cores='2' threads='1'/></cpu>")
+    problem = patch(name, {"vcpus": 4}, status=422, code="invalid_spec")
+    assert "topology is for 2" in problem["detail"]
+    assert patch(name, {"vcpus": 2})["changed"] is False
+
+
+def test_a_current_number_gives_way(make, patch, admin):
+    name = make(vcpus="<vcpu current='1'>4</vcpu>")
+    assert patch(name, {"vcpus": 1})["applied"]["config"] == ["vcpus"]
+    vcpu = definition(admin, name).find("vcpu")
+    assert vcpu.text == "1" and vcpu.get("current") is None
+
+
+def test_others_metadata_stay(make, patch, admin):
+    inside = "<metadata><o:it xmlns:o='urn:other'><o:a b='c'>d</o:a></o:it></metadata>"
+    name = make(inside, start=True)
+    patch(name, {"labels": {"a": "b"}})
+    patch(name, {"labels": None})
+    for live in False, True:
+        root = definition(admin, name, live)
+        assert root.find("metadata/{urn:other}it/{urn:other}a").text == "d"
+        assert root.find(f"metadata/{NS}vm") is None
+
+
+def test_a_vm_that_is_not_there_is_404(patch):
+    patch(str(uuid.uuid4()), {"title": "t"}, status=404, code="vm_not_found")

@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: MIT
+"""VMs changed and deleted with their disks, for real: on libvirtd and QEMU (tests/e2e/namespace)."""
+
+from test_patch import CHANGES, definition, patch, values  # noqa: F401
+from test_qemu import IMAGES, create, gateway, no_vm_stays, virsh  # noqa: F401
+
+BALLOON = "<memballoon model='virtio'/>"
+
+
+def guest(name, vcpus="<vcpu>1</vcpu>", inside="", devices="", type="kvm"):
+    return (f"<domain type='{type}'><name>{name}</name><memory unit='KiB'>8192</memory>{vcpus}"
+            f"<os><type>hvm</type><kernel>hello_qemu-x86_64</kernel></os>"
+            f"<features><acpi/><apic/></features>{inside}"
+            f"<devices>{devices}{BALLOON}</devices></domain>")
+
+
+def now(admin, ref):
+    return values(definition(admin, ref, live=True))
+
+
+def test_a_guest_that_runs_gets_what_is_live(create, patch, admin):
+    create(guest("live", "<vcpu current='1'>2</vcpu>"))
+    answer = patch("live", {"vcpus": 2, "title": "t", "labels": {"a": "b"}}, "?apply=live")
+    assert answer["applied"] == {"config": [], "live": ["vcpus", "title", "labels"]}
+    assert answer["restart_required"] == ["vcpus", "title", "labels"] and answer["vcpus"] == 2
+    assert virsh("vcpucount", "live", "--live", "--active") == "2"
+    assert virsh("vcpucount", "live", "--config", "--active") == "1"
+    assert virsh("desc", "live", "--live", "--title") == "t"
+    assert "<label name=\"a\">b</label>" in virsh("metadata", "live", "urn:virtgate:vm:1")
+    assert now(admin, "live")["labels"] == {"a": "b"}
+    assert values(definition(admin, "live"))["title"] is None
+
+    answer = patch("live", {"memory_kib": 4096}, "?apply=live")  # which is the balloon's affair
+    assert answer["applied"]["live"] == ["memory_kib"]
+    patch("live", {"memory_kib": 9000}, "?apply=live", 422, "invalid_spec")
+    patch("live", {"vcpus": 3}, "?apply=both", 422, "invalid_spec")
+
+
+def test_a_transient_guest_is_patched_live(create, patch, admin):
+    create(guest("gone", "<vcpu current='1'>2</vcpu>"), "?persistent=0")
+    assert patch("gone", CHANGES | {"vcpus": 2})["applied"] == {"config": [], "live": list(CHANGES)}
+    assert now(admin, "gone")["vcpus"] == 2
+    assert {**now(admin, "gone"), "memory_kib": 0, "vcpus": 1} == {**CHANGES, "memory_kib": 0}
+
+
+def test_a_definition_is_changed_for_the_next_start(create, patch, admin):
+    create(guest("next"), "")
+    before = admin.get("/v1/vms/next/xml").body
+    patch("next", {"memory_kib": 8000, "vcpus": 1})  # which libvirt has rounded up before
+    assert admin.get("/v1/vms/next/xml").body == before
+    assert patch("next", CHANGES | {"vcpus": 2})["applied"]["config"] == list(CHANGES)
+    assert values(definition(admin, "next")) == {**CHANGES, "vcpus": 2}
+    assert admin.post("/v1/vms/next/start").status == 200
+    assert now(admin, "next") == {**CHANGES, "vcpus": 2}
+    assert patch("next", {"memory_kib": 8192, "vcpus": 1})["restart_required"] == [
+        "memory_kib", "vcpus"]
+
+
+def test_what_fails_live_leaves_the_definition_as_it_was(create, patch, admin):
+    create(guest("back", "<vcpu>2</vcpu>"))
+    before = [admin.get(f"/v1/vms/back/xml?live={live}").body for live in (0, 1)]
+    body = {"vcpus": 1, "memory_kib": 4096, "title": "t", "autostart": True, "labels": {"a": "b"}}
+    problem = patch("back", body, "?apply=both", 422, "unsupported")
+    assert "put back" in problem["hint"] and problem["detail"].startswith("vcpus: ")
+    assert [admin.get(f"/v1/vms/back/xml?live={live}").body for live in (0, 1)] == before
+    assert admin.get("/v1/vms/back").json["autostart"] is False
+    patch("back", {"vcpus": 1}, "?apply=live", 422, "unsupported")
+    assert patch("back", body)["restart_required"] == ["memory_kib", "vcpus"]
+
+
+def test_a_secret_of_the_definition_stays_a_secret(patch, admin, tmp_path):
+    xml = guest("hush", devices="<graphics type='vnc' port='-1' passwd='secret7'>"
+                "<listen type='address' address='127.0.0.1'/></graphics>", type="qemu")
+    file = tmp_path / "hush.xml"
+    file.write_text(xml.replace("hello_", f"{IMAGES}/hello_"))
+    virsh("define", str(file))
+    assert patch("hush", {"title": "t", "vcpus": 2})["changed"] is True
+    assert "passwd='secret7'" in virsh("dumpxml", "--security-info", "--inactive", "hush")
+    assert "secret7" not in admin.get("/v1/vms/hush/xml").body.decode()
+    virsh("start", "hush")
+    assert patch("hush", {"description": "d"})["applied"]["live"] == ["description"]
+    for inactive in [], ["--inactive"]:
+        assert "passwd='secret7'" in virsh("dumpxml", "--security-info", *inactive, "hush")
+
+
+def test_what_other_tools_defined_keeps_what_the_policy_would_not_allow(patch, tmp_path):
+    xml = guest("theirs", type="qemu", inside="<cpu><topology sockets='1' cores='2' threads='1'/>"
+                "<numa><cell id='0' cpus='0-1' memory='8' unit='MiB'/></numa></cpu>",
+                vcpus="<vcpu>2</vcpu>")
+    xml = xml.replace("<domain ", "<domain xmlns:q='http://libvirt.org/schemas/domain/qemu/1.0' ")
+    xml = xml.replace("</domain>", "<q:commandline><q:env name='A' value='b'/></q:commandline></domain>")
+    file = tmp_path / "theirs.xml"
+    file.write_text(xml.replace("hello_", f"{IMAGES}/hello_"))
+    virsh("define", str(file))
+    patch("theirs", {"title": "t"})
+    after = virsh("dumpxml", "--inactive", "theirs")
+    assert "<qemu:env name='A' value='b'/>" in after and "<title>t</title>" in after
+    patch("theirs", {"memory_kib": 4096}, status=422, code="unsupported")
+    patch("theirs", {"vcpus": 4}, status=422, code="unsupported")
+    for name in "a b", "<i>":
+        file.write_text(guest(name.replace("<", "&lt;"), type="qemu").replace("hello_", f"{IMAGES}/hello_"))
+        virsh("define", str(file))
+        uuid = virsh("domuuid", name)
+        patch(uuid, {"title": "t"}, status=422, code="unsupported")
+        assert patch(uuid, {})["changed"] is False
