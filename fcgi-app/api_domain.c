@@ -57,12 +57,14 @@ static int read_domain(struct api_call *call, struct domain_xml *ret, struct err
 		"a VM is made from a spec, a template or XML: none was given");
 }
 
-static int settle(
-	struct api_call *call, struct domain_xml *domain, struct api_reply *reply, struct err *err)
+static int settle(struct api_call *call, struct domain_xml *domain, struct disks *ret,
+	struct api_reply *reply, struct err *err)
 {
 	const struct config *config = call->api->config;
-	if (domain_xml_settle(domain, config, err) < 0)
+	if (domain_xml_settle(domain, config, err) < 0 ||
+		disk_plan(call->body, xml_root(domain->doc), ret, err) < 0)
 		return -1;
+	domain_xml_sort(domain);
 	return config->policy == POLICY_OFF ? 0 : api_apply_policy(call, domain->doc, reply, err);
 }
 
@@ -158,18 +160,26 @@ static int add_carrier(struct api_call *call, struct domain_xml *domain, struct 
 	return spec_add_disk(xml_root(domain->doc), path, err);
 }
 
-static int create(struct api_call *call, const struct vm_create *how, struct api_reply *reply,
+static int create(struct api_call *call, const struct vm_create *asked, struct api_reply *reply,
 	struct err *err)
 {
 	AUTO_DOMAIN_XML struct domain_xml domain = { 0 };
+	struct disks disks = { 0 };
+	struct vm_create how = *asked;
 	struct vm vm;
-	if (read_domain(call, &domain, err) < 0 || settle(call, &domain, reply, err) < 0)
+	if (read_domain(call, &domain, err) < 0 || settle(call, &domain, &disks, reply, err) < 0)
 		return -1;
-	if (how->carrier && add_carrier(call, &domain, err) < 0)
+	if (!how.persistent && disks.count)
+		return err_set(err, ERR_BAD_REQUEST,
+			"disks[%zu].capacity_bytes: a VM that is not persistent may end by itself "
+			"and leave it behind",
+			disks.disks[0].index);
+	if (how.carrier && add_carrier(call, &domain, err) < 0)
 		return -1;
+	how.disks = &disks;
 	if (api_flag(call, "dry_run", false))
-		return reply_dry_run(call, &domain, how, reply, err);
-	if (vm_create(call->api->config, call->api->inventory, &domain, how, &vm, err) < 0)
+		return reply_dry_run(call, &domain, &how, reply, err);
+	if (vm_create(call->api->config, call->api->inventory, &domain, &how, &vm, err) < 0)
 		return -1;
 	struct json *answer = vm_json(call->api->host, &vm);
 	json_put(answer, "warnings", warnings_json(&domain));
@@ -225,6 +235,7 @@ static const char *effective(const struct vm *vm)
 int api_domain_put(struct api_call *call, struct api_reply *reply, struct err *err)
 {
 	AUTO_DOMAIN_XML struct domain_xml domain = { 0 };
+	struct disks none; /* XML has no way to ask for some */
 	const struct arg *xml = api_arg(call, "xml");
 	struct vm vm;
 	if (vm_get(call->api->host, api_text(call, "ref"), &vm, err) < 0)
@@ -238,7 +249,7 @@ int api_domain_put(struct api_call *call, struct api_reply *reply, struct err *e
 			vm.name);
 	if (domain_xml_read(xml->text, xml->len, &domain, err) < 0 ||
 		domain_xml_adopt(&domain, vm.name, vm.uuid, err) < 0 ||
-		settle(call, &domain, reply, err) < 0)
+		settle(call, &domain, &none, reply, err) < 0)
 		return -1;
 	const char *if_match = call->req->if_match;
 	if (api_flag(call, "dry_run", false))

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "domain_xml.h"
 
+#include "metadata.h"
 #include "policy.h"
 
 #include <ctype.h>
@@ -332,13 +333,19 @@ static const char order[] = "name|uuid|title|description|metadata|memory|current
 			    "resource|os|features|cpu|clock|"
 			    "on_poweroff|on_reboot|on_crash|pm|devices";
 
+void domain_xml_sort(const struct domain_xml *domain)
+{
+	xml_sort(xml_root(domain->doc), order);
+}
+
 int domain_xml_settle(struct domain_xml *domain, const struct config *config, struct err *err)
 {
 	if (settle_name(domain, err) < 0 || settle_uuid(domain, err) < 0 ||
 		policy_each_path(xml_root(domain->doc), config, settle_path, NULL, err) < 0 ||
 		settle_macs(domain, err) < 0)
 		return -1;
-	xml_sort(xml_root(domain->doc), order);
+	metadata_drop_disks(xml_root(domain->doc));
+	domain_xml_sort(domain);
 	if (config->policy == POLICY_OFF)
 		return 0;
 	return drop_leftovers(domain, err) < 0 ? -1 : settle_defaults(domain, err);

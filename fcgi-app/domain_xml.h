@@ -40,9 +40,13 @@ int domain_xml_adopt(
  * uuid gets a random one, as does an interface without a MAC address.
  * A relative kernel, initrd or disk is taken from config->images, a filesystem's source from
  * config->shares, a serial log from config->logs; ERR_INVALID_SPEC when it leads out with "..".
- * What libvirt writes of a VM that runs, or chooses by itself, is taken out.
+ * What libvirt writes of a VM that runs, or chooses by itself, is taken out, and so is what only
+ * virtgate itself may say (metadata_drop_disks()).
  */
 int domain_xml_settle(struct domain_xml *domain, const struct config *config, struct err *err);
+
+/* Puts what was added to a settled document into its place, where libvirt's schema wants it. */
+void domain_xml_sort(const struct domain_xml *domain);
 
 /* Sets the type: "test" on the test driver, else by config->accel. */
 int domain_xml_accelerate(

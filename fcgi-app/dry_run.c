@@ -112,12 +112,31 @@ static bool has_directory(const char *path)
 	return !stat(directory, &st) && S_ISDIR(st.st_mode);
 }
 
+static void check_disk(struct run *run, const struct policy_path *path, const struct disk *disk)
+{
+	if (!access(path->value, F_OK))
+		add_finding(run->ret, SEVERITY_ERROR, "files", path->where,
+			"there is such a file, so virtgate would not make it");
+	else if (!has_directory(path->value))
+		add_finding(run->ret, SEVERITY_ERROR, "files", path->where,
+			"its directory is not there beneath %s, so virtgate could not make it",
+			path->setting);
+	else
+		add_finding(run->ret, SEVERITY_INFO, "files", path->where,
+			"virtgate would make it: empty, %s, of %llu bytes",
+			disk->raw ? "raw" : "qcow2", (unsigned long long)disk->capacity);
+}
+
 static int check_file(const struct policy_path *path, void *data, struct err *err)
 {
 	struct run *run = data;
 	struct stat st;
 	char carrier[CARRIER_PATH_SIZE];
 	bool starts = run->how && run->how->start;
+	const struct disk *disk = run->how && run->how->disks &&
+			!strcmp(path->where, "/domain/devices/disk/source/@file")
+		? disk_find(run->how->disks, path->value)
+		: NULL;
 	carrier_path(run->config, run->domain->uuid, carrier);
 	enum severity severity = starts ? SEVERITY_ERROR : SEVERITY_WARNING;
 	(void)err;
@@ -128,6 +147,8 @@ static int check_file(const struct policy_path *path, void *data, struct err *er
 		if (!access(path->value, F_OK))
 			add_finding(run->ret, SEVERITY_ERROR, "files", path->where,
 				"the carrier disk is there already");
+	} else if (disk) {
+		check_disk(run, path, disk);
 	} else if (path->kind == HOSTPATH_NEW_FILE) {
 		if (!has_directory(path->value))
 			add_finding(run->ret, severity, "files", path->where,
@@ -195,7 +216,7 @@ static void check_boot(struct run *run)
 	for (size_t i = 0; i < run->ret->count; i++)
 		if (!strcmp(run->ret->findings[i].check, "files"))
 			return;
-	if (run->how && run->how->carrier)
+	if (run->how && (run->how->carrier || (run->how->disks && run->how->disks->count)))
 		return; /* which is yet to be made */
 	if (bootable_check(xml_root(run->domain->doc), run->config, &err) < 0)
 		add_finding(run->ret, starts ? SEVERITY_ERROR : SEVERITY_WARNING, "boot", "", "%s",

@@ -13,6 +13,7 @@
 
 enum { PATH_BYTES_MAX = 1024, COMPONENTS_MAX = 32, BACKING_CHAIN_MAX = 8 };
 
+static const char missing[] = "it does not exist";
 static const char outside[] = "it does not lie beneath its directory, links followed";
 
 const char *hostpath_below(const char *root, const char *path)
@@ -34,15 +35,20 @@ const char *hostpath_below(const char *root, const char *path)
 }
 
 /* RESOLVE_BENEATH: the kernel itself refuses whatever leads out, at every step (openat2(2)). */
-static int open_beneath(int root, const char *rest, int flags)
+static int open_resolving(int root, const char *rest, int flags, unsigned more_rules)
 {
 	/* openat2() refuses flags that O_PATH has no use for; the others are for pipes. */
 	int more = flags & O_PATH ? O_CLOEXEC : O_CLOEXEC | O_NONBLOCK | O_NOCTTY;
 	struct open_how how = {
 		.flags = (unsigned)(flags | more),
-		.resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS,
+		.resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS | more_rules,
 	};
 	return (int)syscall(SYS_openat2, root, rest, &how, sizeof how);
+}
+
+static int open_beneath(int root, const char *rest, int flags)
+{
+	return open_resolving(root, rest, flags, 0);
 }
 
 /* Of a path that does not exist: do its directories, as far as there are any? */
@@ -140,8 +146,7 @@ static const char *refuse_errno(int root, const char *rest, enum hostpath_kind k
 			: NULL;
 	if (why != ENOENT)
 		return outside;
-	return is_image(kind) || kind == HOSTPATH_DIRECTORY ? "it does not exist"
-							    : refuse_missing(root, rest);
+	return is_image(kind) || kind == HOSTPATH_DIRECTORY ? missing : refuse_missing(root, rest);
 }
 
 const char *hostpath_refusal(const char *root_path, const char *path, enum hostpath_kind kind)
@@ -177,4 +182,49 @@ int hostpath_open(const char *root_path, const char *path)
 		return -1;
 	}
 	return open_beneath(root, rest, O_RDONLY);
+}
+
+/* Opens the directory that a path's last name is in; -1 and errno. */
+static int open_parent(const char *root_path, const char *path, const char **ret_name)
+{
+	char parent[PATH_BYTES_MAX];
+	const char *rest = hostpath_below(root_path, path);
+	if (!rest || strlen(path) >= sizeof parent) {
+		errno = EXDEV;
+		return -1;
+	}
+	AUTO(close) int root = open(root_path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (root < 0)
+		return -1;
+	const char *slash = strrchr(rest, '/');
+	*ret_name = slash ? slash + 1 : rest;
+	if (!slash)
+		return TAKE_FD(root);
+	(void)snprintf(parent, sizeof parent, "%.*s", (int)(slash - rest), rest);
+	return open_resolving(root, parent, O_PATH | O_DIRECTORY, RESOLVE_NO_SYMLINKS);
+}
+
+int hostpath_create(const char *root_path, const char *path, unsigned mode)
+{
+	const char *name = NULL;
+	AUTO(close) int parent = open_parent(root_path, path, &name);
+	if (parent < 0)
+		return -1;
+	return openat(parent, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode);
+}
+
+const char *hostpath_remove(const char *root_path, const char *path, uint64_t dev, uint64_t inode)
+{
+	struct stat st;
+	const char *name = NULL;
+	AUTO(close) int parent = open_parent(root_path, path, &name);
+	if (parent < 0)
+		return errno == ENOENT ? missing : "a link leads to it";
+	if (fstatat(parent, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		return errno == ENOENT ? missing : "virtgate cannot look at it";
+	if (!S_ISREG(st.st_mode))
+		return "it is not a regular file";
+	if (st.st_dev != dev || st.st_ino != inode)
+		return "it is another file by now";
+	return unlinkat(parent, name, 0) < 0 ? "virtgate may not remove it" : NULL;
 }

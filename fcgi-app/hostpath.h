@@ -42,3 +42,15 @@ const char *hostpath_below(const char *root, const char *path);
 
 /* Opens a file or directory beneath the root for reading, links followed; -1 and errno. */
 int hostpath_open(const char *root, const char *path);
+
+/*
+ * Makes a file beneath the root that is not there yet, and opens it for writing; no link is
+ * followed. -1 and errno.
+ */
+int hostpath_create(const char *root, const char *path, unsigned mode);
+
+/*
+ * Removes a regular file beneath the root, no link followed, if it is this one. NULL, or why not,
+ * in words.
+ */
+const char *hostpath_remove(const char *root, const char *path, uint64_t dev, uint64_t inode);

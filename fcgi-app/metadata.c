@@ -194,6 +194,58 @@ int metadata_merge_labels(struct xml_node *domain, const struct json *labels, st
 	return 0;
 }
 
+/* Disks */
+
+int metadata_add_disk(struct xml_node *domain, const char *path, struct err *err)
+{
+	struct xml_node *vm = ensure_ours(domain);
+	struct xml_node *disk = vm ? xml_add(vm, "disk", NULL) : NULL;
+	return disk && !xml_set_attr(disk, "path", path) ? 0 : err_memory(err);
+}
+
+bool metadata_has_disk(const struct xml_node *domain, const char *path)
+{
+	const struct xml_node *vm = find_ours(domain);
+	for (const struct xml_node *n = vm ? xml_first(vm) : NULL; n; n = xml_sibling(n)) {
+		AUTO(free) char *is = is_ours(n, "disk") ? xml_attr(n, "path") : NULL;
+		if (is && !strcmp(is, path))
+			return true;
+	}
+	return false;
+}
+
+/* Wherever they stand: without a policy there may be several of everything. */
+static void drop_disks_below(struct xml_node *node)
+{
+	for (struct xml_node *n = xml_first(node), *next; n; n = next) {
+		next = xml_sibling(n);
+		if (is_ours(n, "disk"))
+			xml_remove(n);
+		else
+			drop_disks_below(n);
+	}
+}
+
+void metadata_drop_disks(struct xml_node *domain)
+{
+	struct xml_node *metadata = xml_child(domain, "metadata");
+	for (; metadata; metadata = xml_next(metadata))
+		drop_disks_below(metadata);
+}
+
+int metadata_keep_disks(struct xml_node *domain, const struct xml_node *replaced, struct err *err)
+{
+	const struct xml_node *disk = xml_find(domain, "devices/disk");
+	for (; disk; disk = xml_next(disk)) {
+		const struct xml_node *source = xml_child(disk, "source");
+		AUTO(free) char *path = source ? xml_attr(source, "file") : NULL;
+		if (path && metadata_has_disk(replaced, path) && !metadata_has_disk(domain, path) &&
+			metadata_add_disk(domain, path, err) < 0)
+			return -1;
+	}
+	return 0;
+}
+
 /* For libvirt */
 
 static void copy_attr(const char *name, const char *value, bool foreign, void *data)
@@ -252,8 +304,8 @@ static const char *label_refusal(const struct xml_node *label)
 {
 	AUTO(free) char *name = xml_attr(label, "name");
 	AUTO(free) char *text = xml_raw_text(label);
-	if (!is_ours(label, "label") || xml_first(label) || count_attrs(label) != 1)
-		return "it holds labels, and these hold a name and a text";
+	if (xml_first(label) || count_attrs(label) != 1)
+		return "a label holds a name and a text";
 	if (!name || !text_is_name(name))
 		return "a label's name is " TEXT_NAME_RULE;
 	if (is_repeated(label, name))
@@ -264,21 +316,38 @@ static const char *label_refusal(const struct xml_node *label)
 }
 _Static_assert(FIELD_LABEL_BYTES_MAX == 256, "said in label_refusal()");
 
+static const char *disk_refusal(const struct xml_node *disk)
+{
+	AUTO(free) char *path = xml_attr(disk, "path");
+	if (xml_first(disk) || count_attrs(disk) != 1 || xml_has_text(disk) || !path)
+		return "a disk holds a path and nothing else";
+	return *path == '/' && strlen(path) <= METADATA_PATH_MAX
+		? NULL
+		: "a disk's path is absolute, and of at most 1023 bytes";
+}
+_Static_assert(METADATA_PATH_MAX == 1023, "said in disk_refusal()");
+
 const char *metadata_refusal(const struct xml_node *node)
 {
-	int count = 0;
+	int labels = 0;
+	int disks = 0;
 	for (const struct xml_node *n = xml_sibling(node); n; n = xml_sibling(n))
 		if (is_ours(n, "vm"))
 			return "in this namespace stands one element, vm";
 	if (!is_ours(node, "vm") || count_attrs(node) || xml_has_text(node))
-		return "in this namespace stands one element, vm, and labels in it";
+		return "in this namespace stands one element, vm, labels in it, and disks";
 	for (const struct xml_node *n = xml_first(node); n; n = xml_sibling(n)) {
-		const char *why = label_refusal(n);
+		bool label = is_ours(n, "label");
+		if (!label && !is_ours(n, "disk"))
+			return "it holds labels and disks";
+		const char *why = label ? label_refusal(n) : disk_refusal(n);
 		if (why)
 			return why;
-		if (++count > METADATA_LABELS_MAX)
+		if ((labels += label) > METADATA_LABELS_MAX)
 			return "it holds at most 64 labels";
+		if ((disks += !label) > METADATA_DISKS_MAX)
+			return "it holds at most 16 disks";
 	}
 	return NULL;
 }
-_Static_assert(METADATA_LABELS_MAX == 64, "said in metadata_refusal()");
+_Static_assert(METADATA_LABELS_MAX == 64 && METADATA_DISKS_MAX == 16, "said in metadata_refusal()");

@@ -5,8 +5,10 @@
  * element per namespace:
  *	<virtgate:vm xmlns:virtgate="urn:virtgate:vm:1">
  *	  <virtgate:label name="tier">web</virtgate:label>
+ *	  <virtgate:disk path="/var/lib/libvirt/images/web.qcow2"/>
  *	</virtgate:vm>
- * Thread-safe: no state.
+ * A disk there is an image that virtgate made for this VM, and may remove with it: a client must
+ * not be able to claim that of another. Thread-safe: no state.
  */
 #include "field.h"
 #include "xml.h"
@@ -15,7 +17,7 @@
 
 #define METADATA_URI "urn:virtgate:vm:1"
 #define METADATA_PREFIX "virtgate"
-enum { METADATA_LABELS_MAX = 64 };
+enum { METADATA_LABELS_MAX = 64, METADATA_DISKS_MAX = 16, METADATA_PATH_MAX = 1023 };
 
 /* One block of memory, for free() or labels_give(); shared by several threads, it is constant. */
 struct labels {
@@ -45,6 +47,16 @@ int metadata_set_labels(struct xml_node *domain, const struct json *labels, stru
  * afterwards.
  */
 int metadata_merge_labels(struct xml_node *domain, const struct json *labels, struct err *err);
+
+/* Records an image that virtgate makes for this <domain>; is one recorded? */
+int metadata_add_disk(struct xml_node *domain, const char *path, struct err *err);
+bool metadata_has_disk(const struct xml_node *domain, const char *path);
+
+/* Takes out all such records of a client's <domain>: whatever they say is not ours. */
+void metadata_drop_disks(struct xml_node *domain);
+
+/* Records those disks of a <domain> that are recorded in the one that it replaces. */
+int metadata_keep_disks(struct xml_node *domain, const struct xml_node *replaced, struct err *err);
 
 /*
  * What virDomainSetMetadata() takes for all that stands in our namespace of a <domain>: an element

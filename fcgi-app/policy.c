@@ -441,12 +441,22 @@ static const char *relative(const char *path, const char *root)
 	return rest ? rest : path;
 }
 
+static const struct xml_node *root_of_document(const struct xml_node *node)
+{
+	for (const struct xml_node *up; (up = xml_parent(node));)
+		node = up;
+	return node;
+}
+
 static void check_path(struct check *check, enum rule rule, const char *value)
 {
 	const char *root = root_of(rule, check->config);
-	enum hostpath_kind kind = kind_of(rule, check->node);
+	/* One that is yet to be made: where it will lie is all that there is to look at. */
+	bool made = rule == IMAGE && metadata_has_disk(root_of_document(check->node), value);
+	enum hostpath_kind kind = made ? HOSTPATH_FILE : kind_of(rule, check->node);
 	const char *why = hostpath_refusal(root, value, kind);
-	if (!why && rule == IMAGE && kind == HOSTPATH_FILE && hostpath_is_qcow2(root, value))
+	if (!why && rule == IMAGE && !made && kind == HOSTPATH_FILE &&
+		hostpath_is_qcow2(root, value))
 		why = "it is a qcow2 image, and its format says raw";
 	if (!why && rule == KERNEL && strchr(value, ','))
 		why = "it has a comma, where QEMU takes the name apart";
@@ -760,7 +770,8 @@ static void print_rule(FILE *out, const struct row *row)
 		[IMAGE] = "a file beneath VIRTGATE_IMAGES, and so what its header names",
 		[SHARE] = "a directory beneath VIRTGATE_SHARES",
 		[LOG] = "a file beneath VIRTGATE_LOGS",
-		[OPAQUE] = "anything: libvirt only keeps it; our own namespace holds labels",
+		[OPAQUE] =
+			"anything: libvirt only keeps it; our own namespace holds labels and disks",
 	};
 	switch (row->rule) {
 	case NOTHING:

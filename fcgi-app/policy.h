@@ -26,8 +26,9 @@ struct policy_report {
 };
 
 /*
- * A <domain> or <domainsnapshot>. -1 only when memory is out; a report without violations means the
- * document may pass.
+ * A <domain> or <domainsnapshot>; a disk that its metadata records is one that virtgate is about to
+ * make, so a client's records have been taken out before. -1 only when memory is out; a report
+ * without violations means the document may pass.
  */
 int policy_check(const struct xml *doc, const struct config *config, struct policy_report *ret,
 	struct err *err);

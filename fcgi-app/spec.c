@@ -2,6 +2,7 @@
 #include "spec.h"
 
 #include "metadata.h"
+#include "qcow2.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -20,6 +21,8 @@ static const struct field disk_fields[] = {
 	{ "readonly", .type = FIELD_FLAG },
 	{ "serial", .type = FIELD_TEXT, .max = 36 },
 	{ "boot_order", .type = FIELD_NUMBER, .min = 1, .max = 64 },
+	{ "capacity_bytes", .type = FIELD_NUMBER, .min = 1 << 20, .max = QCOW2_CAPACITY_MAX,
+		.says = "virtgate makes the image, of that size and empty; it must not exist" },
 	{ 0 },
 };
 
@@ -223,12 +226,34 @@ static void choose_target(const struct xml_node *devices, const struct json *dis
 		ret[2]++;
 }
 
+/* Of one that virtgate is to make. */
+static int check_capacity(const struct json *disk, size_t i, struct err *err)
+{
+	const struct json *capacity = json_member(disk, "capacity_bytes");
+	if (!capacity)
+		return 0;
+	if (json_get_int(capacity) % QCOW2_SECTOR)
+		return err_set(err, ERR_INVALID_SPEC,
+			"disks[%zu].capacity_bytes: %lld is not a multiple of %d", i,
+			(long long)json_get_int(capacity), QCOW2_SECTOR);
+	if (!json_member(disk, "source"))
+		return err_set(err, ERR_INVALID_SPEC,
+			"disks[%zu].source: the image that is to be made needs a name", i);
+	if (strcmp(text_of(disk, "device", "disk"), "disk") != 0)
+		return err_set(err, ERR_INVALID_SPEC,
+			"disks[%zu].capacity_bytes: no image is made for a cdrom or floppy", i);
+	return 0;
+}
+
 static int add_disk(struct xml_node *devices, const struct json *disks, size_t i, struct err *err)
 {
 	const struct json *disk = json_item(disks, i);
 	const char *bus = bus_of(disk);
+	bool made = json_member(disk, "capacity_bytes");
 	char target[4];
-	if (json_member(disk, "source") && !json_member(disk, "format"))
+	if (check_capacity(disk, i, err) < 0)
+		return -1;
+	if (json_member(disk, "source") && !json_member(disk, "format") && !made)
 		return err_set(err, ERR_INVALID_SPEC,
 			"disks[%zu].format: a disk with a source says its format, qcow2 or raw", i);
 	if (!json_member(disk, "source") && !strcmp(text_of(disk, "device", "disk"), "disk"))
@@ -247,6 +272,9 @@ static int add_disk(struct xml_node *devices, const struct json *disks, size_t i
 	if (!at || xml_set_attr(node, "type", "file") < 0 ||
 		xml_set_attr(node, "device", "disk") < 0 || xml_set_attr(at, "dev", target) < 0 ||
 		xml_set_attr(at, "bus", bus) < 0)
+		return err_memory(err);
+	struct xml_node *driver = made ? xml_add(node, "driver", NULL) : NULL;
+	if (made && (!driver || xml_set_attr(driver, "type", "qcow2") < 0))
 		return err_memory(err);
 	return PUT_ALL(node, disk_places, disk, err);
 }

@@ -5,6 +5,7 @@
 #include "carrier.h"
 #include "etag.h"
 #include "guard.h"
+#include "metadata.h"
 #include "policy.h"
 
 #include <stdio.h>
@@ -326,8 +327,9 @@ static int consider_start(struct lease *lease, struct domain_xml *domain,
 	return 0;
 }
 
-/* Not while there may be a VM that has it: when the connection broke, nobody knows. */
-static void undo_carrier(const struct config *config, struct lease *lease, const char *uuid)
+/* Not while there may be a VM that has them: when the connection broke, nobody knows. */
+static void undo_files(const struct config *config, struct lease *lease, const char *uuid,
+	const struct vm_create *how)
 {
 	struct err err;
 	AUTO(virDomainFree) virDomainPtr dom =
@@ -335,7 +337,11 @@ static void undo_carrier(const struct config *config, struct lease *lease, const
 	if (lease->broken || dom)
 		return;
 	(void)virt_fail(lease, VIRT_READ, &err);
-	if (err.kind == ERR_VM_NOT_FOUND)
+	if (err.kind != ERR_VM_NOT_FOUND)
+		return;
+	if (how->disks)
+		disk_unmake(how->disks, config);
+	if (how->carrier)
 		(void)carrier_remove(config, uuid);
 }
 
@@ -345,12 +351,12 @@ static int create(const struct config *config, struct lease *lease, struct domai
 	AUTO_GUARD struct guard guard = { 0 };
 	if (how->carrier && carrier_make(config, domain->uuid, err) < 0)
 		return -1;
-	if (!consider_start(lease, domain, config, how->start, &guard, err) &&
+	bool made = !how->disks || !disk_make(how->disks, config, err);
+	if (made && !consider_start(lease, domain, config, how->start, &guard, err) &&
 		!domain_xml_accelerate(domain, (enum accel)config->accel, lease, err) &&
 		!make_domain(lease, how, domain, ret, err))
 		return 0;
-	if (how->carrier)
-		undo_carrier(config, lease, domain->uuid);
+	undo_files(config, lease, domain->uuid, how);
 	return -1;
 }
 
@@ -390,7 +396,20 @@ static int refuse_secrets(struct hold *hold, const char *shown, struct err *err)
 	return err_hint(err, "change it with virsh edit, on the host");
 }
 
-static int refuse_replacement(struct hold *hold, const char *if_match, struct err *err)
+/* What virtgate has made for the VM it still has. */
+static int keep_disks(const char *replaced, const struct domain_xml *domain, struct err *err)
+{
+	AUTO(xml_free) struct xml *doc = NULL;
+	if (xml_parse_trusted(replaced, &doc, err) < 0)
+		return -1;
+	if (metadata_keep_disks(xml_root(domain->doc), xml_root(doc), err) < 0)
+		return -1;
+	domain_xml_sort(domain);
+	return 0;
+}
+
+static int refuse_replacement(
+	struct hold *hold, const struct domain_xml *domain, const char *if_match, struct err *err)
 {
 	char etag[ETAG_SIZE];
 	if (!hold->vm.persistent) {
@@ -408,7 +427,9 @@ static int refuse_replacement(struct hold *hold, const char *if_match, struct er
 			"the definition has changed since: its entity tag is %s now", etag);
 		return err_hint(err, "get it again and repeat your change");
 	}
-	return refuse_secrets(hold, now, err);
+	if (refuse_secrets(hold, now, err) < 0)
+		return -1;
+	return keep_disks(now, domain, err);
 }
 
 static int hold_replaceable(struct host *host, const struct domain_xml *domain,
@@ -420,7 +441,7 @@ static int hold_replaceable(struct host *host, const struct domain_xml *domain,
 	if (strcmp(ret->vm.name, domain->name) != 0)
 		return err_set(err, ERR_VM_NOT_FOUND, "VM '%s' has just been renamed to '%s'",
 			domain->name, ret->vm.name);
-	return refuse_replacement(ret, if_match, err);
+	return refuse_replacement(ret, domain, if_match, err);
 }
 
 int vm_check_replace(

@@ -7,6 +7,7 @@
  * one is needed or possible is told by the VM's state and not by libvirt's error codes, which
  * differ from driver to driver. All functions may be called from any thread.
  */
+#include "disk.h"
 #include "domain_xml.h"
 #include "inventory.h"
 
@@ -39,9 +40,10 @@ int vm_act(const struct config *config, struct inventory *inventory, const struc
 	enum vm_action action, struct vm *ret, bool *ret_changed, struct err *err);
 
 struct vm_create {
-	bool persistent; /* survives its stop and the host's restart */
-	bool start;      /* always true of a transient VM */
-	bool carrier;    /* the document has a carrier disk, which is made along with it */
+	bool persistent;     /* survives its stop and the host's restart */
+	bool start;          /* always true of a transient VM */
+	bool carrier;        /* the document has a carrier disk, which is made along with it */
+	struct disks *disks; /* and these; NULL: none */
 };
 /*
  * The document is one that policy_check() has passed; its type is chosen here.

@@ -3,10 +3,14 @@
 
 import itertools
 import json
+import re
+import subprocess
 import uuid
 import xml.etree.ElementTree as ET
 
 import pytest
+from conftest import test_domain
+from gateway import running_gateway
 
 NS = "{urn:virtgate:vm:1}"
 MERGE = "application/merge-patch+json"
@@ -232,3 +236,183 @@ def test_others_metadata_stay(make, patch, admin):
 
 def test_a_vm_that_is_not_there_is_404(patch):
     patch(str(uuid.uuid4()), {"title": "t"}, status=404, code="vm_not_found")
+
+
+# Disks that virtgate makes
+
+
+MIB = 1 << 20
+
+
+@pytest.fixture(scope="module")
+def images(tmp_path_factory):
+    return tmp_path_factory.mktemp("images")
+
+
+@pytest.fixture(scope="module")
+def store(images):
+    """An admin of a gateway whose images lie in a directory of its own."""
+    with running_gateway(images=str(images)) as gateway, gateway.client() as client:
+        yield client
+
+
+@pytest.fixture
+def spec(new_name):
+    def spec(*disks, **more):
+        return {"name": new_name(), "memory_kib": 8192, "disks": list(disks), **more}
+    return spec
+
+
+@pytest.fixture
+def keep(store, images):
+    """Creates by spec at the store; VM and images are gone afterwards."""
+    made = []
+
+    def keep(spec, status=201, code=None, query=""):
+        answer = store.post("/v1/vms" + query, json=spec)
+        assert answer.status == status and (status < 400 or answer.code == code), answer
+        if status == 201:
+            made.append(answer.json["uuid"])
+        return answer.json
+
+    yield keep
+    for id in made:
+        assert store.delete(f"/v1/vms/{id}").status in (200, 404)
+    for file in sorted(images.rglob("*"), reverse=True):
+        file.unlink() if file.is_symlink() or not file.is_dir() else file.rmdir()
+
+
+def recorded(client, ref):
+    return [e.get("path") for e in definition(client, ref).iter(NS + "disk")]
+
+
+def qemu_img(*arguments):
+    run = subprocess.run(["qemu-img", *arguments], capture_output=True, text=True)
+    assert run.returncode == 0, run
+    return run.stdout
+
+
+@pytest.mark.parametrize("capacity", [MIB, 10 << 30, (1 << 40) + 512, 64 << 40])
+def test_a_disk_with_a_capacity_is_made(keep, spec, store, images, capacity):
+    vm = keep(spec({"source": "a.qcow2", "capacity_bytes": capacity}, {"device": "cdrom"},
+                   {"source": "b.img", "format": "raw", "capacity_bytes": 5 * MIB},
+                   labels={"a": "b"}))
+    qemu_img("check", "-q", str(images / "a.qcow2"))
+    info = json.loads(qemu_img("info", "--output=json", str(images / "a.qcow2")))
+    assert (info["format"], info["virtual-size"]) == ("qcow2", capacity)
+    assert info["actual-size"] < MIB and (images / "b.img").stat().st_size == 5 * MIB
+    assert (images / "b.img").stat().st_blocks == 0
+    assert oct((images / "a.qcow2").stat().st_mode) == "0o100644"
+    root = definition(store, vm["name"])
+    assert [e.get("type") for e in root.iter("driver")][:1] == ["qcow2"]
+    assert recorded(store, vm["name"]) == [str(images / "a.qcow2"), str(images / "b.img")]
+    assert values(root)["labels"] == {"a": "b"}
+
+
+def test_what_is_there_is_never_made_over(keep, spec, images):
+    (images / "there").write_text("precious")
+    problem = keep(spec({"source": "new", "capacity_bytes": MIB},
+                        {"source": "there", "format": "raw", "capacity_bytes": MIB}), 409, "already_exists")
+    assert "disks[1].source" in problem["detail"]
+    assert (images / "there").read_text() == "precious" and not (images / "new").exists()
+    (images / "link").symlink_to("new")
+    keep(spec({"source": "link", "format": "raw", "capacity_bytes": MIB}), 409, "already_exists")
+    assert not (images / "new").exists()
+
+
+@pytest.mark.parametrize("disk,status,code", [
+    ({"capacity_bytes": MIB - 512}, 400, "bad_request"),
+    ({"capacity_bytes": (64 << 40) + 512}, 400, "bad_request"),
+    ({"capacity_bytes": str(MIB)}, 400, "bad_request"),
+    ({"capacity_bytes": MIB + 1}, 422, "invalid_spec"),
+    ({"source": None}, 422, "invalid_spec"),
+    ({"device": "cdrom"}, 422, "invalid_spec"),
+    ({"source": "../x"}, 422, "invalid_spec"),
+    ({"source": "/etc/x"}, 422, "policy_denied"),
+    ({"source": "out/x"}, 422, "policy_denied"),
+    ({"source": "none/x"}, 409, "storage_unavailable"),
+    ({"source": "in/x"}, 409, "storage_unavailable"),
+])
+def test_a_disk_that_cannot_be_made_leaves_nothing(keep, spec, store, images, disk, status, code):
+    (images / "sub").mkdir()
+    (images / "in").symlink_to("sub")
+    (images / "out").symlink_to("/tmp")
+    disk = {"source": "x", "capacity_bytes": MIB, **disk}
+    disk = {key: value for key, value in disk.items() if value is not None}
+    wanted = spec({"source": "first", "capacity_bytes": MIB}, disk)
+    keep(wanted, status, code)
+    assert sorted(p.name for p in images.iterdir()) == ["in", "out", "sub"]
+    assert not list((images / "sub").iterdir()) and store.get(f"/v1/vms/{wanted['name']}").status == 404
+
+
+def test_two_disks_are_not_made_at_one_path(keep, spec, images):
+    disk = {"source": "x", "capacity_bytes": MIB}
+    keep(spec(disk, {**disk, "source": str(images / "x")}), 422, "invalid_spec")
+    assert not (images / "x").exists()
+
+
+def test_a_create_that_fails_leaves_no_disks(keep, spec, store, images):
+    vm = keep(spec())
+    disk = {"source": "x", "capacity_bytes": MIB}
+    keep({**spec(disk), "name": vm["name"]}, 409, "already_exists")
+    keep(spec(disk, interfaces=[{"network": "default", "mac": "00:00"}]), 422, "policy_denied")
+    keep(spec(disk, disk | {"source": "y", "target": "vda"}, {"source": "z", "format": "raw", "target": "vda"}),
+         422, "invalid_xml")
+    assert not list(images.iterdir())
+
+
+def test_a_transient_vm_has_no_disks_made(keep, spec, images):
+    problem = keep(spec({"source": "x", "capacity_bytes": MIB}, persistent=False), 400, "bad_request")
+    assert "capacity_bytes" in problem["detail"] and not list(images.iterdir())
+
+
+def test_a_dry_run_makes_no_disk_and_says_what_it_would(keep, spec, images):
+    wanted = spec({"source": "x", "capacity_bytes": MIB})
+    answer = keep(wanted, 200, query="?dry_run=1")
+    assert answer["ok"] is True and not list(images.iterdir())
+    assert [f["detail"] for f in answer["findings"] if f["check"] == "files"] == [
+        f"virtgate would make it: empty, qcow2, of {MIB} bytes"]
+    (images / "x").touch()
+    answer = keep(wanted, 200, query="?dry_run=1")
+    assert answer["ok"] is False and (images / "x").stat().st_size == 0
+
+
+# Whose a disk is
+
+
+CLAIM = ("<metadata><v:vm xmlns:v='urn:virtgate:vm:1'><v:label name='a'>b</v:label>"
+         "<v:disk path='{0}'/></v:vm></metadata>"
+         "<devices><disk type='file' device='disk'><driver name='qemu' type='raw'/>"
+         "<source file='{0}'/><target dev='vda'/></disk></devices>")
+
+
+def test_a_client_cannot_claim_that_a_disk_was_made_for_it(keep, spec, store, images, new_name):
+    theirs = images / "theirs"
+    theirs.write_text("precious")
+    claim = test_domain(new_name(), CLAIM.format(theirs))
+    vm = keep({"xml": claim})
+    assert recorded(store, vm["name"]) == []
+    assert values(definition(store, vm["name"]))["labels"] == {"a": "b"}
+    put = store.request("PUT", f"/v1/vms/{vm['name']}/xml", xml=claim)
+    assert put.status == 200 and recorded(store, vm["name"]) == []
+    store.request("PATCH", f"/v1/vms/{vm['name']}", json={"labels": {"c": "d"}})
+    assert recorded(store, vm["name"]) == []
+
+
+def test_a_replacement_keeps_what_was_made(keep, spec, store, images):
+    vm = keep(spec({"source": "a", "capacity_bytes": MIB}, {"source": "b", "capacity_bytes": MIB}))
+    at = f"/v1/vms/{vm['name']}/xml"
+    xml = store.get(at).body.decode()
+    assert store.request("PUT", at, xml=xml).status == 200
+    assert recorded(store, vm["name"]) == [str(images / "a"), str(images / "b")]
+    bare = re.sub(r"<metadata>.*</metadata>", "", xml, flags=re.S)
+    assert store.request("PUT", at + "?dry_run=1", xml=bare).json["ok"] is True
+    assert store.request("PUT", at, xml=bare).status == 200
+    assert recorded(store, vm["name"]) == [str(images / "a"), str(images / "b")]
+    one = re.sub(r"<disk type.*?</disk>", "", bare, count=1, flags=re.S)
+    assert store.request("PUT", at, xml=one).status == 200
+    assert recorded(store, vm["name"]) == [str(images / "b")]
+    assert store.request("PUT", at, xml=xml).status == 200  # it has been somebody's in between
+    assert recorded(store, vm["name"]) == [str(images / "b")]
+    store.request("PATCH", f"/v1/vms/{vm['name']}", json={"labels": None})
+    assert recorded(store, vm["name"]) == [str(images / "b")]
