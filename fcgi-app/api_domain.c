@@ -3,10 +3,12 @@
 
 #include "carrier.h"
 #include "dry_run.h"
+#include "metadata.h"
 #include "spec.h"
 #include "template.h"
 #include "vm_json.h"
 
+#include <stdio.h>
 #include <string.h>
 
 /* The document that a call speaks of, with its spec's words in it. */
@@ -57,12 +59,15 @@ static int read_domain(struct api_call *call, struct domain_xml *ret, struct err
 		"a VM is made from a spec, a template or XML: none was given");
 }
 
+/* The policy sees what virtgate records in the document, too. */
 static int settle(struct api_call *call, struct domain_xml *domain, struct disks *ret,
-	struct api_reply *reply, struct err *err)
+	const char *request, struct api_reply *reply, struct err *err)
 {
 	const struct config *config = call->api->config;
 	if (domain_xml_settle(domain, config, err) < 0 ||
 		disk_plan(call->body, xml_root(domain->doc), ret, err) < 0)
+		return -1;
+	if (request[0] && metadata_set_request(xml_root(domain->doc), request, err) < 0)
 		return -1;
 	domain_xml_sort(domain);
 	return config->policy == POLICY_OFF ? 0 : api_apply_policy(call, domain->doc, reply, err);
@@ -160,6 +165,28 @@ static int add_carrier(struct api_call *call, struct domain_xml *domain, struct 
 	return spec_add_disk(xml_root(domain->doc), path, err);
 }
 
+/* With an Idempotency-Key the VM's uuid is that of user and key, and the request has a hash. */
+static int identify(
+	struct api_call *call, struct domain_xml *domain, struct vm_create *how, struct err *err)
+{
+	const struct http_req *req = call->req;
+	char uuid[UUID_SIZE];
+	AUTO(free) char *text = NULL;
+	if (!*req->idempotency_key || !call->route->keyed)
+		return 0;
+	int head = asprintf(&text, "%s\n%s\n", req->target, req->content_type);
+	if (head < 0)
+		return err_memory(err);
+	char *whole = realloc(text, (size_t)head + req->body_len + 1);
+	if (!whole)
+		return err_memory(err);
+	text = whole;
+	memcpy(text + head, req->body, req->body_len);
+	hash_text(text, (size_t)head + req->body_len, how->request);
+	hash_uuid5(req->user, req->idempotency_key, uuid);
+	return domain_xml_identify(domain, uuid, err);
+}
+
 static int create(struct api_call *call, const struct vm_create *asked, struct api_reply *reply,
 	struct err *err)
 {
@@ -167,7 +194,8 @@ static int create(struct api_call *call, const struct vm_create *asked, struct a
 	struct disks disks = { 0 };
 	struct vm_create how = *asked;
 	struct vm vm;
-	if (read_domain(call, &domain, err) < 0 || settle(call, &domain, &disks, reply, err) < 0)
+	if (read_domain(call, &domain, err) < 0 || identify(call, &domain, &how, err) < 0 ||
+		settle(call, &domain, &disks, how.request, reply, err) < 0)
 		return -1;
 	if (!how.persistent && disks.count)
 		return err_set(err, ERR_BAD_REQUEST,
@@ -179,7 +207,8 @@ static int create(struct api_call *call, const struct vm_create *asked, struct a
 	how.disks = &disks;
 	if (api_flag(call, "dry_run", false))
 		return reply_dry_run(call, &domain, &how, reply, err);
-	if (vm_create(call->api->config, call->api->inventory, &domain, &how, &vm, err) < 0)
+	if (vm_create(call->api->config, call->api->inventory, &domain, &how, &vm, &reply->replayed,
+		    err) < 0)
 		return -1;
 	struct json *answer = vm_json(call->api->host, &vm);
 	json_put(answer, "warnings", warnings_json(&domain));
@@ -249,7 +278,7 @@ int api_domain_put(struct api_call *call, struct api_reply *reply, struct err *e
 			vm.name);
 	if (domain_xml_read(xml->text, xml->len, &domain, err) < 0 ||
 		domain_xml_adopt(&domain, vm.name, vm.uuid, err) < 0 ||
-		settle(call, &domain, &none, reply, err) < 0)
+		settle(call, &domain, &none, "", reply, err) < 0)
 		return -1;
 	const char *if_match = call->req->if_match;
 	if (api_flag(call, "dry_run", false))

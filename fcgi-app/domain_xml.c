@@ -338,13 +338,21 @@ void domain_xml_sort(const struct domain_xml *domain)
 	xml_sort(xml_root(domain->doc), order);
 }
 
+int domain_xml_identify(struct domain_xml *domain, const char *uuid, struct err *err)
+{
+	if (xml_child(xml_root(domain->doc), "uuid"))
+		return err_set(err, ERR_INVALID_SPEC,
+			"uuid: with an Idempotency-Key it is made of that: leave it out");
+	return xml_add(xml_root(domain->doc), "uuid", uuid) ? 0 : err_memory(err);
+}
+
 int domain_xml_settle(struct domain_xml *domain, const struct config *config, struct err *err)
 {
 	if (settle_name(domain, err) < 0 || settle_uuid(domain, err) < 0 ||
 		policy_each_path(xml_root(domain->doc), config, settle_path, NULL, err) < 0 ||
 		settle_macs(domain, err) < 0)
 		return -1;
-	metadata_drop_disks(xml_root(domain->doc));
+	metadata_drop_claims(xml_root(domain->doc));
 	domain_xml_sort(domain);
 	if (config->policy == POLICY_OFF)
 		return 0;

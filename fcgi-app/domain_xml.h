@@ -34,6 +34,9 @@ int domain_xml_read(const char *text, size_t len, struct domain_xml *ret, struct
 int domain_xml_adopt(
 	struct domain_xml *domain, const char *name, const char *uuid, struct err *err);
 
+/* Gives it a uuid, which it must not have: ERR_INVALID_SPEC. */
+int domain_xml_identify(struct domain_xml *domain, const char *uuid, struct err *err);
+
 /*
  * Settles what the client left open, for the policy to look at. ERR_INVALID_XML unless there is
  * at most one name and uuid, ERR_INVALID_SPEC when one of these is not good. A document without a
@@ -41,7 +44,7 @@ int domain_xml_adopt(
  * A relative kernel, initrd or disk is taken from config->images, a filesystem's source from
  * config->shares, a serial log from config->logs; ERR_INVALID_SPEC when it leads out with "..".
  * What libvirt writes of a VM that runs, or chooses by itself, is taken out, and so is what only
- * virtgate itself may say (metadata_drop_disks()).
+ * virtgate itself may say (metadata_drop_claims()).
  */
 int domain_xml_settle(struct domain_xml *domain, const struct config *config, struct err *err);
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "metadata.h"
 
+#include <stdio.h>
 #include <string.h>
 
 static bool is_ours(const struct xml_node *node, const char *name)
@@ -214,28 +215,52 @@ bool metadata_has_disk(const struct xml_node *domain, const char *path)
 	return false;
 }
 
-/* Wherever they stand: without a policy there may be several of everything. */
-static void drop_disks_below(struct xml_node *node)
+/* The request */
+
+int metadata_set_request(struct xml_node *domain, const char *hash, struct err *err)
 {
-	for (struct xml_node *n = xml_first(node), *next; n; n = next) {
-		next = xml_sibling(n);
-		if (is_ours(n, "disk"))
-			xml_remove(n);
-		else
-			drop_disks_below(n);
+	struct xml_node *vm = ensure_ours(domain);
+	struct xml_node *request = vm ? xml_add(vm, "request", NULL) : NULL;
+	return request && !xml_set_attr(request, "hash", hash) ? 0 : err_memory(err);
+}
+
+void metadata_get_request(const struct xml_node *domain, char ret[static HASH_SIZE])
+{
+	const struct xml_node *vm = find_ours(domain);
+	ret[0] = '\0';
+	for (const struct xml_node *n = vm ? xml_first(vm) : NULL; n; n = xml_sibling(n)) {
+		AUTO(free) char *hash = is_ours(n, "request") ? xml_attr(n, "hash") : NULL;
+		if (hash)
+			(void)snprintf(ret, HASH_SIZE, "%s", hash);
 	}
 }
 
-void metadata_drop_disks(struct xml_node *domain)
+/* Wherever they stand: without a policy there may be several of everything. */
+static void drop_claims_below(struct xml_node *node)
+{
+	for (struct xml_node *n = xml_first(node), *next; n; n = next) {
+		next = xml_sibling(n);
+		if (is_ours(n, "disk") || is_ours(n, "request"))
+			xml_remove(n);
+		else
+			drop_claims_below(n);
+	}
+}
+
+void metadata_drop_claims(struct xml_node *domain)
 {
 	struct xml_node *metadata = xml_child(domain, "metadata");
 	for (; metadata; metadata = xml_next(metadata))
-		drop_disks_below(metadata);
+		drop_claims_below(metadata);
 }
 
-int metadata_keep_disks(struct xml_node *domain, const struct xml_node *replaced, struct err *err)
+int metadata_keep_claims(struct xml_node *domain, const struct xml_node *replaced, struct err *err)
 {
 	const struct xml_node *disk = xml_find(domain, "devices/disk");
+	char request[HASH_SIZE];
+	metadata_get_request(replaced, request);
+	if (request[0] && metadata_set_request(domain, request, err) < 0)
+		return -1;
 	for (; disk; disk = xml_next(disk)) {
 		const struct xml_node *source = xml_child(disk, "source");
 		AUTO(free) char *path = source ? xml_attr(source, "file") : NULL;
@@ -327,27 +352,50 @@ static const char *disk_refusal(const struct xml_node *disk)
 }
 _Static_assert(METADATA_PATH_MAX == 1023, "said in disk_refusal()");
 
+static const char *request_refusal(const struct xml_node *request)
+{
+	AUTO(free) char *hash = xml_attr(request, "hash");
+	bool alone = !xml_first(request) && count_attrs(request) == 1 && !xml_has_text(request);
+	return alone && hash && strspn(hash, "0123456789abcdef") == HASH_SIZE - 1 &&
+			!hash[HASH_SIZE - 1]
+		? NULL
+		: "a request holds a hash and nothing else";
+}
+
+/* What may stand in ours, how often, and what is right. */
+static const struct part {
+	const char *name;
+	const char *(*refusal)(const struct xml_node *node);
+	int most;
+	const char *too_many;
+} parts[] = {
+	{ "label", label_refusal, METADATA_LABELS_MAX, "it holds at most 64 labels" },
+	{ "disk", disk_refusal, METADATA_DISKS_MAX, "it holds at most 16 disks" },
+	{ "request", request_refusal, 1, "it holds at most one request" },
+};
+_Static_assert(METADATA_LABELS_MAX == 64 && METADATA_DISKS_MAX == 16, "said in parts[]");
+
+static const char *part_refusal(const struct xml_node *node, int counts[static ARRAY_LEN(parts)])
+{
+	for (size_t i = 0; i < ARRAY_LEN(parts); i++) {
+		if (!is_ours(node, parts[i].name))
+			continue;
+		const char *why = parts[i].refusal(node);
+		return !why && ++counts[i] > parts[i].most ? parts[i].too_many : why;
+	}
+	return "it holds labels, disks and a request";
+}
+
 const char *metadata_refusal(const struct xml_node *node)
 {
-	int labels = 0;
-	int disks = 0;
+	int counts[ARRAY_LEN(parts)] = { 0 };
+	const char *why = NULL;
 	for (const struct xml_node *n = xml_sibling(node); n; n = xml_sibling(n))
 		if (is_ours(n, "vm"))
 			return "in this namespace stands one element, vm";
 	if (!is_ours(node, "vm") || count_attrs(node) || xml_has_text(node))
-		return "in this namespace stands one element, vm, labels in it, and disks";
-	for (const struct xml_node *n = xml_first(node); n; n = xml_sibling(n)) {
-		bool label = is_ours(n, "label");
-		if (!label && !is_ours(n, "disk"))
-			return "it holds labels and disks";
-		const char *why = label ? label_refusal(n) : disk_refusal(n);
-		if (why)
-			return why;
-		if ((labels += label) > METADATA_LABELS_MAX)
-			return "it holds at most 64 labels";
-		if ((disks += !label) > METADATA_DISKS_MAX)
-			return "it holds at most 16 disks";
-	}
-	return NULL;
+		return "in this namespace stands one element, vm, labels in it, and our own";
+	for (const struct xml_node *n = xml_first(node); n && !why; n = xml_sibling(n))
+		why = part_refusal(n, counts);
+	return why;
 }
-_Static_assert(METADATA_LABELS_MAX == 64 && METADATA_DISKS_MAX == 16, "said in metadata_refusal()");

@@ -6,11 +6,14 @@
  *	<virtgate:vm xmlns:virtgate="urn:virtgate:vm:1">
  *	  <virtgate:label name="tier">web</virtgate:label>
  *	  <virtgate:disk path="/var/lib/libvirt/images/web.qcow2"/>
+ *	  <virtgate:request hash="00112233445566778899aabbccddeeff"/>
  *	</virtgate:vm>
- * A disk there is an image that virtgate made for this VM, and may remove with it: a client must
- * not be able to claim that of another. Thread-safe: no state.
+ * A disk there is an image that virtgate made for this VM, and may remove with it; the request is
+ * the one, with an Idempotency-Key, that the VM was made by. A client must not be able to claim
+ * either. Thread-safe: no state.
  */
 #include "field.h"
+#include "hash.h"
 #include "xml.h"
 
 #include <stdatomic.h>
@@ -52,11 +55,15 @@ int metadata_merge_labels(struct xml_node *domain, const struct json *labels, st
 int metadata_add_disk(struct xml_node *domain, const char *path, struct err *err);
 bool metadata_has_disk(const struct xml_node *domain, const char *path);
 
-/* Takes out all such records of a client's <domain>: whatever they say is not ours. */
-void metadata_drop_disks(struct xml_node *domain);
+/* Records the request that a <domain> is made by; "" when none is recorded. */
+int metadata_set_request(struct xml_node *domain, const char *hash, struct err *err);
+void metadata_get_request(const struct xml_node *domain, char ret[static HASH_SIZE]);
 
-/* Records those disks of a <domain> that are recorded in the one that it replaces. */
-int metadata_keep_disks(struct xml_node *domain, const struct xml_node *replaced, struct err *err);
+/* Takes out all such records of a client's <domain>: whatever they say is not ours. */
+void metadata_drop_claims(struct xml_node *domain);
+
+/* Records what is recorded in the <domain> that this one replaces, of disks those that stay. */
+int metadata_keep_claims(struct xml_node *domain, const struct xml_node *replaced, struct err *err);
 
 /*
  * What virDomainSetMetadata() takes for all that stands in our namespace of a <domain>: an element

@@ -408,9 +408,9 @@ static bool gate_is_held(const struct host *host, const char *key)
 	return false;
 }
 
-int gate_enter(struct host *host, const char *key, struct gate *ret, struct err *err)
+int gate_enter_within(struct host *host, const char *key, int ms, struct gate *ret, struct err *err)
 {
-	struct timespec deadline = clock_after_ms(GATE_WAIT_MS);
+	struct timespec deadline = clock_after_ms(ms);
 	LOCK(&host->lock);
 	for (bool late = false; gate_is_held(host, key);) {
 		if (late)
@@ -423,6 +423,11 @@ int gate_enter(struct host *host, const char *key, struct gate *ret, struct err 
 	ret->next = host->gates;
 	host->gates = ret;
 	return 0;
+}
+
+int gate_enter(struct host *host, const char *key, struct gate *ret, struct err *err)
+{
+	return gate_enter_within(host, key, GATE_WAIT_MS, ret, err);
 }
 
 void gate_leave(struct gate *gate)

@@ -91,5 +91,8 @@ struct gate {
 	char key[256];
 };
 int gate_enter(struct host *host, const char *key, struct gate *ret, struct err *err);
+/* The same with another patience. */
+int gate_enter_within(
+	struct host *host, const char *key, int ms, struct gate *ret, struct err *err);
 void gate_leave(struct gate *gate);
 #define AUTO_GATE __attribute__((cleanup(gate_leave)))

@@ -221,7 +221,8 @@ static void undo_define(struct lease *lease, const char *uuid)
 			return;
 	}
 	AUTO(virDomainFree) virDomainPtr dom = virDomainLookupByUUIDString(lease->conn, uuid);
-	if (dom && !domain_has_nvram(lease, dom, &nvram, &ignored))
+	/* It may run after all, by a start that was not answered, or by somebody else's. */
+	if (dom && virDomainIsActive(dom) != 1 && !domain_has_nvram(lease, dom, &nvram, &ignored))
 		(void)virDomainUndefineFlags(dom, nvram ? VIR_DOMAIN_UNDEFINE_KEEP_NVRAM : 0);
 }
 
@@ -248,8 +249,11 @@ static int make_domain(struct lease *lease, const struct vm_create *how,
 	}
 	if (how->persistent && how->start && virDomainCreate(dom) < 0) {
 		(void)virt_fail(lease, VIRT_START, err);
-		undo_define(lease, domain->uuid);
-		return -1;
+		/* Whoever was quicker has done what was asked for. */
+		if (lease->broken || virDomainIsActive(dom) != 1) {
+			undo_define(lease, domain->uuid);
+			return -1;
+		}
 	}
 	*ret = TAKE(dom);
 	return 0;
@@ -360,20 +364,90 @@ static int create(const struct config *config, struct lease *lease, struct domai
 	return -1;
 }
 
-int vm_create(const struct config *config, struct inventory *inventory, struct domain_xml *domain,
-	const struct vm_create *how, struct vm *ret, struct err *err)
+/* The VM that the same request has made; *ret is NULL when there is none. */
+static int find_made(struct lease *lease, const struct domain_xml *domain, const char *request,
+	virDomainPtr *ret, struct err *err)
 {
+	AUTO(xml_free) struct xml *doc = NULL;
+	char made_by[HASH_SIZE];
+	AUTO(virDomainFree) virDomainPtr dom =
+		virDomainLookupByUUIDString(lease->conn, domain->uuid);
+	*ret = NULL;
+	if (!dom) {
+		(void)virt_fail(lease, VIRT_READ, err);
+		return err->kind == ERR_VM_NOT_FOUND ? 0 : -1;
+	}
+	if (domain_read_xml(lease, dom, VIR_DOMAIN_XML_INACTIVE, &doc, err) < 0)
+		return -1;
+	metadata_get_request(xml_root(doc), made_by);
+	if (strcmp(made_by, request) != 0)
+		return err_set(err, ERR_KEY_REUSED,
+			"Idempotency-Key: VM '%s' was made with it by another request",
+			virDomainGetName(dom));
+	*ret = TAKE(dom);
+	return 0;
+}
+
+/* What the first request was warned of, so is each that repeats it. */
+static int warn_again(struct lease *lease, struct domain_xml *domain, const struct config *config,
+	const struct vm_create *how, struct err *err)
+{
+	AUTO_GUARD struct guard none = { 0 };
+	if (!how->start && consider_start(lease, domain, config, false, &none, err) < 0)
+		return -1;
+	return domain_xml_accelerate(domain, (enum accel)config->accel, lease, err);
+}
+
+static int create_new(const struct config *config, struct lease *lease, struct domain_xml *domain,
+	const struct vm_create *how, virDomainPtr *ret, struct err *err)
+{
+	if (vm_check_free(lease, domain, err) < 0 ||
+		vm_check_logs(lease, domain, config, err) < 0 ||
+		create(config, lease, domain, how, ret, err) < 0)
+		return -1;
+	return 0;
+}
+
+/* Another process may be at the same request: the gate is ours alone. */
+static int create_once(const struct config *config, struct lease *lease, struct domain_xml *domain,
+	const struct vm_create *how, virDomainPtr *ret, bool *ret_replayed, struct err *err)
+{
+	for (int attempt = 1;; attempt++) {
+		if (find_made(lease, domain, how->request, ret, err) < 0)
+			return -1;
+		if (*ret) {
+			*ret_replayed = true;
+			return warn_again(lease, domain, config, how, err);
+		}
+		if (!create_new(config, lease, domain, how, ret, err))
+			return 0;
+		if (err->kind != ERR_ALREADY_EXISTS || attempt == 2)
+			return -1;
+	}
+}
+
+int vm_create(const struct config *config, struct inventory *inventory, struct domain_xml *domain,
+	const struct vm_create *how, struct vm *ret, bool *ret_replayed, struct err *err)
+{
+	/* Whoever repeats a request wants its result, and waits for it. */
+	enum { REPEATED_WAIT_MS = 30000 };
 	struct host *host = inventory_host(inventory);
+	AUTO_GATE struct gate key = { 0 };
 	AUTO_GATE struct gate gate = { 0 };
 	AUTO_LEASE struct lease lease = { 0 };
 	AUTO(virDomainFree) virDomainPtr dom = NULL;
-	if (gate_enter(host, domain->name, &gate, err) < 0 || lease_take(host, &lease, err) < 0 ||
-		vm_check_free(&lease, domain, err) < 0 ||
-		vm_check_logs(&lease, domain, config, err) < 0 ||
-		create(config, &lease, domain, how, &dom, err) < 0)
+	bool replayed = false;
+	bool keyed = how->request[0];
+	if (keyed && gate_enter_within(host, domain->uuid, REPEATED_WAIT_MS, &key, err) < 0)
+		return -1;
+	if (gate_enter(host, domain->name, &gate, err) < 0 || lease_take(host, &lease, err) < 0)
+		return -1;
+	if (keyed ? create_once(config, &lease, domain, how, &dom, &replayed, err)
+		  : create_new(config, &lease, domain, how, &dom, err))
 		return -1;
 	inventory_touch(inventory, domain->uuid);
 	read_created(&lease, dom, how, domain, ret);
+	*ret_replayed = replayed;
 	return 0;
 }
 
@@ -402,7 +476,7 @@ static int keep_disks(const char *replaced, const struct domain_xml *domain, str
 	AUTO(xml_free) struct xml *doc = NULL;
 	if (xml_parse_trusted(replaced, &doc, err) < 0)
 		return -1;
-	if (metadata_keep_disks(xml_root(domain->doc), xml_root(doc), err) < 0)
+	if (metadata_keep_claims(xml_root(domain->doc), xml_root(doc), err) < 0)
 		return -1;
 	domain_xml_sort(domain);
 	return 0;

@@ -81,7 +81,7 @@ static void test_a_claim_of_a_disk_is_taken_out(void **state)
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(claims); i++) {
 		AUTO(xml_free) struct xml *doc = read_domain(claims[i]);
-		metadata_drop_disks(xml_root(doc));
+		metadata_drop_claims(xml_root(doc));
 		AUTO(free) char *text = xml_text(doc);
 		CHECK(!strstr(text, "disk"), "%s", text);
 		CHECK(!metadata_has_disk(xml_root(doc), "/x"), "%s", text);
@@ -97,7 +97,7 @@ static void test_only_disks_that_stay_are_kept(void **state)
 		"<devices><disk><source file='/b'/></disk><disk/><disk><source file='/c'/></disk>"
 		"<disk><source file='/b'/></disk></devices>");
 	(void)state;
-	assert_int_equal(metadata_keep_disks(xml_root(new), xml_root(old), &err), 0);
+	assert_int_equal(metadata_keep_claims(xml_root(new), xml_root(old), &err), 0);
 	assert_true(metadata_has_disk(xml_root(new), "/b"));
 	assert_false(metadata_has_disk(xml_root(new), "/a"));
 	assert_false(metadata_has_disk(xml_root(new), "/c"));
