@@ -103,6 +103,43 @@ const char *qcow2_read(int fd, struct qcow2 *ret)
 }
 _Static_assert(SNAPSHOTS_MAX == 1000, "said in qcow2_read()");
 
+/* One entry of the table, which ends at a multiple of 8; -1: damaged. */
+static int read_snapshot(int fd, uint64_t at, const char *name, bool *ret_same, uint64_t *ret_next)
+{
+	enum { ENTRY = 40, EXTRA_MAX = 1024 };
+	unsigned char e[ENTRY];
+	char has[256];
+	if (pread(fd, e, sizeof e, (off_t)at) != sizeof e)
+		return -1;
+	uint64_t id_len = big_endian(e + 12, 2);
+	uint64_t name_len = big_endian(e + 14, 2);
+	uint64_t extra_len = big_endian(e + 36, 4);
+	uint64_t name_at = at + ENTRY + extra_len + id_len;
+	if (extra_len > EXTRA_MAX)
+		return -1;
+	*ret_next = (name_at + name_len + 7) / 8 * 8;
+	*ret_same = name_len < sizeof has && strlen(name) == name_len &&
+		pread(fd, has, name_len, (off_t)name_at) == (ssize_t)name_len &&
+		!memcmp(has, name, name_len);
+	return 0;
+}
+
+bool qcow2_lacks_snapshot(int fd, const char *name)
+{
+	unsigned char header[HEADER_2];
+	bool same = false;
+	if (!qcow2_is(fd) || pread(fd, header, sizeof header, 0) != sizeof header)
+		return false;
+	uint64_t count = big_endian(header + 60, 4);
+	uint64_t at = big_endian(header + 64, 8);
+	if (count > SNAPSHOTS_MAX || at > INT64_MAX / 2)
+		return false;
+	for (uint64_t i = 0; i < count && !same; i++)
+		if (read_snapshot(fd, at, name, &same, &at) < 0)
+			return false;
+	return !same;
+}
+
 bool qcow2_is_written(int fd)
 {
 	enum { LOCK_OF_WRITERS = 100 + 1 };

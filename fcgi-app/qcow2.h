@@ -18,6 +18,12 @@ const char *qcow2_read(int fd, struct qcow2 *ret);
 bool qcow2_is(int fd); /* by its first bytes */
 
 /*
+ * Does the image lack a snapshot of this name? False, too, when its table cannot be read: then
+ * nobody knows.
+ */
+bool qcow2_lacks_snapshot(int fd, const char *name);
+
+/*
  * Is it open for writing in some QEMU? That holds a lock on a byte that stands for writing
  * (block/file-posix.c, RAW_LOCK_PERM_BASE), where the file system has locks.
  */
