@@ -8,3 +8,8 @@ api_handler api_snapshot_create;
 api_handler api_snapshot_get;
 api_handler api_snapshot_delete;
 api_handler api_snapshot_revert;
+
+extern const struct field api_snapshot_list_answer[];
+extern const struct field api_snapshot_answer[];
+extern const struct field api_snapshot_delete_answer[];
+extern const struct field api_snapshot_revert_answer[];

@@ -202,7 +202,7 @@ static int resolve(struct host *host, const char *ref, struct vm_ref *ret, struc
 	return 0;
 }
 
-static int check_version(struct hold *hold, const char *if_match, struct err *err)
+int domain_check_version(struct hold *hold, const char *if_match, struct err *err)
 {
 	char version[HASH_SIZE];
 	if (!*if_match)
@@ -226,7 +226,7 @@ int domain_hold(struct host *host, const struct target *target, struct hold *ret
 		domain_lookup(&ret->lease, id.uuid, &ret->dom, err) < 0 ||
 		domain_read(&ret->lease, ret->dom, &ret->vm, err) < 0)
 		return -1;
-	return check_version(ret, target->if_match, err);
+	return domain_check_version(ret, target->if_match, err);
 }
 
 void domain_let_go(struct hold *hold)

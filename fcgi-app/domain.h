@@ -95,5 +95,7 @@ struct hold {
 };
 /* ERR_PRECONDITION_FAILED when the VM is none that the target names. */
 int domain_hold(struct host *host, const struct target *target, struct hold *ret, struct err *err);
+/* The same of a VM that is held. */
+int domain_check_version(struct hold *hold, const char *if_match, struct err *err);
 void domain_let_go(struct hold *hold);
 #define AUTO_HOLD __attribute__((cleanup(domain_let_go)))

@@ -75,6 +75,20 @@ static const struct field snapshot_fields[] = {
 	{ 0 },
 };
 
+static const struct field snapshot_delete_query[] = {
+	{ "children", .type = FIELD_FLAG, .says = "all that descend from it, too" },
+	{ "metadata_only", .type = FIELD_FLAG,
+		.says = "forget it, and leave the disks as they are" },
+	{ 0 },
+};
+
+static const struct field snapshot_revert_fields[] = {
+	{ "state", .type = FIELD_WORD, .words = "as-saved|running|paused",
+		.says = "the VM's afterwards; as-saved unless said" },
+	{ "force", .type = FIELD_FLAG, .says = "even where libvirt considers it risky" },
+	{ 0 },
+};
+
 /* Errors that several rows share. */
 #define HOST "hypervisor_unavailable|host_busy"
 #define VM HOST "|vm_busy|wrong_state"
@@ -84,6 +98,14 @@ static const struct field snapshot_fields[] = {
 #define CREATE \
 	HOST "|vm_busy|already_exists|template_not_found|invalid_spec|unsupported|" XML_BODY \
 	     "|" START
+
+#define SNAPSHOT_GUARD HOST "|vm_busy|policy_denied|storage_unavailable|snapshot_unsupported"
+#define SNAPSHOT_CREATE SNAPSHOT_GUARD "|already_exists|invalid_xml|invalid_spec"
+#define SNAPSHOT_REVERT \
+	SNAPSHOT_GUARD "|wrong_state|revert_needs_force|start_failed|not_supported_by_driver"
+
+static const char snapshot_example[] =
+	"{\"name\":\"before-upgrade\",\"description\":\"as it worked\"}";
 
 static const char create_example[] =
 	"{\"name\":\"web\",\"memory_kib\":65536,\"kernel\":\"httpreply_qemu-x86_64\",\"start\":"
@@ -144,15 +166,22 @@ const struct route routes[] = {
 	{ "/v1/vms/{ref}/resume", HTTP_POST, ROLE_OPERATOR, api_vm_resume, 200, .if_match = true,
 		.summary = "Let a paused VM run on." },
 	{ "/v1/vms/{ref}/snapshots", HTTP_GET, ROLE_VIEWER, api_snapshot_list, 200,
+		.answer = api_snapshot_list_answer, .errors = HOST,
 		.summary = "A VM's snapshots, a tree by parent." },
 	{ "/v1/vms/{ref}/snapshots", HTTP_POST, ROLE_OPERATOR, api_snapshot_create, 201, JSON | XML,
-		.fields = snapshot_fields, .if_match = true, .summary = "Take a snapshot." },
+		.fields = snapshot_fields, .answer = api_snapshot_answer, .errors = SNAPSHOT_CREATE,
+		.example = snapshot_example, .if_match = true, .keyed = true,
+		.summary = "Take a snapshot." },
 	{ "/v1/vms/{ref}/snapshots/{snap}", HTTP_GET, ROLE_VIEWER, api_snapshot_get, 200,
-		.summary = "One snapshot." },
+		.answer = api_snapshot_answer, .errors = HOST, .summary = "One snapshot." },
 	{ "/v1/vms/{ref}/snapshots/{snap}", HTTP_DELETE, ROLE_OPERATOR, api_snapshot_delete, 200,
-		.if_match = true, .summary = "Delete a snapshot; its children stay." },
+		.query = snapshot_delete_query, .answer = api_snapshot_delete_answer,
+		.errors = SNAPSHOT_GUARD, .if_match = true,
+		.summary = "Delete a snapshot; its children stay unless they are to go, too." },
 	{ "/v1/vms/{ref}/snapshots/{snap}/revert", HTTP_POST, ROLE_OPERATOR, api_snapshot_revert,
-		200, .if_match = true, .summary = "Put the VM back to what it was." },
+		200, JSON, .fields = snapshot_revert_fields, .answer = api_snapshot_revert_answer,
+		.errors = SNAPSHOT_REVERT, .example = "{\"state\":\"paused\"}", .if_match = true,
+		.summary = "Put the VM back to what it was." },
 	{ "/v1/vms/{ref}/start", HTTP_POST, ROLE_OPERATOR, api_vm_start, 200, .if_match = true,
 		.summary = "Start a VM that is shut off." },
 	{ "/v1/vms/{ref}/stop", HTTP_POST, ROLE_OPERATOR, api_vm_stop, 200, .if_match = true,
@@ -175,9 +204,12 @@ const struct route routes[] = {
 	{ "/vm/resume", HTTP_POST, ROLE_OPERATOR, api_vm_resume, 200, .query = ref_query,
 		.if_match = true, .summary = "As POST /v1/vms/{ref}/resume." },
 	{ "/vm/snapshot", HTTP_POST, ROLE_OPERATOR, api_snapshot_create, 201, JSON | XML, ref_query,
-		snapshot_fields, .if_match = true, .summary = "As POST /v1/vms/{ref}/snapshots." },
+		snapshot_fields, .answer = api_snapshot_answer, .errors = SNAPSHOT_CREATE,
+		.example = snapshot_example, .if_match = true, .keyed = true,
+		.summary = "As POST /v1/vms/{ref}/snapshots." },
 	{ "/vm/snapshot/revert", HTTP_POST, ROLE_OPERATOR, api_snapshot_revert, 200,
-		.query = ref_query, .if_match = true,
+		.query = ref_query, .answer = api_snapshot_revert_answer,
+		.errors = "snapshot_not_found|" SNAPSHOT_REVERT, .if_match = true,
 		.summary = "Revert to the current snapshot." },
 	{ "/vm/suspend", HTTP_POST, ROLE_OPERATOR, api_vm_suspend, 200, .query = ref_query,
 		.if_match = true, .summary = "As POST /v1/vms/{ref}/suspend." },

@@ -381,7 +381,8 @@ static enum err_kind kind_of(const virError *error, enum virt_op op)
 		if (error_rows[i].code == error->code &&
 			(error_rows[i].op == ANY_OP || error_rows[i].op == (int)op))
 			return error_rows[i].kind;
-	return op == VIRT_CREATE || op == VIRT_START ? start_kind(error) : ERR_INTERNAL;
+	bool starts = op == VIRT_CREATE || op == VIRT_START || op == VIRT_SNAPSHOT_REVERT;
+	return starts ? start_kind(error) : ERR_INTERNAL;
 }
 
 int virt_fail(struct lease *lease, enum virt_op op, struct err *err)

@@ -58,7 +58,7 @@ check-gateway: all
 
 check-qemu: all
 	tests/e2e/namespace env $(PYTEST) tests/e2e/test_qemu.py tests/e2e/test_policy.py tests/e2e/test_roundtrip.py \
-		tests/e2e/test_guests.py tests/e2e/test_qemu_patch.py
+		tests/e2e/test_guests.py tests/e2e/test_qemu_patch.py tests/e2e/test_snaps.py tests/e2e/test_qemu_snaps.py
 
 check-tsan: all
 	@$(MAKE) --no-print-directory $(TSAN_BUILD) unit-tests $(BUILD)/tsan/virtgate

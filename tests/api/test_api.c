@@ -652,16 +652,57 @@ static void test_snapshots_from_first_to_last(void **state)
 	send(&(struct request){ "POST", "/v1/vms/snap/snapshots" }, &reply);
 	assert_int_equal(reply.status, 201);
 	get(reply.location, 200, "\"current\":true");
-	delete (reply.location, 200, "\"deleted\":true");
+	delete (reply.location, 200, "\"deleted\":[\"snap-");
 	get(reply.location, 404, "snapshot_not_found");
 	api_reply_done(&reply);
 	post("/v1/vms/snap/suspend", 200, NULL);
 	post("/v1/vms/snap/snapshots/s1/revert", 200, "\"state\":\"running\"");
 	get("/v1/vms/snap/snapshots/s1", 200, "\"current\":true");
 	get("/v1/vms/snap", 200, "\"has_snapshots\":true");
-	delete ("/v1/vms/snap/snapshots/s2", 200, NULL);
+	expect(&(struct request){ "POST", "/v1/vms/snap/snapshots/s1/revert",
+		       .body = "{\"state\":\"paused\"}" },
+		200, "\"state\":\"paused\"");
+	get("/v1/vms/snap/snapshots/s1", 200, "\"children\":1");
+	expect(&(struct request){ "DELETE", "/v1/vms/snap/snapshots/s2", .if_match = "\"x\"" }, 412,
+		"its entity tag is");
+	delete ("/v1/vms/snap/snapshots/s2?metadata_only=1&children=1", 200,
+		"\"deleted\":[\"s2\"],\"metadata_only\":true");
 	delete ("/v1/vms/snap/snapshots/s2", 404, "has no snapshot 's2'");
 	delete ("/v1/vms/snap", 200, "\"removed\":[\"definition\",\"snapshot_metadata\"]");
+}
+
+static void test_a_key_makes_one_snapshot(void **state)
+{
+	static const struct {
+		const char *key, *body;
+		int status;
+		const char *part;
+		bool replayed;
+	} cases[] = {
+		{ "k", "{}", 201, "\"name\":\"snap-", false },
+		{ "k", "{}", 201, "\"description\":\"\"", true },
+		{ "k", "{\"name\":\"a\"}", 422, "key_reused", false },
+		{ "l", "{\"name\":\"a\",\"description\":\"b\"}", 201, "\"description\":\"b\"",
+			false },
+		{ "l", "{\"name\":\"a\",\"description\":\"b\"}", 201, "\"description\":\"b\"",
+			true },
+		{ "m", "{\"name\":\"a\",\"description\":\"b\"}", 409, "already_exists", false },
+		{ "m", "{\"description\":\"virtgate:request=\"}", 422, "invalid_spec", false },
+	};
+	(void)state;
+	make_vm("keyed", true);
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		struct api_reply reply;
+		send(&(struct request){ "POST", "/v1/vms/keyed/snapshots", .body = cases[i].body,
+			     .idempotency_key = cases[i].key },
+			&reply);
+		CHECK(reply.status == cases[i].status && strstr(reply.body, cases[i].part) &&
+				reply.replayed == cases[i].replayed,
+			"case %zu: %s", i, reply.body);
+		CHECK(reply.status >= 400 || !strstr(reply.body, "virtgate:"), "%s", reply.body);
+		api_reply_done(&reply);
+	}
+	delete ("/v1/vms/keyed", 200, NULL);
 }
 
 static void test_bad_snapshots_are_refused(void **state)
@@ -815,6 +856,7 @@ int main(void)
 		cmocka_unit_test(test_the_list_has_every_vm_by_name),
 		cmocka_unit_test(test_one_of_three_is_the_one_that_is_named),
 		cmocka_unit_test(test_snapshots_from_first_to_last),
+		cmocka_unit_test(test_a_key_makes_one_snapshot),
 		cmocka_unit_test(test_bad_snapshots_are_refused),
 		cmocka_unit_test(test_the_process_tells_of_itself),
 		cmocka_unit_test(test_libvirts_words_with_a_path_stand_in_its_message_alone),

@@ -56,8 +56,8 @@ ROUTES = [
     Route("GET", "/v1/vms/{ref}/snapshots", V, 200, "", ""),
     Route("POST", "/v1/vms/{ref}/snapshots", O, 201, "json xml", ""),
     Route("GET", "/v1/vms/{ref}/snapshots/{snap}", V, 200, "", ""),
-    Route("DELETE", "/v1/vms/{ref}/snapshots/{snap}", O, 200, "", ""),
-    Route("POST", "/v1/vms/{ref}/snapshots/{snap}/revert", O, 200, "", ""),
+    Route("DELETE", "/v1/vms/{ref}/snapshots/{snap}", O, 200, "", "children metadata_only"),
+    Route("POST", "/v1/vms/{ref}/snapshots/{snap}/revert", O, 200, "json", ""),
     Route("POST", "/v1/vms/{ref}/start", O, 200, "", ""),
     Route("POST", "/v1/vms/{ref}/stop", O, 200, "", ""),
     Route("POST", "/v1/vms/{ref}/suspend", O, 200, "", ""),
@@ -416,6 +416,7 @@ FIELDS = {
     "/v1/convert/qemu-argv": {"argv": list},
     "/v1/vms/{ref}": {"autostart": bool, "vcpus": int, "memory_kib": int},  # the others may be null
     "/v1/vms/{ref}/snapshots": {"name": str, "description": str},
+    "/v1/vms/{ref}/snapshots/{snap}/revert": {"state": str, "force": bool},
     "/vm/snapshot": {"name": str, "description": str},
 }
 WRONG = {
@@ -1128,7 +1129,8 @@ def test_snapshots_are_a_tree_and_each_has_an_address(admin, operator, new_vm):
     assert operator.get(f"{base}/a").json["current"] is True
     operator.post(base, json={"name": "d"})
     assert operator.get(f"{base}/d").json["parent"] == "a"
-    assert operator.delete(f"{base}/b").json == {"name": "b", "deleted": True}
+    assert operator.delete(f"{base}/b").json == {
+        "name": "b", "deleted": ["b"], "metadata_only": False}
     assert operator.get(f"{base}/c").json["parent"] == "a"
     for method, target in ("GET", f"{base}/b"), ("DELETE", f"{base}/b"), ("POST", f"{base}/b/revert"):
         answer = operator.request(method, target)

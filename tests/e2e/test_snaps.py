@@ -1,0 +1,262 @@
+# SPDX-License-Identifier: MIT
+"""Snapshots on libvirt's test driver: what their answers say, keys, tags, states, deletions."""
+
+import concurrent.futures
+import re
+
+import pytest
+
+SNAPSHOT = {"name", "parent", "children", "description", "state", "memory", "disks", "created", "current"}
+DISK = ("<devices><disk type='file' device='disk'><driver name='qemu' type='qcow2'/>"
+        "<source file='a.qcow2'/><target dev='vda' bus='virtio'/></disk></devices>")
+
+
+def key(text):
+    return f"Idempotency-Key: {text}\r\n"
+
+
+def if_match(tag):
+    return f"If-Match: {tag}\r\n"
+
+
+@pytest.fixture
+def vm(new_vm):
+    """A running VM: its path."""
+    return f"/v1/vms/{new_vm(start=True)['uuid']}"
+
+
+@pytest.fixture
+def take(admin, vm):
+    """Takes snapshots of these names, each the parent of the next."""
+    def take(*names):
+        for name in names:
+            answer = admin.post(f"{vm}/snapshots", json={"name": name})
+            assert answer.status == 201, answer
+    return take
+
+
+def items(client, vm):
+    answer = client.get(f"{vm}/snapshots")
+    assert answer.status == 200, answer
+    assert all(set(s) == SNAPSHOT for s in answer.json["items"]), answer
+    return answer.json["items"]
+
+
+def names(client, vm):
+    return {s["name"] for s in items(client, vm)}
+
+
+# What a snapshot says
+
+
+def test_a_snapshot_tells_where_memory_and_disks_are(admin, new_vm):
+    for options, memory, disks in ({"start": True}, True, "internal"), ({}, False, "internal"):
+        uuid = new_vm(inside=DISK, **options)["uuid"]
+        answer = admin.post(f"/v1/vms/{uuid}/snapshots")
+        assert (answer.json["memory"], answer.json["disks"]) == (memory, disks), answer
+        assert answer.json["state"] == ("running" if memory else "shutoff")
+    answer = admin.post(f"/v1/vms/{new_vm()['uuid']}/snapshots")
+    assert (answer.json["memory"], answer.json["disks"]) == (False, "none"), answer
+
+
+def test_each_snapshot_counts_its_children(admin, vm, take):
+    take("a", "b")
+    admin.post(f"{vm}/snapshots/a/revert")
+    take("c")
+    assert {s["name"]: s["children"] for s in items(admin, vm)} == {"a": 2, "b": 0, "c": 0}
+    for name, children in ("a", 2), ("b", 0):
+        assert admin.get(f"{vm}/snapshots/{name}").json["children"] == children
+
+
+def test_a_list_of_snapshots_and_each_of_them_have_a_tag(admin, vm, take):
+    take("a")
+    assert admin.get(f"{vm}/snapshots/a").headers["ETag"] == admin.get(f"{vm}/snapshots/a").headers["ETag"]
+    for target in f"{vm}/snapshots", f"{vm}/snapshots/a":
+        before = admin.get(target).headers["ETag"]
+        answer = admin.get(target, headers=f"If-None-Match: {before}\r\n")
+        assert (answer.status, answer.body) == (304, b"")
+    take("b")  # its child, and the current one in its stead
+    assert admin.get(f"{vm}/snapshots/a", headers=f"If-None-Match: {before}\r\n").status == 200
+
+
+# Reverting
+
+
+@pytest.mark.parametrize("was", ["running", "shutoff", "paused"])
+@pytest.mark.parametrize("saved", ["running", "shutoff", "paused"])
+@pytest.mark.parametrize("state", [None, "as-saved", "running", "paused"])
+def test_a_revert_ends_in_the_state_that_was_asked_for(admin, new_vm, was, saved, state):
+    vm = f"/v1/vms/{new_vm(start=True)['uuid']}"
+    actions = {"running": [], "paused": ["suspend"], "shutoff": ["stop"]}
+
+    def reach(state):
+        for action in "start", "resume", *actions[state]:
+            admin.post(f"{vm}/{action}")
+        assert admin.get(vm).json["state"] == state
+
+    reach(saved)
+    assert admin.post(f"{vm}/snapshots", json={"name": "a"}).json["state"] == saved
+    reach(was)
+    answer = admin.post(f"{vm}/snapshots/a/revert", **({"json": {"state": state}} if state else {}))
+    assert answer.status == 200 and answer.json["changed"] is True, answer
+    wanted = saved if state in (None, "as-saved") else state
+    assert answer.json["state"] == admin.get(vm).json["state"] == wanted
+
+
+def test_a_revert_takes_no_other_words(admin, vm, take):
+    take("a")
+    for body in {"state": "shutoff"}, {"state": ""}, {"force": "yes"}, {"State": "running"}:
+        answer = admin.post(f"{vm}/snapshots/a/revert", json=body)
+        assert answer.status == 400, answer
+    assert admin.post(f"{vm}/snapshots/a/revert", json={"force": True}).status == 200
+
+
+def test_the_seeds_revert_goes_to_the_current_one_without_a_body(admin, new_vm):
+    vm = new_vm(start=True)
+    admin.post(f"/vm/snapshot?name={vm['name']}")
+    admin.post(f"/vm/suspend?name={vm['name']}")
+    answer = admin.post(f"/vm/snapshot/revert?name={vm['name']}")
+    assert (answer.status, answer.json["state"], answer.json["changed"]) == (200, "running", True)
+
+
+# Deleting
+
+
+def test_a_deletion_names_all_that_went(admin, vm, take):
+    take("a", "b", "c")
+    answer = admin.delete(f"{vm}/snapshots/b")
+    assert answer.json == {"name": "b", "deleted": ["b"], "metadata_only": False}
+    assert [(s["name"], s["parent"]) for s in items(admin, vm)] == [("a", None), ("c", "a")]
+    take("d")
+    answer = admin.delete(f"{vm}/snapshots/a?children=1")
+    assert answer.json == {"name": "a", "deleted": ["a", "c", "d"], "metadata_only": False}
+    assert items(admin, vm) == []
+
+
+def test_a_deletion_of_metadata_says_so(admin, vm, take):
+    take("a", "b")
+    answer = admin.delete(f"{vm}/snapshots/b?metadata_only=1&children=0")
+    assert answer.json == {"name": "b", "deleted": ["b"], "metadata_only": True}
+    take("c")
+    answer = admin.delete(f"{vm}/snapshots/a?metadata_only=1&children=1")
+    assert answer.json == {"name": "a", "deleted": ["a", "c"], "metadata_only": True}
+    for query in "children=yes", "children=", "metadata_only=2", "child=1":
+        assert admin.delete(f"{vm}/snapshots/a?{query}").status == 400
+
+
+# If-Match
+
+
+def test_a_snapshot_is_deleted_only_while_it_is_what_was_seen(admin, vm, take):
+    take("a")
+    tag = admin.get(f"{vm}/snapshots/a").headers["ETag"]
+    of_the_vm = admin.get(vm).headers["ETag"]
+    take("b")
+    for wrong in tag, of_the_vm, '"x"', f'{of_the_vm}, "y"':
+        answer = admin.delete(f"{vm}/snapshots/a", headers=if_match(wrong))
+        assert (answer.status, answer.code) == (412, "precondition_failed"), answer
+    assert names(admin, vm) == {"a", "b"}
+    tag = admin.get(f"{vm}/snapshots/a").headers["ETag"]
+    assert admin.delete(f"{vm}/snapshots/a", headers=if_match(f'"x", W/{tag}')).status == 200
+    assert admin.delete(f"{vm}/snapshots/b", headers=if_match("*")).status == 200
+    assert admin.delete(f"{vm}/snapshots/b", headers=if_match("*")).code == "snapshot_not_found"
+
+
+# Names and descriptions
+
+
+def test_the_line_of_a_request_is_neither_taken_nor_shown(admin, vm):
+    line = "virtgate:request=34435909-152a-532f-8a22-1741626a2158:" + "0" * 32
+    for text in line, f"a\n{line}", f"  {line}", f"{line}\nb":
+        answer = admin.post(f"{vm}/snapshots", json={"description": text})
+        assert (answer.status, answer.code) == (422, "invalid_spec"), answer
+        xml = f"<domainsnapshot><description>{text}</description></domainsnapshot>"
+        answer = admin.post(f"{vm}/snapshots", xml=xml)
+        assert (answer.status, answer.code) == (422, "invalid_spec"), answer
+    for i, text in enumerate(["", "one", "two\n\nlines", "ümlaut <&>", "x" * 1000, "x\n" * 499 + "xx"]):
+        answer = admin.post(f"{vm}/snapshots", headers=key(f"described-{i}"),
+                            json={"description": text} if text else {})
+        assert (answer.status, answer.json["description"]) == (201, text), answer
+        assert b"virtgate:" not in answer.body + admin.get(answer.location).body
+    assert b"virtgate:" not in admin.get(f"{vm}/snapshots").body
+
+
+# Idempotency-Key
+
+
+def test_the_same_key_and_body_again_give_the_first_snapshot(admin, new_vm):
+    new = new_vm(start=True)
+    vm = f"/v1/vms/{new['uuid']}"
+    for how in {"json": {}}, {"json": {"name": "own"}}, \
+            {"xml": "<domainsnapshot><name>third</name></domainsnapshot>"}, {}:
+        headers = key(f"the key {how}")
+        first = admin.post(f"{vm}/snapshots", headers=headers, **how)
+        assert (first.status, first.headers["Idempotent-Replay"]) == (201, None), first
+        for target in f"{vm}/snapshots", f"/vm/snapshot?name={new['name']}":
+            again = admin.post(target, headers=headers, **how)
+            assert (again.status, again.headers["Idempotent-Replay"]) == (201, "true"), again
+            assert again.json == first.json
+        assert again.location.rpartition("/")[2] == first.json["name"]
+    assert len(items(admin, vm)) == 4
+    assert re.fullmatch("snap-[0-9a-f]{8}-[0-9a-f]{4}-5[0-9a-f]{3}", first.json["name"])
+
+
+def test_a_key_with_another_body_is_422_key_reused(admin, vm):
+    assert admin.post(f"{vm}/snapshots", headers=key("k"), json={"name": "a"}).status == 201
+    for body in {"name": "b"}, {"name": "a", "description": "x"}, {}:
+        answer = admin.post(f"{vm}/snapshots", headers=key("k"), json=body)
+        assert (answer.status, answer.code) == (422, "key_reused"), answer
+        assert "'a'" in answer.json["detail"]
+    assert names(admin, vm) == {"a"}
+
+
+def test_a_key_is_its_users_and_its_vms_own(admin, operator, new_vm):
+    vms = [f"/v1/vms/{new_vm(start=True)['uuid']}" for _ in range(2)]
+    made = [client.post(f"{vm}/snapshots", headers=key("shared"), json={})
+            for client in (admin, operator) for vm in vms]
+    assert [(a.status, a.headers["Idempotent-Replay"]) for a in made] == [(201, None)] * 4
+    assert len(names(admin, vms[0])) == len(names(admin, vms[1])) == 2
+
+
+def test_a_key_does_not_take_over_a_name_that_exists(admin, vm, take):
+    take("a")
+    answer = admin.post(f"{vm}/snapshots", headers=key("k"), json={"name": "a"})
+    assert (answer.status, answer.code) == (409, "already_exists")
+    assert admin.post(f"{vm}/snapshots", headers=key("k"), json={"name": "b"}).status == 201
+
+
+def test_a_snapshot_that_is_deleted_is_made_again(admin, vm):
+    first = admin.post(f"{vm}/snapshots", headers=key("k"))
+    admin.delete(first.location)
+    again = admin.post(f"{vm}/snapshots", headers=key("k"))
+    assert (again.status, again.headers["Idempotent-Replay"]) == (201, None)
+    assert again.json["name"] == first.json["name"]
+
+
+def test_a_repeated_request_is_answered_though_it_changed_the_vm_itself(admin, vm):
+    first = admin.post(f"{vm}/snapshots", headers=key("k") + if_match("*"))
+    assert first.status == 201, first
+    again = admin.post(f"{vm}/snapshots", headers=key("k") + if_match('"a tag of before"'))
+    assert (again.status, again.json) == (201, first.json), again
+    answer = admin.post(f"{vm}/snapshots", headers=key("l") + if_match('"a tag of before"'))
+    assert (answer.status, answer.code) == (412, "precondition_failed")
+    assert len(items(admin, vm)) == 1
+
+
+def test_a_key_of_256_bytes_is_too_long(admin, vm):
+    assert admin.post(f"{vm}/snapshots", headers=key("x" * 256)).code == "bad_request"
+    assert admin.post(f"{vm}/snapshots", headers=key("x" * 255)).status == 201
+
+
+@pytest.mark.parametrize("body", [{}, {"name": "own"}])
+def test_twenty_clients_with_one_key_make_one_snapshot(gateway, admin, vm, body):
+    def post(_):
+        with gateway.client("admin") as client:
+            return client.post(f"{vm}/snapshots", headers=key("twenty"), json=body)
+
+    with concurrent.futures.ThreadPoolExecutor(20) as pool:
+        answers = list(pool.map(post, range(20)))
+    assert {a.status for a in answers} == {201}, answers
+    assert len({a.body for a in answers}) == 1
+    assert sum(a.headers["Idempotent-Replay"] is None for a in answers) == 1
+    assert len(items(admin, vm)) == 1
