@@ -407,11 +407,12 @@ int snapshot_xml_make(const char *name, const char *description,
 
 /* Creating */
 
-/* libvirt's test driver takes anything. */
 static int refuse_impossible(
 	struct hold *hold, const struct xml *doc, bool *ret_shares, struct err *err)
 {
 	AUTO(xml_free) struct xml *domain = NULL;
+	if (snapshot_check_memory(xml_root(doc), hold->vm.active, err) < 0)
+		return -1;
 	if (virt_is_test(&hold->lease))
 		return 0;
 	if (domain_read_xml(&hold->lease, hold->dom, 0, &domain, err) < 0)

@@ -100,6 +100,21 @@ int snapshot_check_create(const struct xml_node *domain, bool chosen, struct err
 	return places || chosen ? 0 : refuse_without_place(disks, err);
 }
 
+int snapshot_check_memory(const struct xml_node *snapshot, bool active, struct err *err)
+{
+	if (active && says(snapshot, "memory", "snapshot", "no")) {
+		(void)err_set(err, ERR_SNAPSHOT_UNSUPPORTED,
+			"an internal snapshot of a VM that runs holds its memory, too");
+		return err_hint(err, "leave out memory, or shut the VM off first");
+	}
+	if (!active && says(snapshot, "memory", "snapshot", "internal")) {
+		(void)err_set(err, ERR_SNAPSHOT_UNSUPPORTED,
+			"a VM that is off has no memory that a snapshot could hold");
+		return err_hint(err, "leave out memory, or start the VM first");
+	}
+	return 0;
+}
+
 /* Reverting */
 
 bool snapshot_is_external(const struct xml_node *snapshot)

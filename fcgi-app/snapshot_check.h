@@ -2,7 +2,7 @@
 #pragma once
 /*
  * What can be known of a snapshot before libvirt is asked, whose refusals are riddles, and whose
- * failed reverts leave the VM off. It is about QEMU: libvirt's test driver takes anything.
+ * failed reverts leave the VM off. It is about QEMU: libvirt's test driver takes nearly anything.
  * Thread-safe: no state.
  */
 #include "err.h"
@@ -14,6 +14,12 @@
  * ERR_SNAPSHOT_UNSUPPORTED, with the reason and what would make it possible.
  */
 int snapshot_check_create(const struct xml_node *domain, bool chosen, struct err *err);
+
+/*
+ * Does what a client's <domainsnapshot> says of the memory go with a VM that runs, or is off? This
+ * the test driver passes over. ERR_SNAPSHOT_UNSUPPORTED.
+ */
+int snapshot_check_memory(const struct xml_node *snapshot, bool active, struct err *err);
 
 /*
  * Could the VM be put back to this <domainsnapshot>? Not to an external one, and not to one that

@@ -7,13 +7,13 @@ Runs in tests/e2e/namespace.
 import concurrent.futures
 import re
 import subprocess
+import threading
 
 import pytest
 from gateway import running_gateway, wait_until
-from test_guests import SHARE, SHARED, Starter, share  # noqa: F401
+from test_guests import SHARED, Starter, share  # noqa: F401
 from test_qemu import (  # noqa: F401
-    IMAGES, LOGS, create, domain, gateway, last_tick, make_disk, no_vm_stays, said, virsh,
-    wait_for_tick)
+    IMAGES, create, domain, gateway, last_tick, no_vm_stays, virsh, wait_for_tick)
 from test_snaps import if_match, items, key, names
 
 
@@ -240,6 +240,31 @@ def test_children_go_with_a_snapshot_and_out_of_the_image(admin, create):
     listed = subprocess.run(["qemu-img", "snapshot", "-lU", IMAGES / "tree-vda.img"],
                             capture_output=True, text=True, check=True).stdout
     assert [line.split()[1] for line in listed.splitlines()[2:]] == ["a"]
+
+
+def test_the_list_can_be_read_while_snapshots_are_made_and_deleted(gateway, admin, create):
+    vm = create(domain("busy", devices=disk("busy")))
+    at = f"/v1/vms/{vm['uuid']}"
+    assert admin.post(f"{at}/snapshots", json={"name": "first"}).status == 201
+    done = threading.Event()
+
+    def read(_):
+        seen = []
+        with gateway.client("viewer") as client:
+            while not done.is_set():
+                seen.append(items(client, at))
+        return seen
+
+    with concurrent.futures.ThreadPoolExecutor(3) as pool:
+        reading = [pool.submit(read, i) for i in range(3)]
+        try:
+            for _ in range(5):
+                assert admin.post(f"{at}/snapshots", json={"name": "more"}).status == 201
+                assert admin.delete(f"{at}/snapshots/more").status == 200
+        finally:
+            done.set()
+        lists = [seen for reader in reading for seen in reader.result()]
+    assert {tuple(s["name"] for s in seen) for seen in lists} == {("first",), ("first", "more")}
 
 
 # Idempotency-Key

@@ -63,6 +63,32 @@ static void test_what_can_have_a_snapshot_is_known_from_its_xml(void **state)
 	}
 }
 
+static void test_memory_is_saved_of_what_runs_and_nothing_else(void **state)
+{
+	static const struct {
+		const char *memory;
+		bool active, good;
+	} cases[] = {
+		{ "", true, true },
+		{ "", false, true },
+		{ "<memory snapshot='internal'/>", true, true },
+		{ "<memory snapshot='internal'/>", false, false },
+		{ "<memory snapshot='no'/>", true, false },
+		{ "<memory snapshot='no'/>", false, true },
+	};
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		char text[128];
+		struct err err = { 0 };
+		AUTO(xml_free) struct xml *doc = NULL;
+		(void)snprintf(
+			text, sizeof text, "<domainsnapshot>%s</domainsnapshot>", cases[i].memory);
+		assert_int_equal(xml_parse_trusted(text, &doc, &err), 0);
+		int rc = snapshot_check_memory(xml_root(doc), cases[i].active, &err);
+		CHECK(rc == (cases[i].good ? 0 : -1), "case %zu: %s", i, err.text);
+	}
+}
+
 /* A header and a table of two entries, "one" with an id and extra data, and "two". */
 static int make_image(size_t len)
 {
@@ -109,6 +135,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_what_can_have_a_snapshot_is_known_from_its_xml),
+		cmocka_unit_test(test_memory_is_saved_of_what_runs_and_nothing_else),
 		cmocka_unit_test(test_a_snapshot_is_found_in_an_images_table),
 	};
 	xml_init();
