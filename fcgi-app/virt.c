@@ -249,6 +249,7 @@ static const struct {
 	{ VIR_ERR_OPERATION_INVALID, VIRT_CREATE, ERR_START_FAILED },
 	{ VIR_ERR_OPERATION_INVALID, VIRT_SNAPSHOT_CREATE, ERR_SNAPSHOT_UNSUPPORTED },
 	{ VIR_ERR_OPERATION_INVALID, ANY_OP, ERR_WRONG_STATE },
+	{ VIR_ERR_OPERATION_FAILED, VIRT_DEFINE, ERR_ALREADY_EXISTS },
 	{ VIR_ERR_OPERATION_FAILED, VIRT_CREATE, ERR_START_FAILED },
 	{ VIR_ERR_OPERATION_FAILED, VIRT_START, ERR_START_FAILED },
 	{ VIR_ERR_OPERATION_FAILED, VIRT_SNAPSHOT_CREATE, ERR_ALREADY_EXISTS },
@@ -269,6 +270,7 @@ static const struct {
 	{ VIR_ERR_ARGUMENT_UNSUPPORTED, ANY_OP, ERR_NOT_SUPPORTED_BY_DRIVER },
 	{ VIR_ERR_AGENT_UNRESPONSIVE, ANY_OP, ERR_AGENT_UNAVAILABLE },
 	{ VIR_ERR_AGENT_UNSYNCED, ANY_OP, ERR_AGENT_UNAVAILABLE },
+	{ VIR_ERR_INVALID_ARG, VIRT_DEFINE, ERR_INVALID_SPEC },
 	{ VIR_ERR_INVALID_ARG, VIRT_CREATE, ERR_INVALID_SPEC },
 	{ VIR_ERR_XML_INVALID_SCHEMA, ANY_OP, ERR_INVALID_XML },
 	{ VIR_ERR_XML_ERROR, ANY_OP, ERR_INVALID_XML },
@@ -318,12 +320,18 @@ static const struct {
 	[ERR_WRONG_STATE] = { "the VM's state does not allow this", false },
 };
 
-/* libvirt's schema errors begin with a line that names the schema's file. */
+/*
+ * libvirt's schema errors begin with a line that names the schema's file, and what it calls an
+ * internal error is none where its words explain something.
+ */
 static const char *essence(const char *message)
 {
+	static const char internal[] = "internal error: ";
 	const char *schema = strstr(message, "Unable to validate doc against");
 	const char *after = schema ? strchr(schema, '\n') : NULL;
-	return after ? after + 1 : message;
+	if (after)
+		return after + 1;
+	return message + (strncmp(message, internal, strlen(internal)) ? 0 : strlen(internal));
 }
 
 /* Keeps libvirt's words, on one line, and adds them to ours where they explain. */
@@ -350,11 +358,25 @@ static bool is_lost(const struct lease *lease, const virError *error)
 	return !lease->conn || (error->domain == VIR_FROM_RPC && error->code != VIR_ERR_RPC);
 }
 
-/* The same two codes are used for everything that keeps a VM from starting. */
-static enum err_kind start_kind(const virError *error)
+/*
+ * libvirt calls internal, too, what is wrong with a definition (a floppy on a SATA bus) or what its
+ * driver has no room for (a second IDE controller), and whatever ends QEMU while it starts.
+ */
+static enum err_kind internal_kind(const virError *error, enum virt_op op)
 {
-	if (error->code == VIR_ERR_INTERNAL_ERROR && error->domain == VIR_FROM_QEMU)
-		return ERR_START_FAILED;
+	if (error->domain == VIR_FROM_DOMAIN && (op == VIRT_DEFINE || op == VIRT_CREATE))
+		return ERR_INVALID_XML;
+	if (op == VIRT_DEFINE)
+		return ERR_UNSUPPORTED;
+	return error->domain == VIR_FROM_QEMU || error->domain == VIR_FROM_DOMAIN ? ERR_START_FAILED
+										  : ERR_INTERNAL;
+}
+
+/* The same two codes are used for everything that keeps a VM from being defined or started. */
+static enum err_kind make_kind(const virError *error, enum virt_op op)
+{
+	if (error->code == VIR_ERR_INTERNAL_ERROR)
+		return internal_kind(error, op);
 	if (error->code != VIR_ERR_SYSTEM_ERROR)
 		return ERR_INTERNAL;
 	/* libvirt keeps the errno there. */
@@ -381,8 +403,9 @@ static enum err_kind kind_of(const virError *error, enum virt_op op)
 		if (error_rows[i].code == error->code &&
 			(error_rows[i].op == ANY_OP || error_rows[i].op == (int)op))
 			return error_rows[i].kind;
-	bool starts = op == VIRT_CREATE || op == VIRT_START || op == VIRT_SNAPSHOT_REVERT;
-	return starts ? start_kind(error) : ERR_INTERNAL;
+	bool makes = op == VIRT_DEFINE || op == VIRT_CREATE || op == VIRT_START ||
+		op == VIRT_SNAPSHOT_REVERT;
+	return makes ? make_kind(error, op) : ERR_INTERNAL;
 }
 
 int virt_fail(struct lease *lease, enum virt_op op, struct err *err)

@@ -59,7 +59,8 @@ bool virt_is_test(const struct lease *lease);
  */
 enum virt_op {
 	VIRT_READ,
-	VIRT_CREATE,
+	VIRT_DEFINE,
+	VIRT_CREATE, /* and start */
 	VIRT_START,
 	VIRT_ACT,
 	VIRT_DELETE,

@@ -239,7 +239,7 @@ static int make_domain(struct lease *lease, const struct vm_create *how,
 	else
 		dom = virDomainCreateXML(lease->conn, xml, VIR_DOMAIN_START_VALIDATE);
 	if (!dom) {
-		(void)virt_fail(lease, VIRT_CREATE, err);
+		(void)virt_fail(lease, how->persistent ? VIRT_DEFINE : VIRT_CREATE, err);
 		/* Somebody else may have been quicker; libvirt's codes do not tell that apart. */
 		struct err now;
 		if (!lease->broken && vm_check_free(lease, domain, &now) < 0 &&
@@ -539,7 +539,7 @@ int vm_replace(const struct config *config, struct inventory *inventory, struct 
 	AUTO(virDomainFree) virDomainPtr dom =
 		virDomainDefineXMLFlags(hold.lease.conn, xml, VIR_DOMAIN_DEFINE_VALIDATE);
 	if (!dom)
-		return virt_fail(&hold.lease, VIRT_CREATE, err);
+		return virt_fail(&hold.lease, VIRT_DEFINE, err);
 	inventory_touch(inventory, domain->uuid);
 	struct err ignored;
 	*ret = hold.vm;
