@@ -1,0 +1,17 @@
+# SPDX-License-Identifier: MIT
+"""The errors of error_cases.py under QEMU. Runs in tests/e2e/namespace."""
+
+import subprocess
+
+import pytest
+from error_cases import CASES, check
+from test_qemu import IMAGES, gateway, no_vm_stays  # noqa: F401
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda c: f"{c.rows}: {c.what}")
+def test_an_error_is_the_same_whatever_the_driver(admin, new_name, case):
+    image = IMAGES / "errors.qcow2"
+    (IMAGES / "there.img").write_bytes(bytes(1 << 20))
+    if "disk" in case.before[0]:
+        subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", image, "1M"], check=True)
+    check(admin, case, "qemu", new_name(), image.name)
