@@ -6,6 +6,7 @@
 #include "api_domain.h"
 #include "api_host.h"
 #include "api_patch.h"
+#include "api_power.h"
 #include "api_snapshot.h"
 #include "api_template.h"
 #include "api_vm.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 /*
- * What can be done to a VM.
+ * What a VM is, and how it comes and goes; what it does meanwhile is power.h's.
  *
  * Mutations go through the VM's gate one at a time and are never sent to libvirt twice. Whether
  * one is needed or possible is told by the VM's state and not by libvirt's error codes, which
@@ -11,16 +11,6 @@
 #include "domain_xml.h"
 #include "inventory.h"
 
-enum vm_action {
-	VM_START,
-	VM_STOP, /* at once, as if the plug was pulled */
-	VM_SUSPEND,
-	VM_RESUME,
-	VM_REBOOT, /* asks the guest (ACPI) */
-	VM_RESET,  /* the reset button */
-	VM_ACTION_COUNT
-};
-
 int vm_get(struct host *host, const char *ref, struct vm *ret, struct err *err);
 
 /*
@@ -29,15 +19,6 @@ int vm_get(struct host *host, const char *ref, struct vm *ret, struct err *err);
  * run the former. The caller frees *ret.
  */
 int vm_get_xml(struct host *host, const char *ref, bool live, char **ret, struct err *err);
-
-/*
- * *ret_changed is false when the VM was in the state aimed at already. A start checks again where
- * the VM's files lead (ERR_POLICY_DENIED) and whether there is a kernel in them (ERR_NOT_BOOTABLE).
- * ERR_WRONG_STATE, with the state, when the action cannot be done from where the VM is. A transient
- * VM that was stopped is gone; ret tells what it was, shut off.
- */
-int vm_act(const struct config *config, struct inventory *inventory, const struct target *target,
-	enum vm_action action, struct vm *ret, bool *ret_changed, struct err *err);
 
 struct vm_create {
 	bool persistent;     /* survives its stop and the host's restart */
