@@ -125,21 +125,23 @@ int domain_version(struct lease *lease, virDomainPtr dom, const struct vm *vm,
 	return 0;
 }
 
-static int parse_own(struct lease *lease, char *text, struct xml **ret, struct err *err)
+static int parse_own(
+	struct lease *lease, char *text, enum virt_op op, struct xml **ret, struct err *err)
 {
 	AUTO(free) char *own = text;
-	return own ? xml_parse_trusted(own, ret, err) : virt_fail(lease, VIRT_READ, err);
+	return own ? xml_parse_trusted(own, ret, err) : virt_fail(lease, op, err);
 }
 
 int domain_read_xml(
 	struct lease *lease, virDomainPtr dom, unsigned flags, struct xml **ret, struct err *err)
 {
-	return parse_own(lease, virDomainGetXMLDesc(dom, flags), ret, err);
+	return parse_own(lease, virDomainGetXMLDesc(dom, flags), VIRT_READ, ret, err);
 }
 
 int domain_read_saved_xml(struct lease *lease, virDomainPtr dom, struct xml **ret, struct err *err)
 {
-	return parse_own(lease, virDomainManagedSaveGetXMLDesc(dom, 0), ret, err);
+	/* It may be broken, which keeps the VM from starting. */
+	return parse_own(lease, virDomainManagedSaveGetXMLDesc(dom, 0), VIRT_START, ret, err);
 }
 
 /* With firmware that libvirt chooses, the definition does not name the file that goes with it. */

@@ -67,8 +67,8 @@ int domain_read(struct lease *lease, virDomainPtr dom, struct vm *ret, struct er
 enum vm_state domain_read_state(virDomainPtr dom); /* VM_UNKNOWN when it cannot be read */
 
 /*
- * The domain's XML, as virDomainGetXMLDesc() has it by these flags; or that of its managed save.
- * The caller frees the document.
+ * The domain's XML, as virDomainGetXMLDesc() has it by these flags; or that of its managed save,
+ * which may be broken (ERR_START_FAILED). The caller frees the document.
  */
 int domain_read_xml(
 	struct lease *lease, virDomainPtr dom, unsigned flags, struct xml **ret, struct err *err);

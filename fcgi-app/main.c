@@ -121,8 +121,8 @@ static int run(const struct config *config)
 		return complain(&err, EXIT_FAILURE);
 	int status = EXIT_FAILURE;
 	{
-		AUTO(virt_host_free) struct host *host =
-			virt_host_new("local", config->uri, config->connections);
+		AUTO(virt_host_free) struct host *host = virt_host_new(
+			"local", config->uri, config->connections, config->workers / 4);
 		AUTO(inventory_free) struct inventory *inventory =
 			host ? inventory_new(host) : NULL;
 		struct api api = {

@@ -3,44 +3,48 @@
 
 #include "bootable.h"
 #include "guard.h"
+#include "guest.h"
 
 #include <stdio.h>
-
-static int call_reboot(virDomainPtr dom)
-{
-	return virDomainReboot(dom, 0);
-}
+#include <string.h>
 
 static int call_reset(virDomainPtr dom)
 {
 	return virDomainReset(dom, 0);
 }
 
+static int call_save(virDomainPtr dom)
+{
+	return virDomainManagedSave(dom, 0);
+}
+
 #define IN(state) (1U << (state))
 
 static const struct action {
 	const char *name;
-	int (*call)(virDomainPtr);
+	int (*call)(virDomainPtr); /* NULL: a request to the guest */
 	enum virt_op op;
 	unsigned from;        /* states it can be done in */
 	unsigned done;        /* states in which nothing is left to do */
 	enum vm_state target; /* VM_UNKNOWN: where it was */
 } actions[] = {
-	[VM_START] = { "started", virDomainCreate, VIRT_START, IN(VM_SHUTOFF) | IN(VM_CRASHED),
+	[POWER_START] = { "started", virDomainCreate, VIRT_START, IN(VM_SHUTOFF) | IN(VM_CRASHED),
 		IN(VM_RUNNING), VM_RUNNING },
-	[VM_STOP] = { "stopped", virDomainDestroy, VIRT_ACT,
+	[POWER_KILL] = { "stopped", virDomainDestroy, VIRT_ACT,
 		IN(VM_RUNNING) | IN(VM_PAUSED) | IN(VM_SHUTDOWN) | IN(VM_CRASHED) |
 			IN(VM_PMSUSPENDED) | IN(VM_UNKNOWN),
 		IN(VM_SHUTOFF), VM_SHUTOFF },
-	[VM_SUSPEND] = { "suspended", virDomainSuspend, VIRT_ACT, IN(VM_RUNNING), IN(VM_PAUSED),
+	[POWER_SUSPEND] = { "suspended", virDomainSuspend, VIRT_ACT, IN(VM_RUNNING), IN(VM_PAUSED),
 		VM_PAUSED },
-	[VM_RESUME] = { "resumed", virDomainResume, VIRT_ACT, IN(VM_PAUSED), IN(VM_RUNNING),
+	[POWER_RESUME] = { "resumed", virDomainResume, VIRT_ACT, IN(VM_PAUSED), IN(VM_RUNNING),
 		VM_RUNNING },
-	[VM_REBOOT] = { "rebooted", call_reboot, VIRT_ACT, IN(VM_RUNNING), 0, VM_UNKNOWN },
-	[VM_RESET] = { "reset", call_reset, VIRT_ACT, IN(VM_RUNNING) | IN(VM_PAUSED), 0,
+	[POWER_REBOOT] = { "rebooted", NULL, VIRT_ACT, IN(VM_RUNNING), 0, VM_UNKNOWN },
+	[POWER_RESET] = { "reset", call_reset, VIRT_ACT, IN(VM_RUNNING) | IN(VM_PAUSED), 0,
 		VM_UNKNOWN },
+	[POWER_SAVE] = { "saved", call_save, VIRT_SAVE, IN(VM_RUNNING) | IN(VM_PAUSED), 0,
+		VM_SHUTOFF },
 };
-_Static_assert(ARRAY_LEN(actions) == VM_ACTION_COUNT, "a row per action");
+_Static_assert(ARRAY_LEN(actions) == POWER_ACTION_COUNT, "a row per action");
 
 static int wrong_state(const struct action *action, enum vm_state state, struct err *err)
 {
@@ -54,11 +58,12 @@ static int wrong_state(const struct action *action, enum vm_state state, struct 
 	return -1;
 }
 
-/* libvirt refused: because somebody else was quicker (0), because of the state, or for its reason.
+/*
+ * libvirt's refusal, which is in err: because somebody else was quicker (0), because of the state,
+ * or for its reason.
  */
 static int explain_refusal(struct hold *hold, const struct action *action, struct err *err)
 {
-	(void)virt_fail(&hold->lease, action->op, err);
 	if (hold->lease.broken || err->kind == ERR_VM_NOT_FOUND || err->kind == ERR_VM_BUSY)
 		return -1;
 	enum vm_state state = domain_read_state(hold->dom);
@@ -81,6 +86,7 @@ static void read_after(struct hold *hold, const struct action *action)
 	vm->state = action->target;
 	vm->active = action->target != VM_SHUTOFF;
 	vm->reason = "unknown";
+	vm->managed_save = action->op == VIRT_SAVE;
 }
 
 /*
@@ -100,30 +106,136 @@ static int guard_start(
 	return virt_is_test(&hold->lease) ? 0 : bootable_check(xml_root(doc), config, err);
 }
 
+static int ask_reboot(struct hold *hold, struct err *err)
+{
+	struct guest_ways ways = { 0 };
+	enum guest_way way;
+	if (guest_read_ways(&hold->lease, hold->dom, &ways, err) < 0 ||
+		guest_check(GUEST_REBOOT, &ways, err) < 0)
+		return -1;
+	return guest_ask(hold, GUEST_REBOOT, &ways, &way, err);
+}
+
+/* libvirt's refusal of a guest that has a share mounted says it in words of migration. */
+static int explain_save(struct hold *hold, struct err *err)
+{
+	AUTO(xml_free) struct xml *doc = NULL;
+	struct err ignored;
+	if (err->kind != ERR_UNSUPPORTED || err->libvirt_code != VIR_ERR_OPERATION_INVALID ||
+		domain_read_xml(&hold->lease, hold->dom, 0, &doc, &ignored) < 0 ||
+		!xml_find(xml_root(doc), "devices/filesystem"))
+		return -1;
+	(void)snprintf(err->text, sizeof err->text,
+		"the guest has a 9p share mounted, and QEMU cannot save its state");
+	return err_hint(err, "unmount it in the guest, or stop the VM instead");
+}
+
+/* The save is not lost: libvirt removes it when it was restored, not before. */
+static int explain_start(const struct hold *hold, struct err *err)
+{
+	if (!hold->vm.managed_save || err->hint[0] || hold->lease.broken)
+		return -1;
+	return err_hint(err,
+		"it was to go on from its managed save, which is kept; it starts afresh after "
+		"virsh managedsave-remove, on the host");
+}
+
+static int call(struct hold *hold, const struct action *action, struct err *err)
+{
+	if (!action->call)
+		return ask_reboot(hold, err);
+	return action->call(hold->dom) < 0 ? virt_fail(&hold->lease, action->op, err) : 0;
+}
+
+/* Does it, from a state that allows it; *ret_changed is false when somebody else was quicker. */
+static int perform(
+	struct hold *hold, const struct action *action, bool *ret_changed, struct err *err)
+{
+	*ret_changed = true;
+	if (call(hold, action, err) < 0) {
+		if (explain_refusal(hold, action, err) < 0)
+			return -1;
+		*ret_changed = false;
+	}
+	read_after(hold, action);
+	return 0;
+}
+
+int power_kill(struct hold *hold, bool *ret_changed, struct err *err)
+{
+	const struct action *action = &actions[POWER_KILL];
+	*ret_changed = false;
+	if (IN(hold->vm.state) & action->done)
+		return 0;
+	return perform(hold, action, ret_changed, err);
+}
+
+static int refuse_save(struct hold *hold, struct long_work *work, struct err *err)
+{
+	const struct vm *vm = &hold->vm;
+	if (!vm->persistent) {
+		(void)err_set(err, ERR_WRONG_STATE,
+			"a transient VM cannot be saved: it is gone when it stops");
+		(void)snprintf(err->state, sizeof err->state, "%s", vm_state_name(vm->state));
+		return -1;
+	}
+	return long_enter(hold->lease.host, LONG_CALL, work, err);
+}
+
+/* What an action wants first, apart from the state. */
+static int prepare(struct hold *hold, enum power_action which, const struct config *config,
+	struct guard *guard, struct long_work *work, struct err *err)
+{
+	if (which == POWER_START)
+		return guard_start(hold, config, guard, err);
+	return which == POWER_SAVE ? refuse_save(hold, work, err) : 0;
+}
+
+/* libvirt starts a VM afresh whose managed save it never finished. */
+static bool is_restored(const struct hold *hold, bool was_saved)
+{
+	if (!was_saved || virt_is_test(&hold->lease))
+		return was_saved;
+	return hold->vm.state == VM_PAUSED || !strcmp(hold->vm.reason, "restored");
+}
+
+static int explain(struct hold *hold, enum power_action which, struct err *err)
+{
+	if (which == POWER_SAVE)
+		return explain_save(hold, err);
+	return which == POWER_START ? explain_start(hold, err) : -1;
+}
+
+/* A VM that is off has been saved if there is a save. */
+static bool is_done(const struct vm *vm, enum power_action which)
+{
+	if (which == POWER_SAVE)
+		return vm->state == VM_SHUTOFF && vm->managed_save;
+	return IN(vm->state) & actions[which].done;
+}
+
 int power_act(const struct config *config, struct inventory *inventory, const struct target *target,
-	enum vm_action which, struct vm *ret, bool *ret_changed, struct err *err)
+	enum power_action which, struct power_done *ret, struct err *err)
 {
 	const struct action *action = &actions[which];
 	AUTO_HOLD struct hold hold = { 0 };
 	AUTO_GUARD struct guard guard = { 0 };
+	AUTO_LONG struct long_work work = { 0 };
+	struct power_done done = { 0 };
 	if (domain_hold(inventory_host(inventory), target, &hold, err) < 0)
 		return -1;
-	struct vm *vm = &hold.vm;
-	bool done = IN(vm->state) & action->done;
-	bool changed = !done;
-	if (!done && !(IN(vm->state) & action->from))
-		return wrong_state(action, vm->state, err);
-	if (!done && which == VM_START && guard_start(&hold, config, &guard, err) < 0)
-		return -1;
-	if (!done && action->call(hold.dom) < 0) {
-		if (explain_refusal(&hold, action, err) < 0)
-			return -1;
-		changed = false;
+	const struct vm *vm = &hold.vm;
+	bool was_saved = vm->managed_save;
+	if (!is_done(vm, which)) {
+		if (!(IN(vm->state) & action->from))
+			return wrong_state(action, vm->state, err);
+		if (prepare(&hold, which, config, &guard, &work, err) < 0 ||
+			perform(&hold, action, &done.changed, err) < 0)
+			return explain(&hold, which, err);
 	}
-	if (!done)
-		read_after(&hold, action);
 	inventory_touch(inventory, vm->uuid);
-	*ret = *vm;
-	*ret_changed = changed;
+	done.vm = *vm;
+	done.restored = which == POWER_START && done.changed && is_restored(&hold, was_saved);
+	*ret = done;
 	return 0;
 }

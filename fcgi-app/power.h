@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 /*
- * Starting a VM, stopping it, and what lies between.
+ * What is done to a VM's machine: started, paused, reset, its power cut. Stopping in all its ways
+ * is stop.h's.
  *
  * Mutations go through the VM's gate one at a time and are never sent to libvirt twice. Whether
  * one is needed or possible is told by the VM's state and not by libvirt's error codes, which
@@ -10,21 +11,33 @@
 #include "config.h"
 #include "inventory.h"
 
-enum vm_action {
-	VM_START,
-	VM_STOP, /* at once, as if the plug was pulled */
-	VM_SUSPEND,
-	VM_RESUME,
-	VM_REBOOT, /* asks the guest (ACPI) */
-	VM_RESET,  /* the reset button */
-	VM_ACTION_COUNT
+enum power_action {
+	POWER_START,
+	POWER_KILL, /* as if the plug was pulled */
+	POWER_SUSPEND,
+	POWER_RESUME,
+	POWER_REBOOT, /* asks the guest */
+	POWER_RESET,  /* the reset button */
+	POWER_SAVE,   /* stops it and keeps its memory for the next start */
+	POWER_ACTION_COUNT
+};
+
+struct power_done {
+	struct vm vm;  /* what it is now; of a transient one that is gone, what it was, shut off */
+	bool changed;  /* false: it was in the state aimed at already */
+	bool restored; /* of a start: it went on from its managed save */
 };
 
 /*
- * *ret_changed is false when the VM was in the state aimed at already. A start checks again where
- * the VM's files lead (ERR_POLICY_DENIED) and whether there is a kernel in them (ERR_NOT_BOOTABLE).
- * ERR_WRONG_STATE, with the state, when the action cannot be done from where the VM is. A transient
- * VM that was stopped is gone; ret tells what it was, shut off.
+ * ERR_WRONG_STATE, with the state, when the action cannot be done from where the VM is.
+ * A start checks again where the VM's files lead (ERR_POLICY_DENIED) and whether there is a kernel
+ * in them (ERR_NOT_BOOTABLE); one that fails to restore a managed save leaves that and the VM as
+ * they were. A save is long work (ERR_HOST_BUSY), of a persistent VM alone, and ERR_UNSUPPORTED
+ * where QEMU cannot save what the guest uses. A reboot is ERR_CANNOT_SHUT_DOWN where the guest
+ * would not hear of it.
  */
 int power_act(const struct config *config, struct inventory *inventory, const struct target *target,
-	enum vm_action action, struct vm *ret, bool *ret_changed, struct err *err);
+	enum power_action action, struct power_done *ret, struct err *err);
+
+/* Cuts the power of a VM that is held; what it is then is in hold->vm. */
+int power_kill(struct hold *hold, bool *ret_changed, struct err *err);

@@ -25,6 +25,10 @@ struct host {
 	bool opening;   /* opening has no timeout of its own, so one at a time tries */
 	pthread_cond_t gate_changed;
 	struct gate *gates;
+
+	int long_max; /* works at a time */
+	int long_count;
+	int long_calls; /* of them */
 };
 
 /* The event loop */
@@ -80,7 +84,7 @@ void virt_stop(void)
 
 /* Hosts and leases */
 
-struct host *virt_host_new(const char *name, const char *uri, int max_connections)
+struct host *virt_host_new(const char *name, const char *uri, int max_connections, int max_long)
 {
 	struct host *host = calloc(1, sizeof *host);
 	if (!host)
@@ -88,6 +92,7 @@ struct host *virt_host_new(const char *name, const char *uri, int max_connection
 	host->name = strdup(name);
 	host->uri = strdup(uri);
 	host->max = max_connections < CONNECTIONS_MAX ? max_connections : CONNECTIONS_MAX;
+	host->long_max = max_long > 1 ? max_long : 1;
 	(void)pthread_mutex_init(&host->lock, NULL);
 	cond_init_monotonic(&host->pool_changed);
 	cond_init_monotonic(&host->gate_changed);
@@ -247,6 +252,7 @@ static const struct {
 	{ VIR_ERR_NO_DOMAIN, ANY_OP, ERR_VM_NOT_FOUND },
 	{ VIR_ERR_NO_DOMAIN_SNAPSHOT, ANY_OP, ERR_SNAPSHOT_NOT_FOUND },
 	{ VIR_ERR_OPERATION_INVALID, VIRT_CREATE, ERR_START_FAILED },
+	{ VIR_ERR_OPERATION_INVALID, VIRT_SAVE, ERR_UNSUPPORTED },
 	{ VIR_ERR_OPERATION_INVALID, VIRT_SNAPSHOT_CREATE, ERR_SNAPSHOT_UNSUPPORTED },
 	{ VIR_ERR_OPERATION_INVALID, ANY_OP, ERR_WRONG_STATE },
 	{ VIR_ERR_OPERATION_FAILED, VIRT_DEFINE, ERR_ALREADY_EXISTS },
@@ -465,4 +471,32 @@ void gate_leave(struct gate *gate)
 		at = &(*at)->next;
 	*at = gate->next;
 	(void)pthread_cond_broadcast(&host->gate_changed);
+}
+
+/* Long work */
+
+int long_enter(struct host *host, enum long_kind kind, struct long_work *ret, struct err *err)
+{
+	LOCK(&host->lock);
+	int most_calls = host->max > 1 ? host->max / 2 : 1;
+	if (host->long_count >= host->long_max ||
+		(kind == LONG_CALL && host->long_calls >= most_calls))
+		return err_set(err, ERR_HOST_BUSY,
+			"as much long work as host '%s' may have at a time is under way",
+			host->name);
+	host->long_count++;
+	host->long_calls += kind == LONG_CALL;
+	*ret = (struct long_work){ host, kind };
+	return 0;
+}
+
+void long_leave(struct long_work *work)
+{
+	struct host *host = work->host;
+	if (!host)
+		return;
+	LOCK(&host->lock);
+	host->long_count--;
+	host->long_calls -= work->kind == LONG_CALL;
+	work->host = NULL;
 }

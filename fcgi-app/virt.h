@@ -25,9 +25,12 @@ DEFINE_AUTO(virDomainSnapshotPtr, virDomainSnapshotFree)
 int virt_start(struct err *err);
 void virt_stop(void);
 
-/* A libvirt host with its pool of at most max_connections; they are opened when first needed. */
+/*
+ * A libvirt host with its pool of at most max_connections, which are opened when first needed, and
+ * room for max_long long works at a time, or for one.
+ */
 struct host;
-struct host *virt_host_new(const char *name, const char *uri, int max_connections);
+struct host *virt_host_new(const char *name, const char *uri, int max_connections, int max_long);
 void virt_host_free(struct host *host); /* no lease may be out */
 const char *virt_host_name(const struct host *host);
 
@@ -62,6 +65,7 @@ enum virt_op {
 	VIRT_DEFINE,
 	VIRT_CREATE, /* and start */
 	VIRT_START,
+	VIRT_SAVE,
 	VIRT_ACT,
 	VIRT_DELETE,
 	VIRT_SNAPSHOT_READ,
@@ -97,3 +101,20 @@ int gate_enter_within(
 	struct host *host, const char *key, int ms, struct gate *ret, struct err *err);
 void gate_leave(struct gate *gate);
 #define AUTO_GATE __attribute__((cleanup(gate_leave)))
+
+/*
+ * Long work holds its worker for minutes: only so many of them may at a time, so that the rest stay
+ * free for short requests. A call is inside libvirt all that time, with a connection, and takes at
+ * most half of these. Nobody waits for a place: ERR_HOST_BUSY.
+ *	AUTO_LONG struct long_work work = { 0 };
+ *	if (long_enter(host, LONG_CALL, &work, err) < 0)
+ *		return -1;
+ */
+enum long_kind { LONG_WAIT, LONG_CALL };
+struct long_work {
+	struct host *host; /* NULL: it is none, or has been left */
+	enum long_kind kind;
+};
+int long_enter(struct host *host, enum long_kind kind, struct long_work *ret, struct err *err);
+void long_leave(struct long_work *work);
+#define AUTO_LONG __attribute__((cleanup(long_leave)))

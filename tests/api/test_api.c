@@ -85,13 +85,24 @@ static void delete (const char *target, int status, const char *part)
 	expect(&(struct request){ "DELETE", target }, status, part);
 }
 
-static void make_vm(const char *name, bool start)
+static void make_vm_of(const char *template, const char *name, bool start)
 {
 	char body[128];
-	(void)snprintf(body, sizeof body,
-		"{\"template\":\"helloworld\",\"name\":\"%s\",\"start\":%s}", name,
-		start ? "true" : "false");
+	(void)snprintf(body, sizeof body, "{\"template\":\"%s\",\"name\":\"%s\",\"start\":%s}",
+		template, name, start ? "true" : "false");
 	expect(&(struct request){ "POST", "/v1/vms", .body = body }, 201, name);
+}
+
+static void make_vm(const char *name, bool start)
+{
+	make_vm_of("helloworld", name, start);
+}
+
+static void kill_vm(const char *name, const char *part)
+{
+	char target[128];
+	(void)snprintf(target, sizeof target, "/v1/vms/%s/stop", name);
+	expect(&(struct request){ "POST", target, .body = "{\"mode\":\"kill\"}" }, 200, part);
 }
 
 static void test_routes_are_sorted_and_told_apart(void **state)
@@ -377,11 +388,17 @@ static void test_actions_go_by_state(void **state)
 		{ "start", 409, "\"hint\":\"resume it instead\"" },
 		{ "reboot", 409, "\"state\":\"paused\"" },
 		{ "resume", 200, "\"state\":\"running\"" },
+		{ "stop", 200, "\"how\":\"acpi\"" },
+		{ "save", 409, "\"code\":\"wrong_state\"" },
+		{ "start", 200, "\"restored\":false" },
+		{ "save", 200, "\"managed_save\":true" },
+		{ "save", 200, "\"changed\":false" },
+		{ "start", 200, "\"restored\":true" },
 		{ "reboot", 200, "\"changed\":true" },
 		{ "stop", 200, "\"state\":\"shutoff\"" },
 	};
 	(void)state;
-	make_vm("steps", false);
+	make_vm_of("linux", "steps", false); /* it has ACPI */
 	for (size_t i = 0; i < ARRAY_LEN(steps); i++) {
 		char target[64];
 		(void)snprintf(target, sizeof target, "/v1/vms/steps/%s", steps[i].action);
@@ -412,10 +429,37 @@ static void test_a_patch_says_where_it_went(void **state)
 	expect(&(struct request){ "PATCH", "/v1/vms/patched", .body = body,
 		       .if_match = "\"0123\"" },
 		412, "precondition_failed");
-	post("/v1/vms/patched/stop", 200, NULL);
+	kill_vm("patched", NULL);
 	expect(&(struct request){ "PATCH", "/v1/vms/patched?apply=live", .body = body }, 409,
 		"\"state\":\"shutoff\"");
 	delete ("/v1/vms/patched", 200, NULL);
+}
+
+static void test_a_vm_that_hears_nothing_is_stopped_by_force_alone(void **state)
+{
+	static const struct {
+		const char *action, *body;
+		int status;
+		const char *part;
+	} steps[] = {
+		{ "stop", NULL, 409, "\"code\":\"cannot_shut_down\"" },
+		{ "stop", "{\"mode\":\"acpi\"}", 409, "\"code\":\"cannot_shut_down\"" },
+		{ "stop", "{\"mode\":\"agent\"}", 409, "\"code\":\"agent_unavailable\"" },
+		{ "reboot", NULL, 409, "\"code\":\"cannot_shut_down\"" },
+		{ "stop", "{\"then\":\"kill\"}", 200, "\"how\":\"kill\"" },
+		{ "stop", NULL, 200, "\"how\":\"none\"" },
+		{ "stop", "{\"timeout\":601}", 400, "timeout: 601 is not from 1 to 600" },
+		{ "stop", "{\"mode\":\"hard\"}", 400, "mode: 'hard' is not one of" },
+	};
+	(void)state;
+	make_vm("deaf", true);
+	for (size_t i = 0; i < ARRAY_LEN(steps); i++) {
+		char target[64];
+		(void)snprintf(target, sizeof target, "/v1/vms/deaf/%s", steps[i].action);
+		expect(&(struct request){ "POST", target, .body = steps[i].body }, steps[i].status,
+			steps[i].part);
+	}
+	delete ("/v1/vms/deaf", 200, NULL);
 }
 
 static void test_a_vm_is_found_by_name_and_by_uuid(void **state)
@@ -483,7 +527,7 @@ static void test_xml_is_taken_three_ways(void **state)
 	delete ("/vm?name=x1", 200, "\"stopped\":true");
 	expect(&(struct request){ "POST", "/vm", .body = xml, .media = "text/xml; charset=utf-8" },
 		201, "\"state\":\"running\"");
-	post("/v1/vms/x1/stop", 200, "\"state\":\"shutoff\"");
+	kill_vm("x1", "\"state\":\"shutoff\"");
 	get("/v1/vms/x1", 404, NULL);
 }
 
@@ -816,7 +860,7 @@ static int set_up(void **state)
 	xml_init();
 	if (virt_start(&err) < 0)
 		return -1;
-	host = virt_host_new("local", "test:///default", 4);
+	host = virt_host_new("local", "test:///default", 4, 2);
 	api.host = host;
 	api.inventory = inventory_new(host);
 	api.routes = routes;
@@ -847,6 +891,7 @@ int main(void)
 		cmocka_unit_test(test_a_vm_that_is_not_there_is_404_everywhere),
 		cmocka_unit_test(test_actions_go_by_state),
 		cmocka_unit_test(test_a_patch_says_where_it_went),
+		cmocka_unit_test(test_a_vm_that_hears_nothing_is_stopped_by_force_alone),
 		cmocka_unit_test(test_a_vm_is_found_by_name_and_by_uuid),
 		cmocka_unit_test(test_create_answers_location_and_overwrites_nothing),
 		cmocka_unit_test(test_xml_is_taken_three_ways),

@@ -71,7 +71,7 @@ static int set_up(void **state)
 		return -1;
 	api.routes = routes;
 	api.route_count = route_count;
-	api.host = virt_host_new("local", "test:///default", 2);
+	api.host = virt_host_new("local", "test:///default", 2, 1);
 	api.inventory = api.host ? inventory_new(api.host) : NULL;
 	return api.inventory ? 0 : -1;
 }

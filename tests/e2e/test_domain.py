@@ -386,7 +386,7 @@ def test_a_guest_that_runs_is_not_touched(admin, new_vm):
         200, "running", "after-stop"), answer
     assert b"4096" in admin.get(f"/v1/vms/{vm['uuid']}/xml").body
     assert b"8192" in admin.get(f"/v1/vms/{vm['uuid']}/xml?live=1").body
-    admin.post(f"/v1/vms/{vm['uuid']}/stop")
+    admin.post(f"/v1/vms/{vm['uuid']}/stop", json={"mode": "kill"})
     assert admin.get(f"/v1/vms/{vm['uuid']}").json["memory_kib"] == 4096
 
 

@@ -53,13 +53,14 @@ ROUTES = [
     Route("POST", "/v1/vms/{ref}/reboot", O, 200, "", ""),
     Route("POST", "/v1/vms/{ref}/reset", O, 200, "", ""),
     Route("POST", "/v1/vms/{ref}/resume", O, 200, "", ""),
+    Route("POST", "/v1/vms/{ref}/save", O, 200, "", ""),
     Route("GET", "/v1/vms/{ref}/snapshots", V, 200, "", ""),
     Route("POST", "/v1/vms/{ref}/snapshots", O, 201, "json xml", ""),
     Route("GET", "/v1/vms/{ref}/snapshots/{snap}", V, 200, "", ""),
     Route("DELETE", "/v1/vms/{ref}/snapshots/{snap}", O, 200, "", "children metadata_only"),
     Route("POST", "/v1/vms/{ref}/snapshots/{snap}/revert", O, 200, "json", ""),
     Route("POST", "/v1/vms/{ref}/start", O, 200, "", ""),
-    Route("POST", "/v1/vms/{ref}/stop", O, 200, "", ""),
+    Route("POST", "/v1/vms/{ref}/stop", O, 200, "json", ""),
     Route("POST", "/v1/vms/{ref}/suspend", O, 200, "", ""),
     Route("GET", "/v1/vms/{ref}/xml", V, 200, "", "live"),
     Route("PUT", "/v1/vms/{ref}/xml", A, 200, "xml", "dry_run"),
@@ -417,6 +418,7 @@ FIELDS = {
     "/v1/vms/{ref}": {"autostart": bool, "vcpus": int, "memory_kib": int},  # the others may be null
     "/v1/vms/{ref}/snapshots": {"name": str, "description": str},
     "/v1/vms/{ref}/snapshots/{snap}/revert": {"state": str, "force": bool},
+    "/v1/vms/{ref}/stop": {"mode": str, "timeout": int, "then": str},
     "/vm/snapshot": {"name": str, "description": str},
 }
 WRONG = {
@@ -455,10 +457,10 @@ def test_empty_nul_and_overlong_fields_are_400_by_field(admin, route):
 
 def test_a_body_where_none_is_taken_is_refused_by_field(admin, new_vm):
     vm = new_vm(start=True)
-    answer = admin.post(f"/v1/vms/{vm['uuid']}/stop", json={"mode": "acpi"})
+    answer = admin.post(f"/v1/vms/{vm['uuid']}/suspend", json={"mode": "acpi"})
     assert answer.status == 400 and "'mode'" in answer.json["detail"]
     assert admin.get(f"/v1/vms/{vm['uuid']}").json["state"] == "running"
-    assert admin.post(f"/v1/vms/{vm['uuid']}/stop", json={}).status == 200
+    assert admin.post(f"/v1/vms/{vm['uuid']}/suspend", json={}).status == 200
 
 
 @pytest.mark.parametrize("kind", [
@@ -618,7 +620,7 @@ def test_http_2(gateway, tmp_path):
     ("reset", False, (409, None, "shutoff"), (409, None, "shutoff")),
 ])
 def test_actions_aim_at_a_state(operator, new_vm, action, start, first, again):
-    vm = new_vm(start=start)
+    vm = new_vm(inside="<features><acpi/></features>", start=start)
     for status, changed, state in first, again:
         answer = operator.post(f"/v1/vms/{vm['uuid']}/{action}")
         assert (answer.status, answer.json["state"]) == (status, state), answer
@@ -1080,7 +1082,7 @@ def test_the_seeds_snapshot_without_a_body_gets_a_name(admin, new_vm):
 
 def test_the_lifecycle_of_v1(admin, new_name):
     name = new_name()
-    answer = admin.post("/v1/vms", json={"template": "helloworld", "name": name})
+    answer = admin.post("/v1/vms", json={"template": "linux", "name": name})
     assert answer.status == 201
     vm, location = answer.json, answer.location
     assert (vm["name"], vm["state"], vm["persistent"]) == (name, "shutoff", True)

@@ -297,7 +297,7 @@ def test_an_image_that_another_guest_writes_to_is_not_opened(admin, operator, ca
     answer = admin.post("/v1/vms?start=1", xml=disk("shared.img").replace(">led<", ">third<"))
     assert (answer.status, answer.code) == (409, "storage_unavailable"), answer
     # What it has written by the time it stops is looked at.
-    assert admin.post("/v1/vms/writer/stop").status == 200
+    assert admin.post("/v1/vms/writer/stop", json={"mode": "kill"}).status == 200
     subprocess.run(["qemu-img", "create", "-q", "-u", "-f", "qcow2", "-b", CANARY / "victim", "-F", "raw",
                     IMAGES / "shared.img", "1M"], check=True)
     for target in "/v1/vms/led/start", "/v1/vms/led/snapshots":
@@ -383,7 +383,7 @@ def test_a_revert_looks_at_the_files_of_the_snapshot(admin, canaries):
     vm = admin.post("/v1/vms?start=1", xml=disk("led.qcow2") if make_disk("led.qcow2") else "")
     assert vm.status == 201, vm
     assert admin.post("/v1/vms/led/snapshots", json={"name": "one"}).status == 201
-    admin.post("/v1/vms/led/stop")
+    admin.post("/v1/vms/led/stop", json={"mode": "kill"})
     (IMAGES / "led.qcow2").rename(IMAGES / "kept")
     (IMAGES / "led.qcow2").symlink_to(CANARY / "victim")
     for target in "/v1/vms/led/snapshots/one/revert", "/vm/snapshot/revert?name=led":
@@ -543,7 +543,7 @@ def test_a_running_guest_ticks_on_while_its_definition_is_replaced(admin):
     tick = len(re.findall("tick", said("on")))
     wait_until(lambda: len(re.findall("tick", said("on"))) > tick + 1, "it ticks on", 20)
     assert admin.get("/v1/vms/on").json["uuid"] == vm["uuid"]
-    admin.post("/v1/vms/on/stop")
+    admin.post("/v1/vms/on/stop", json={"mode": "kill"})
     assert admin.post("/v1/vms/on/start").json["memory_kib"] == 8192
 
 
@@ -562,7 +562,7 @@ def test_a_dump_of_a_running_vm_can_be_put_back(admin):
     assert "/domain/cpu/feature" in answer.json["warnings"][0]
     now = admin.get("/v1/vms/dump/xml")
     assert without_cpu(now) == without_cpu(before)
-    admin.post("/v1/vms/dump/stop")
+    admin.post("/v1/vms/dump/stop", json={"mode": "kill"})
     assert admin.post("/v1/vms/dump/start").json["state"] == "running"
 
 
@@ -575,7 +575,7 @@ def test_a_managed_save_brings_its_own_definition(admin):
     assert (answer.status, answer.json["effective"]) == (200, "after-restore"), answer
     assert admin.post("/v1/vms/saved/start").json["state"] == "running"
     assert b"2048" in admin.get("/v1/vms/saved/xml?live=1").body
-    admin.post("/v1/vms/saved/stop")
+    admin.post("/v1/vms/saved/stop", json={"mode": "kill"})
     admin.post("/v1/vms/saved/start")
     assert b"8192" in admin.get("/v1/vms/saved/xml?live=1").body
 

@@ -157,16 +157,19 @@ def test_a_persistent_vm_by_v1(admin, create):
     assert (vm["state"], vm["persistent"], vm["memory_kib"], vm["vcpus"]) == ("shutoff", True, 2048, 1)
     steps = [
         ("suspend", 409, None), ("resume", 409, None), ("reboot", 409, None), ("reset", 409, None),
-        ("stop", 200, False), ("start", 200, True), ("start", 200, False), ("resume", 200, False),
+        ("kill", 200, False), ("start", 200, True), ("start", 200, False), ("resume", 200, False),
         ("suspend", 200, True), ("suspend", 200, False), ("start", 409, None), ("reset", 200, True),
-        ("resume", 200, True), ("reboot", 200, True), ("reset", 200, True), ("stop", 200, True),
-        ("stop", 200, False), ("start", 200, True),
+        ("resume", 200, True), ("reset", 200, True), ("kill", 200, True),
+        ("kill", 200, False), ("start", 200, True),
     ]
-    states = {"start": "running", "resume": "running", "suspend": "paused", "stop": "shutoff"}
+    states = {"start": "running", "resume": "running", "suspend": "paused", "kill": "shutoff"}
     state = "shutoff"
     for action, status, changed in steps:
         greeted = said("hello").count("Hello, world!")
-        answer = admin.post(f"{at}/{action}")
+        if action == "kill":
+            answer = admin.post(f"{at}/stop", json={"mode": "kill"})
+        else:
+            answer = admin.post(f"{at}/{action}")
         assert answer.status == status, (action, answer)
         if action in ("start", "reset") and changed and state != "paused":
             wait_until(lambda: said("hello").count("Hello, world!") > greeted, "it greets", 20)
@@ -185,7 +188,7 @@ def test_a_persistent_vm_by_v1(admin, create):
 
 def test_a_transient_vm_is_gone_when_it_stops(admin, create):
     vm = create(domain("passing"), "?persistent=0")
-    answer = admin.post(f"/v1/vms/{vm['uuid']}/stop")
+    answer = admin.post(f"/v1/vms/{vm['uuid']}/stop", json={"mode": "kill"})
     assert (answer.status, answer.json["state"], answer.json["changed"]) == (200, "shutoff", True)
     assert admin.get("/v1/vms/passing").status == 404
 
@@ -290,7 +293,7 @@ def test_a_carrier_disk_holds_snapshots_and_goes_with_the_vm(admin):
     answer = admin.post(f"{at}/snapshots/two/revert")
     assert (answer.status, answer.json["state"]) == (200, "running"), answer
     wait_until(lambda: any(n <= 3 for n in ticks("carried")[heard:]), "it has gone back", 30)
-    admin.post(f"{at}/stop")
+    admin.post(f"{at}/stop", json={"mode": "kill"})
     subprocess.run(["qemu-img", "check", "-q", carrier], check=True)
     assert admin.post(f"{at}/start").json["state"] == "running"
     answer = admin.delete(at)
@@ -558,7 +561,7 @@ def test_a_change_after_a_restart_happens_once_or_is_503(gateway, admin, create,
 def test_a_change_that_was_refused_with_503_does_not_happen_later(gateway, admin, create):
     create(domain("hello"))
     libvirtd("kill")
-    assert admin.post("/v1/vms/hello/stop").status == 503
+    assert admin.post("/v1/vms/hello/stop", json={"mode": "kill"}).status == 503
     assert admin.post("/vm?xmlName=helloworld.xml").status == 503
     libvirtd("start")
     assert admin.get("/v1/vms/hello").json["state"] == "running"

@@ -135,7 +135,7 @@ def test_nginx_on_linux_serves_a_share_through_the_life_of_its_vm(admin):
     guest.wait(body=b"the second page\n")
 
     with timed("stopped"):
-        answer = admin.post(f"{at}/stop")
+        answer = admin.post(f"{at}/stop", json={"mode": "kill"})
     assert (answer.status, answer.json["state"], answer.json["changed"]) == (200, "shutoff", True)
     assert guest.get() is None and admin.get(at).json["state"] == "shutoff"
     with timed("from the next start to the page"):
