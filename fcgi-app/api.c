@@ -125,7 +125,7 @@ static struct json *libvirt_object(const struct err *err, enum role role)
 }
 
 /* RFC 9457 section 3.1; the type about:blank takes the status' own title (section 4.2.1). */
-static struct json *problem(
+struct json *api_problem_json(
 	const struct err *err, const char *request_id, enum role role, struct json *violations)
 {
 	int status = err_status(err->kind);
@@ -160,8 +160,8 @@ static void reply_error(struct api_reply *reply, const struct http_req *req, con
 	struct api_reply made = { .role = reply->role, .failed = true, .err = *err };
 	struct json *violations = TAKE(reply->violations);
 	api_reply_done(reply);
-	if (api_reply_json(&made, problem(err, req->request_id, reply->role, violations), &failed) <
-		0)
+	if (api_reply_json(&made, api_problem_json(err, req->request_id, reply->role, violations),
+		    &failed) < 0)
 		made.body = NULL; /* even that: the status must do */
 	made.type = "application/problem+json";
 	made.status = err_status(err->kind);

@@ -143,6 +143,10 @@ int api_reply_json(struct api_reply *reply, struct json *value, struct err *err)
 int api_reply_location(struct api_reply *reply, const char *const segments[], struct err *err);
 
 extern const struct field api_violation_fields[];
+/* An error as it is answered; takes the violations, which may be NULL. */
+struct json *api_problem_json(
+	const struct err *err, const char *request_id, enum role role, struct json *violations);
+
 struct json *api_violations_json(const struct policy_report *report);
 
 /* ERR_POLICY_DENIED, with the violations in the reply, unless the policy lets the document pass. */

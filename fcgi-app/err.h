@@ -36,6 +36,7 @@
 	X(ERR_AGENT_UNAVAILABLE, 409, "agent_unavailable", 0) \
 	X(ERR_CANNOT_SHUT_DOWN, 409, "cannot_shut_down", 0) \
 	X(ERR_STILL_RUNNING, 409, "still_running", 0) \
+	X(ERR_TOO_MANY_SELECTED, 409, "too_many_selected", 0) \
 	X(ERR_ABORTED, 409, "aborted", 0) \
 	X(ERR_LENGTH_REQUIRED, 411, "length_required", 0) \
 	X(ERR_PRECONDITION_FAILED, 412, "precondition_failed", 0) \

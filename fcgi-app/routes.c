@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "routes.h"
 
+#include "api_bulk.h"
 #include "api_convert.h"
 #include "api_docs.h"
 #include "api_domain.h"
@@ -93,6 +94,7 @@ static const struct field snapshot_revert_fields[] = {
 /* Errors that several rows share. */
 #define HOST "hypervisor_unavailable|host_busy"
 #define VM HOST "|vm_busy|wrong_state"
+#define BULK HOST "|too_many_selected"
 #define XML_BODY "invalid_xml|policy_denied"
 #define START \
 	"policy_denied|not_bootable|start_failed|storage_unavailable|unknown_network|unknown_pool"
@@ -207,6 +209,23 @@ const struct route routes[] = {
 		.dry_answer = api_domain_dry_answer,
 		.errors = VM "|unsupported|invalid_spec|" XML_BODY,
 		.summary = "Replace the VM's definition." },
+	{ "/v1/vms:delete", HTTP_POST, ROLE_ADMIN, api_bulk_delete, 200, JSON,
+		.fields = api_bulk_fields, .answer = api_bulk_answer, .errors = BULK,
+		.example = "{\"refs\":[\"web-1\",\"web-2\"]}", .summary = "Delete many VMs." },
+	{ "/v1/vms:resume", HTTP_POST, ROLE_OPERATOR, api_bulk_resume, 200, JSON,
+		.fields = api_bulk_fields, .answer = api_bulk_answer, .errors = BULK,
+		.example = "{\"select\":{\"state\":\"paused\"},\"max\":10}",
+		.summary = "Let many paused VMs run on." },
+	{ "/v1/vms:start", HTTP_POST, ROLE_OPERATOR, api_bulk_start, 200, JSON,
+		.fields = api_bulk_fields, .answer = api_bulk_answer, .errors = BULK,
+		.example = "{\"refs\":[\"web-1\",\"web-2\"]}", .summary = "Start many VMs." },
+	{ "/v1/vms:stop", HTTP_POST, ROLE_OPERATOR, api_bulk_stop, 200, JSON,
+		.fields = api_bulk_stop_fields, .answer = api_bulk_answer, .errors = BULK,
+		.example = "{\"select\":{\"name\":\"web-*\"},\"max\":10,\"then\":\"kill\"}",
+		.summary = "Shut many VMs down, and wait for them together." },
+	{ "/v1/vms:suspend", HTTP_POST, ROLE_OPERATOR, api_bulk_suspend, 200, JSON,
+		.fields = api_bulk_fields, .answer = api_bulk_answer, .errors = BULK,
+		.example = "{\"refs\":[\"web-1\",\"web-2\"]}", .summary = "Pause many VMs." },
 	{ "/vm", HTTP_POST, ROLE_ADMIN, api_domain_create_transient, 201, XML, seed_create_query,
 		.answer = api_domain_create_answer, .errors = CREATE,
 		.summary = "Create and start a transient VM." },

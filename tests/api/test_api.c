@@ -462,6 +462,44 @@ static void test_a_vm_that_hears_nothing_is_stopped_by_force_alone(void **state)
 	delete ("/v1/vms/deaf", 200, NULL);
 }
 
+static void test_one_request_acts_on_many(void **state)
+{
+	static const struct {
+		const char *action, *body;
+		int status;
+		const char *part;
+	} steps[] = {
+		{ "start", NULL, 400, "either by refs or by select" },
+		{ "start", "{\"refs\":[]}", 400, "refs: must name a VM" },
+		{ "start", "{\"refs\":[\"m1\",\"\"]}", 400, "refs[1]: must not be empty" },
+		{ "start", "{\"refs\":[\"m1\",\"m2\",\"m1\"]}", 400, "refs[2]: names the same" },
+		{ "start", "{\"refs\":[\"m1\"],\"max\":1}", 400, "max: goes with select" },
+		{ "start", "{\"select\":{},\"max\":1}", 400, "select: must say" },
+		{ "start", "{\"select\":{\"name\":\"m?\"}}", 400, "max: this field is missing" },
+		{ "start", "{\"select\":{\"name\":\"m?\"},\"max\":1}", 409, "too_many_selected" },
+		{ "start", "{\"select\":{\"name\":\"m?\",\"state\":\"running\"},\"max\":1}", 200,
+			"{\"items\":[],\"succeeded\":0,\"failed\":0}" },
+		{ "start", "{\"select\":{\"name\":\"m?\"},\"max\":2}", 200, "\"succeeded\":2" },
+		{ "suspend", "{\"refs\":[\"m2\",\"none\"]}", 200, "\"succeeded\":1,\"failed\":1" },
+		{ "resume", "{\"refs\":[\"m2\",\"m1\"]}", 200,
+			"\"changed\":true,\"state\":\"running\"},"
+			"{\"ref\":\"m1\"" },
+		{ "stop", "{\"refs\":[\"m1\",\"m2\"]}", 200, "\"code\":\"cannot_shut_down\"" },
+		{ "stop", "{\"refs\":[\"m1\",\"m2\"],\"then\":\"kill\"}", 200, "\"succeeded\":2" },
+		{ "delete", "{\"refs\":[\"m1\",\"m2\"]}", 200, "\"stopped\":false" },
+	};
+	(void)state;
+	make_vm("m1", false);
+	make_vm("m2", false);
+	for (size_t i = 0; i < ARRAY_LEN(steps); i++) {
+		char target[64];
+		(void)snprintf(target, sizeof target, "/v1/vms:%s", steps[i].action);
+		expect(&(struct request){ "POST", target, .body = steps[i].body }, steps[i].status,
+			steps[i].part);
+	}
+	get("/v1/vms/m1", 404, NULL);
+}
+
 static void test_a_vm_is_found_by_name_and_by_uuid(void **state)
 {
 	struct api_reply reply;
@@ -892,6 +930,7 @@ int main(void)
 		cmocka_unit_test(test_actions_go_by_state),
 		cmocka_unit_test(test_a_patch_says_where_it_went),
 		cmocka_unit_test(test_a_vm_that_hears_nothing_is_stopped_by_force_alone),
+		cmocka_unit_test(test_one_request_acts_on_many),
 		cmocka_unit_test(test_a_vm_is_found_by_name_and_by_uuid),
 		cmocka_unit_test(test_create_answers_location_and_overwrites_nothing),
 		cmocka_unit_test(test_xml_is_taken_three_ways),

@@ -64,6 +64,11 @@ ROUTES = [
     Route("POST", "/v1/vms/{ref}/suspend", O, 200, "", ""),
     Route("GET", "/v1/vms/{ref}/xml", V, 200, "", "live"),
     Route("PUT", "/v1/vms/{ref}/xml", A, 200, "xml", "dry_run"),
+    Route("POST", "/v1/vms:delete", A, 200, "json", ""),
+    Route("POST", "/v1/vms:resume", O, 200, "json", ""),
+    Route("POST", "/v1/vms:start", O, 200, "json", ""),
+    Route("POST", "/v1/vms:stop", O, 200, "json", ""),
+    Route("POST", "/v1/vms:suspend", O, 200, "json", ""),
     Route("POST", "/vm", A, 201, "xml", "xmlName xmlContent"),
     Route("DELETE", "/vm", A, 200, "", "name"),
     Route("POST", "/vm/resume", O, 200, "", "name"),
@@ -419,6 +424,10 @@ FIELDS = {
     "/v1/vms/{ref}/snapshots": {"name": str, "description": str},
     "/v1/vms/{ref}/snapshots/{snap}/revert": {"state": str, "force": bool},
     "/v1/vms/{ref}/stop": {"mode": str, "timeout": int, "then": str},
+    **{f"/v1/vms:{action}": {"refs": list, "select": dict, "max": int}
+       for action in ("delete", "resume", "start", "suspend")},
+    "/v1/vms:stop": {"refs": list, "select": dict, "max": int,
+                     "mode": str, "timeout": int, "then": str},
     "/vm/snapshot": {"name": str, "description": str},
 }
 WRONG = {

@@ -1,13 +1,16 @@
 # SPDX-License-Identifier: MIT
-"""Stopping and saving, behind nginx on libvirt's test driver.
+"""Stopping, saving and acting on many, behind nginx on libvirt's test driver.
 
 That driver's guests obey at once: those that do not are in test_qemu_power.py.
 """
 
 import concurrent.futures
 import itertools
+import time
 
 import pytest
+from conftest import test_domain
+from gateway import PATIENCE
 
 ACPI = "<features><acpi/></features>"
 HINT_KILL = '{"mode":"kill"} stops it at once'
@@ -164,6 +167,176 @@ def test_a_save_is_not_for_viewers(viewer, put):
     assert viewer.get(at).json["state"] == "running"
 
 
+# Many at once
+
+
+@pytest.fixture
+def names(new_vm, new_name):
+    """Makes so many VMs whose names begin alike, and returns these."""
+    def make(count, **options):
+        prefix = new_name()
+        return [new_vm(f"{prefix}-{i:03}", **options)["name"] for i in range(count)]
+    return make
+
+
+def by_ref(answer):
+    assert answer.status == 200, answer
+    items = answer.json["items"]
+    assert answer.json["succeeded"] == sum(item["ok"] for item in items)
+    assert answer.json["failed"] == sum(not item["ok"] for item in items)
+    for item in items:
+        assert item["ok"] == ("error" not in item) == ("changed" in item), item
+        assert item["ok"] or item["error"]["request_id"] == answer.request_id
+    return {item["ref"]: item for item in items}
+
+
+def states(client, names):
+    all_vms = {vm["name"]: vm["state"] for vm in client.get("/v1/vms?limit=1000").json["items"]}
+    return [all_vms.get(name) for name in names]
+
+
+def test_two_hundred_vms_are_started_paused_resumed_stopped_and_deleted(admin, names):
+    refs = names(200, inside=ACPI)
+    steps = [("start", "running", {}), ("suspend", "paused", {}), ("resume", "running", {}),
+             ("stop", "shutoff", {}), ("start", "running", {}), ("stop", "shutoff", {"mode": "kill"})]
+    for action, state, more in steps:
+        answer = admin.post(f"/v1/vms:{action}", json={"refs": refs, **more})
+        items = by_ref(answer)
+        assert list(items) == refs, "in the order that was asked for"
+        assert all(item["ok"] and item["changed"] and item["state"] == state
+                   and item["name"] == ref for ref, item in items.items()), answer
+        assert states(admin, refs) == [state] * 200
+    answer = admin.post("/v1/vms:delete", json={"refs": refs})
+    assert all(item["changed"] and not item["stopped"] for item in by_ref(answer).values())
+    assert states(admin, refs) == [None] * 200
+
+
+def test_each_vm_gets_the_answer_that_it_would_get_alone(operator, put):
+    running, paused, off, deaf = put("running"), put("paused"), put("shutoff"), put("running", "")
+    refs = [at.rpartition("/")[2] for at in (off, running, deaf, paused)]
+    refs.insert(2, "no such VM")
+    items = by_ref(operator.post("/v1/vms:stop", json={"refs": refs}))
+    assert list(items) == refs
+    off, running, missing, deaf, paused = (items[ref] for ref in refs)
+    assert (off["ok"], off["changed"], off["how"]) == (True, False, "none")
+    assert (running["changed"], running["how"], running["state"]) == (True, "acpi", "shutoff")
+    assert missing["error"]["code"] == "vm_not_found" and "uuid" not in missing
+    assert "'no such VM'" in missing["error"]["detail"]
+    assert (deaf["error"]["status"], deaf["error"]["code"]) == (409, "cannot_shut_down")
+    assert (paused["error"]["code"], paused["error"]["state"]) == ("wrong_state", "paused")
+    items = by_ref(operator.post("/v1/vms:stop", json={"refs": refs, "then": "kill"}))
+    assert [items[ref].get("how") for ref in refs] == ["none", "none", None, "kill", "kill"]
+    items = by_ref(operator.post("/v1/vms:suspend", json={"refs": refs[:1]}))
+    assert items[refs[0]]["error"]["code"] == "wrong_state"
+
+
+def test_bulk_start_restores_what_was_saved(operator, put):
+    saved, off = put("saved").rpartition("/")[2], put("shutoff").rpartition("/")[2]
+    items = by_ref(operator.post("/v1/vms:start", json={"refs": [saved, off]}))
+    assert (items[saved]["restored"], items[off]["restored"]) == (True, False)
+
+
+def test_a_uuid_in_capitals_names_its_vm(operator, put):
+    uuid = put("shutoff").rpartition("/")[2]
+    items = by_ref(operator.post("/v1/vms:start", json={"refs": [uuid.upper()]}))
+    assert items[uuid.upper()]["uuid"] == uuid and items[uuid.upper()]["state"] == "running"
+
+
+def test_a_vm_that_is_named_twice_is_400_and_nothing_is_done(operator, put):
+    at = put("shutoff")
+    vm = operator.get(at).json
+    other = operator.get(put("shutoff")).json
+    for refs in ([vm["name"], other["name"], vm["name"]], [vm["name"], vm["uuid"]],
+                 [vm["uuid"], vm["uuid"].upper()], ["none", "none", vm["name"]]):
+        answer = operator.post("/v1/vms:start", json={"refs": refs})
+        assert (answer.status, answer.code) == (400, "bad_request"), answer
+        assert "names the same VM as refs[0]" in answer.json["detail"]
+    assert states(operator, [vm["name"], other["name"]]) == ["shutoff"] * 2
+
+
+@pytest.mark.parametrize("body, detail", [
+    ({}, "body: must say which VMs"),
+    ({"refs": ["test"], "select": {"name": "*"}, "max": 9}, "body: must say which VMs"),
+    ({"max": 3}, "body: must say which VMs"),
+    ({"refs": []}, "refs: must name a VM"),
+    ({"refs": ["test", ""]}, "refs[1]: must not be empty"),
+    ({"refs": ["test", 7]}, "refs[1]: must be a string"),
+    ({"refs": ["test\0"]}, "refs[0]: has a NUL character"),
+    ({"refs": ["x" * 257]}, "refs[0]: 257 bytes are more than"),
+    ({"refs": [f"vm{i}" for i in range(1001)]}, "refs: 1001 are more than the 1000 allowed"),
+    ({"refs": ["test"], "max": 1}, "max: goes with select"),
+    ({"select": {}, "max": 1}, "select: must say what VMs it means"),
+    ({"select": {"name": "*"}}, "max: this field is missing"),
+    ({"select": {"name": "*"}, "max": 0}, "max: 0 is not from 1 to 1000"),
+    ({"select": {"name": "*"}, "max": 1001}, "max: 1001 is not from 1 to 1000"),
+    ({"select": {"name": ""}, "max": 1}, "select.name: must not be empty"),
+    ({"select": {"state": "asleep"}, "max": 1}, "state: 'asleep' is none"),
+    ({"select": {"label": "=x"}, "max": 1}, "label: '=x' is not NAME or NAME=TEXT"),
+    ({"select": {"colour": "red"}, "max": 1}, "'select.colour' is not a field here"),
+])
+@pytest.mark.parametrize("action", ["start", "stop", "suspend", "resume", "delete"])
+def test_a_bulk_request_that_is_not_understood_does_nothing(admin, action, body, detail):
+    before = admin.get("/v1/vms?limit=1000").json
+    answer = admin.post(f"/v1/vms:{action}", json=body)
+    assert answer.status == 400 and answer.json["detail"].startswith(detail), answer
+    assert admin.get("/v1/vms?limit=1000").json == before
+
+
+def test_only_a_bulk_stop_takes_a_stops_fields(admin):
+    for action in "start", "suspend", "resume", "delete":
+        answer = admin.post(f"/v1/vms:{action}", json={"refs": ["none"], "mode": "kill"})
+        assert (answer.status, answer.code) == (400, "unknown_parameter"), answer
+    answer = admin.post("/v1/vms:stop", json={"refs": ["none"], "timeout": 301})
+    assert answer.status == 400 and answer.json["detail"].startswith("timeout: 301"), answer
+
+
+def test_selecting_by_state_and_glob(operator, names):
+    refs = names(5)
+    prefix = refs[0].rpartition("-")[0]
+    started = by_ref(operator.post("/v1/vms:start", json={"refs": [refs[3], refs[1]]}))
+    assert list(started) == [refs[3], refs[1]]
+    select = {"name": f"{prefix}-*", "state": "shutoff"}
+    answer = operator.post("/v1/vms:start", json={"select": select, "max": 2})
+    assert (answer.status, answer.code) == (409, "too_many_selected"), answer
+    assert "3 VMs match" in answer.json["detail"]
+    assert states(operator, refs) == ["shutoff", "running", "shutoff", "running", "shutoff"]
+    answer = operator.post("/v1/vms:start", json={"select": select, "max": 3})
+    assert list(by_ref(answer)) == [refs[0], refs[2], refs[4]], "by name"
+    answer = operator.post("/v1/vms:suspend", json={"select": {"name": f"{prefix}-0?2"}, "max": 9})
+    assert list(by_ref(answer)) == [refs[2]]
+    answer = operator.post("/v1/vms:resume", json={"select": {"name": prefix}, "max": 1})
+    assert answer.json == {"items": [], "succeeded": 0, "failed": 0}
+    assert states(operator, refs) == ["running", "running", "paused", "running", "running"]
+    select = {"name": f"{prefix}-*", "state": "paused,shutoff"}
+    assert list(by_ref(operator.post("/v1/vms:resume", json={"select": select, "max": 5}))) == [refs[2]]
+
+
+def test_selecting_by_label(operator, names):
+    tier = names(1)[0]
+    front, back = names(2, labels={"tier": tier, "side": "front"}), names(1, labels={"tier": tier})
+    answer = operator.post("/v1/vms:start", json={
+        "select": {"label": f"tier={tier},side=front"}, "max": 2})
+    assert list(by_ref(answer)) == front
+    answer = operator.post("/v1/vms:start", json={"select": {"label": f"tier={tier}"}, "max": 3})
+    assert [item["changed"] for item in answer.json["items"]] == [False, False, True]
+    assert states(operator, front + back + [tier]) == ["running"] * 3 + ["shutoff"]
+
+
+def test_deleting_many_is_for_admins(operator, admin, names):
+    refs = names(2, start=True)
+    assert operator.post("/v1/vms:delete", json={"refs": refs}).code == "forbidden"
+    assert states(admin, refs) == ["running"] * 2
+    items = by_ref(admin.post("/v1/vms:delete", json={"refs": refs + ["none"]}))
+    assert all(items[ref]["stopped"] for ref in refs)
+    assert items["none"]["error"]["code"] == "vm_not_found"
+    assert states(admin, refs) == [None] * 2
+
+
+def test_a_bulk_request_refuses_if_match(operator):
+    answer = operator.post("/v1/vms:start", json={"refs": ["none"]}, headers='If-Match: "x"\r\n')
+    assert answer.status == 400 and "If-Match" in answer.json["detail"]
+
+
 # Many at a time
 
 
@@ -193,3 +366,49 @@ def test_fifty_who_toggle_one_vm_get_answers_that_explain_its_state(gateway, ope
     paused, resumed = done.count(("suspend", True)), done.count(("resume", True))
     assert paused - resumed in (0, 1) and paused > 0, done
     assert operator.get(at).json["state"] == ("paused" if paused > resumed else "running")
+
+
+def test_bulk_requests_of_many_on_the_same_vms_leave_them_in_one_state(gateway, operator, names):
+    refs = names(20, start=True)
+
+    def act(i):
+        with gateway.client("operator") as client:
+            return client.post(f"/v1/vms:{('suspend', 'resume')[i % 2]}", json={"refs": refs})
+
+    with concurrent.futures.ThreadPoolExecutor(6) as pool:
+        answers = list(pool.map(act, range(6)))
+    for answer in answers:
+        for item in by_ref(answer).values():
+            assert item["ok"] or item["error"]["code"] in ("vm_busy", "host_busy"), item
+    answer = operator.post("/v1/vms:suspend", json={"refs": refs})
+    assert {item["state"] for item in by_ref(answer).values()} == {"paused"}
+
+
+def test_short_requests_are_answered_while_many_are_acted_on(gateway, operator, names):
+    refs = names(100)
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        running = pool.submit(operator.post, "/v1/vms:start", json={"refs": refs})
+        with gateway.client("viewer") as client:
+            slowest = 0
+            while not running.done():
+                start = time.monotonic()
+                assert client.get(f"/v1/vms/{refs[0]}").status == 200
+                slowest = max(slowest, time.monotonic() - start)
+    assert by_ref(running.result()) and slowest < 2 * PATIENCE
+
+
+def test_one_worker_and_one_connection_suffice(new_gateway):
+    gateway = new_gateway(workers=1, connections=1)
+    with gateway.client("admin") as admin:
+        for i in range(5):
+            answer = admin.post("/v1/vms", json={"xml": test_domain(f"one-{i}", ACPI)})
+            assert answer.status == 201
+        select = {"select": {"name": "one-*"}, "max": 5}
+        for action, state in ("start", "running"), ("stop", "shutoff"):
+            items = by_ref(admin.post(f"/v1/vms:{action}", json=select))
+            assert {item["state"] for item in items.values()} == {state}
+        assert admin.post("/v1/vms/one-0/start").status == 200
+        assert admin.post("/v1/vms/one-0/save").json["managed_save"] is True
+        assert admin.post("/v1/vms/one-0/start").json["restored"] is True
+        assert admin.post("/v1/vms/one-0/stop").json["how"] == "acpi"
+        assert by_ref(admin.post("/v1/vms:delete", json=select))
