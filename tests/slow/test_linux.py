@@ -176,3 +176,26 @@ def test_linux_with_a_disk_goes_back_to_a_snapshot_of_memory_and_disk(admin):
     assert (answer.status, answer.json["stopped"]) == (200, True), answer
     assert set(answer.json["removed"]) == {"definition", "snapshot_metadata"}, answer
     assert (IMAGES / "words.qcow2").exists()
+
+
+def test_linux_obeys_a_request_to_shut_down(admin):
+    make_disk("polite.qcow2")
+    guest = Guest("polite", "192.168.122.52")
+    spec = linux("polite", guest.address, "httpd", interfaces=[{"bridge": "virbr0"}],
+                 disks=[{"source": "polite.qcow2", "format": "qcow2", "bus": "virtio"}])
+    answer = admin.post("/v1/vms", json=spec)
+    assert (answer.status, answer.json["state"]) == (201, "running"), answer
+    at = answer.location
+    guest.state("early")
+    with timed("shut down by ACPI"):
+        answer = admin.post(f"{at}/stop", json={"timeout": 60})
+    assert (answer.status, answer.json["state"]) == (200, "shutoff"), answer
+    assert (answer.json["changed"], answer.json["how"]) == (True, "acpi")
+    assert answer.json["reason"] == "shutdown" == admin.get(at).json["reason"]
+    assert "the power button was pressed" in said("polite")
+
+    assert admin.post(f"{at}/start").json["state"] == "running"
+    assert guest.state("late")["disk"] == "late"
+    answer = admin.post("/v1/vms:stop", json={"refs": ["polite"], "timeout": 60})
+    assert [item.get("how") for item in answer.json["items"]] == ["acpi"], answer
+    assert admin.delete(at).status == 200
