@@ -135,11 +135,49 @@ int api_vm_get(struct api_call *call, struct api_reply *reply, struct err *err)
 	return api_reply_json(reply, vm_json(call->api->host, &vm), err);
 }
 
+static const struct field deleted_disk_fields[] = {
+	{ "target", .type = FIELD_TEXT, .nullable = true, .example = "\"vda\"" },
+	{ "source", .type = FIELD_TEXT, .nullable = true,
+		.says = "relative to VIRTGATE_IMAGES, if it lies there; null: it is empty",
+		.example = "\"web.qcow2\"" },
+	{ "removed", .type = FIELD_FLAG },
+	{ "reason", .type = FIELD_TEXT, .nullable = true, .says = "why it stays",
+		.example = "null" },
+	{ 0 },
+};
+
+const struct field api_vm_delete_answer[] = {
+	{ "uuid", .type = FIELD_TEXT, .example = "\"3d6fc3a9-ab4c-4f54-a35a-e70216a63a77\"" },
+	{ "name", .type = FIELD_TEXT, .example = "\"web\"" },
+	{ "stopped", .type = FIELD_FLAG, .says = "it ran" },
+	{ "removed", .type = FIELD_TEXTS, .min = 32, .max = 8, .says = "what there was",
+		.example = "[\"definition\"]" },
+	{ "disks", .type = FIELD_LIST, .max = INT32_MAX, .of = deleted_disk_fields,
+		.says = "all that the definition had" },
+	{ 0 },
+};
+
+static struct json *disks_json(const struct removed *deleted)
+{
+	struct json *disks = json_new_array();
+	for (size_t i = 0; i < deleted->disk_count; i++) {
+		const struct removed_disk *disk = &deleted->disks[i];
+		struct json *o = json_new_object();
+		json_put_string(o, "target", disk->target);
+		json_put_string(o, "source", disk->source);
+		json_put_bool(o, "removed", disk->removed);
+		json_put_string(o, "reason", disk->reason[0] ? disk->reason : NULL);
+		json_push(disks, o);
+	}
+	return disks;
+}
+
 int api_vm_delete(struct api_call *call, struct api_reply *reply, struct err *err)
 {
 	const struct target target = api_target(call);
-	struct removed deleted;
-	if (remove_vm(call->api->config, call->api->inventory, &target, &deleted, err) < 0)
+	AUTO_REMOVED struct removed deleted = { 0 };
+	bool disks = api_flag(call, "disks", false);
+	if (remove_vm(call->api->config, call->api->inventory, &target, disks, &deleted, err) < 0)
 		return -1;
 	const struct {
 		bool was;
@@ -160,5 +198,6 @@ int api_vm_delete(struct api_call *call, struct api_reply *reply, struct err *er
 	json_put_string(answer, "name", deleted.ref.name);
 	json_put_bool(answer, "stopped", deleted.stopped);
 	json_put(answer, "removed", removed);
+	json_put(answer, "disks", disks_json(&deleted));
 	return api_reply_json(reply, answer, err);
 }

@@ -3,6 +3,8 @@
 /* Handlers of VMs; what each is for stands in its row of routes.c. */
 #include "api.h"
 
+extern const struct field api_vm_delete_answer[];
+
 api_handler api_vm_list;
 api_handler api_vm_list_active;
 api_handler api_vm_get;

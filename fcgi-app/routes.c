@@ -56,6 +56,11 @@ static const struct field list_query[] = {
 	{ 0 },
 };
 
+static const struct field delete_query[] = {
+	{ "disks", .type = FIELD_FLAG, .says = "remove the images that virtgate made for it, too" },
+	{ 0 },
+};
+
 static const struct field get_xml_query[] = {
 	{ "live", .type = FIELD_FLAG },
 	{ 0 },
@@ -158,12 +163,13 @@ const struct route routes[] = {
 	{ "/v1/vms/{ref}", HTTP_GET, ROLE_VIEWER, api_vm_get, 200, .summary = "One VM." },
 	{ "/v1/vms/{ref}", HTTP_PATCH, ROLE_OPERATOR, api_patch_vm, 200, PATCH, api_patch_query,
 		patch_fields, .answer = api_patch_answer,
-		.errors = "wrong_state|invalid_spec|unsupported|invalid_xml|already_exists|"
-			  "vm_busy|host_busy|hypervisor_unavailable|denied_by_hypervisor",
+		.errors = VM "|invalid_spec|unsupported|invalid_xml|denied_by_hypervisor",
 		.example = "{\"title\":\"the front\",\"labels\":{\"tier\":null}}", .if_match = true,
 		.summary = "Change a VM, its definition or the guest that runs." },
-	{ "/v1/vms/{ref}", HTTP_DELETE, ROLE_ADMIN, api_vm_delete, 200, .if_match = true,
-		.summary = "Stop a VM and remove its definition; its disks stay." },
+	{ "/v1/vms/{ref}", HTTP_DELETE, ROLE_ADMIN, api_vm_delete, 200, .query = delete_query,
+		.answer = api_vm_delete_answer, .errors = VM "|denied_by_hypervisor",
+		.if_match = true,
+		.summary = "Stop a VM and remove it; with disks=1 also the images made for it." },
 	{ "/v1/vms/{ref}/reboot", HTTP_POST, ROLE_OPERATOR, api_vm_reboot, 200, .if_match = true,
 		.answer = api_power_answer, .errors = VM "|agent_unavailable|cannot_shut_down",
 		.summary = "Ask the guest to reboot." },
@@ -229,8 +235,9 @@ const struct route routes[] = {
 	{ "/vm", HTTP_POST, ROLE_ADMIN, api_domain_create_transient, 201, XML, seed_create_query,
 		.answer = api_domain_create_answer, .errors = CREATE,
 		.summary = "Create and start a transient VM." },
-	{ "/vm", HTTP_DELETE, ROLE_ADMIN, api_vm_delete, 200, .query = ref_query, .if_match = true,
-		.summary = "As DELETE /v1/vms/{ref}." },
+	{ "/vm", HTTP_DELETE, ROLE_ADMIN, api_vm_delete, 200, .query = ref_query,
+		.answer = api_vm_delete_answer, .errors = VM "|denied_by_hypervisor",
+		.if_match = true, .summary = "As DELETE /v1/vms/{ref}." },
 	{ "/vm/resume", HTTP_POST, ROLE_OPERATOR, api_vm_resume, 200, .query = ref_query,
 		.if_match = true, .answer = api_power_answer, .errors = VM,
 		.summary = "As POST /v1/vms/{ref}/resume." },

@@ -49,7 +49,7 @@ ROUTES = [
     Route("POST", "/v1/vms", A, 201, "json xml", "persistent start dry_run"),
     Route("GET", "/v1/vms/{ref}", V, 200, "", ""),
     Route("PATCH", "/v1/vms/{ref}", O, 200, "merge-patch+json", "apply"),
-    Route("DELETE", "/v1/vms/{ref}", A, 200, "", ""),
+    Route("DELETE", "/v1/vms/{ref}", A, 200, "", "disks"),
     Route("POST", "/v1/vms/{ref}/reboot", O, 200, "", ""),
     Route("POST", "/v1/vms/{ref}/reset", O, 200, "", ""),
     Route("POST", "/v1/vms/{ref}/resume", O, 200, "", ""),

@@ -416,3 +416,130 @@ def test_a_replacement_keeps_what_was_made(keep, spec, store, images):
     assert recorded(store, vm["name"]) == [str(images / "b")]
     store.request("PATCH", f"/v1/vms/{vm['name']}", json={"labels": None})
     assert recorded(store, vm["name"]) == [str(images / "b")]
+
+
+# Deleting
+
+
+NOT_ASKED, NOT_MADE = "disks=1 was not asked for", "virtgate did not make it"
+
+
+def overlay(images, name, backing, *more):
+    qemu_img("create", "-q", "-f", "qcow2", "-b", str(backing), "-F", *(more or ["qcow2"]),
+             str(images / name))
+    return {"source": name, "format": "qcow2"}
+
+
+@pytest.fixture
+def delete(store):
+    """Deletes by uuid; what became of each disk, by its source."""
+    def delete(vm, query="?disks=1"):
+        answer = store.delete(f"/v1/vms/{vm['uuid']}{query}")
+        assert answer.status == 200 and "definition" in answer.json["removed"], answer
+        for disk in answer.json["disks"]:
+            assert disk["removed"] == (disk["reason"] is None), disk
+        return {disk["source"]: disk["reason"] for disk in answer.json["disks"]}
+    return delete
+
+
+def test_only_what_was_made_goes_and_only_if_asked(keep, spec, delete, images):
+    (images / "sub").mkdir()
+    (images / "theirs").write_bytes(bytes(MIB))
+    qemu_img("create", "-q", "-f", "qcow2", str(images / "theirs.qcow2"), "1M")
+    wanted = spec({"source": "sub/a", "capacity_bytes": MIB},
+                  {"source": "b", "format": "raw", "capacity_bytes": MIB},
+                  {"source": "theirs", "format": "raw", "readonly": True},
+                  {"source": "theirs.qcow2", "format": "qcow2"}, {"device": "cdrom"})
+    vm = keep(wanted)
+    assert delete(vm, "") == {"sub/a": NOT_ASKED, "b": NOT_ASKED, "theirs": NOT_ASKED,
+                              "theirs.qcow2": NOT_ASKED, None: "it is empty"}
+    assert (images / "sub/a").exists() and (images / "b").exists()
+    (images / "sub/a").unlink()
+    (images / "b").unlink()
+    vm = keep(wanted)
+    assert delete(vm) == {"sub/a": None, "b": None, "theirs": NOT_MADE, "theirs.qcow2": NOT_MADE,
+                          None: "it is empty"}
+    assert sorted(p.name for p in images.iterdir()) == ["sub", "theirs", "theirs.qcow2"]
+    assert not list((images / "sub").iterdir())
+
+
+def test_a_vm_that_runs_is_stopped_before_its_disks_go(keep, spec, store, images):
+    vm = keep(spec({"source": "a", "capacity_bytes": MIB}, start=True))
+    answer = store.delete(f"/v1/vms/{vm['name']}?disks=1")
+    assert answer.json["stopped"] is True
+    assert answer.json["disks"] == [{"target": "vda", "source": "a", "removed": True, "reason": None}]
+    assert not list(images.iterdir())
+
+
+def test_a_carrier_disk_goes_in_any_case(keep, spec, store, images):
+    vm = keep(spec(carrier_disk=True))
+    answer = store.delete(f"/v1/vms/{vm['uuid']}")
+    assert "carrier_disk" in answer.json["removed"]
+    assert [(d["source"], d["removed"]) for d in answer.json["disks"]] == [
+        (f"carrier-{vm['uuid']}.qcow2", True)]
+    assert not list(images.iterdir())
+
+
+@pytest.mark.parametrize("start", [False, True])
+def test_what_another_vm_uses_stays(keep, spec, delete, images, start):
+    vm = keep(spec(*({"source": s, "format": "raw", "capacity_bytes": MIB} for s in "abcd")))
+    (images / "alias").symlink_to("b")
+    user = keep(spec({"source": "a", "format": "raw"}, {"source": "alias", "format": "raw"}, start=start))
+    other = keep(spec(kernel="c"))
+    used = f"VM '{user['name']}' uses it"
+    assert delete(vm) == {"a": used, "b": used, "c": f"VM '{other['name']}' uses it", "d": None}
+    assert sorted(p.name for p in images.iterdir()) == ["a", "alias", "b", "c"]
+
+
+def test_what_another_vms_image_is_based_on_stays(keep, spec, delete, images):
+    vm = keep(spec(*({"source": s, "capacity_bytes": MIB} for s in "abc")))
+    overlay(images, "one", images / "a")
+    overlay(images, "two", "one")
+    user = keep(spec(overlay(images, "three", images / "two")))
+    assert delete(vm) == {"a": f"VM '{user['name']}' uses it", "b": None, "c": None}
+    qemu_img("check", "-q", str(images / "three"))
+
+
+def test_what_another_disk_of_its_own_is_based_on_stays(keep, spec, delete, store, images):
+    vm = keep(spec({"source": "a", "capacity_bytes": MIB}))
+    at = f"/v1/vms/{vm['name']}/xml"
+    overlay(images, "over", images / "a")
+    disk = (f"<disk type='file' device='disk'><driver name='qemu' type='qcow2'/>"
+            f"<source file='{images / 'over'}'/><target dev='vdb' bus='virtio'/></disk></devices>")
+    xml = store.get(at).body.decode().replace("</devices>", disk)
+    assert store.request("PUT", at, xml=xml).status == 200
+    assert delete(vm) == {"a": "another disk of its own uses it", "over": NOT_MADE}
+    assert (images / "a").exists()
+
+
+def test_what_cannot_be_told_stays(keep, spec, delete, images):
+    vm = keep(spec({"source": "a", "capacity_bytes": MIB}))
+    qemu_img("create", "-q", "-f", "qcow2", str(images / "odd"), "1M")
+    user = keep(spec({"source": "odd", "format": "qcow2"}))
+    with open(images / "odd", "r+b") as file:
+        file.seek(4)
+        file.write(b"\0\0\0\x09")
+    assert delete(vm) == {"a": f"it cannot be told whether VM '{user['name']}' uses it"}
+    assert (images / "a").exists()
+
+
+def test_no_link_is_followed(keep, spec, delete, images, tmp_path):
+    (images / "sub").mkdir()
+    vm = keep(spec({"source": "a", "capacity_bytes": MIB}, {"source": "sub/b", "capacity_bytes": MIB},
+                   {"source": "c", "capacity_bytes": MIB}, {"source": "d", "capacity_bytes": MIB}))
+    (images / "a").rename(tmp_path / "a")
+    (images / "a").symlink_to(tmp_path / "a")
+    (images / "sub").rename(tmp_path / "sub")
+    (images / "sub").symlink_to(tmp_path / "sub")
+    (images / "c").unlink()
+    (images / "c").mkdir()
+    (images / "d").unlink()
+    assert delete(vm) == {"a": "it is not a regular file", "sub/b": "a link leads to it",
+                          "c": "it is not a regular file", "d": "virtgate does not find it"}
+    assert (tmp_path / "a").exists() and (tmp_path / "sub/b").exists()
+
+
+def test_a_name_may_be_had_again(keep, spec, delete):
+    wanted = spec({"source": "a", "capacity_bytes": MIB})
+    for _ in range(3):
+        assert delete(keep(wanted)) == {"a": None}

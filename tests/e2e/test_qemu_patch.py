@@ -1,6 +1,10 @@
 # SPDX-License-Identifier: MIT
 """VMs changed and deleted with their disks, for real: on libvirtd and QEMU (tests/e2e/namespace)."""
 
+import subprocess
+from pathlib import Path
+
+import pytest
 from test_patch import CHANGES, definition, patch, values  # noqa: F401
 from test_qemu import IMAGES, create, gateway, no_vm_stays, virsh  # noqa: F401
 
@@ -103,3 +107,82 @@ def test_what_other_tools_defined_keeps_what_the_policy_would_not_allow(patch, t
         uuid = virsh("domuuid", name)
         patch(uuid, {"title": "t"}, status=422, code="unsupported")
         assert patch(uuid, {})["changed"] is False
+
+
+# Disks
+
+
+def disk(name, **more):
+    return {"source": name, "capacity_bytes": 1 << 20, "bus": "ide", **more}
+
+
+def spec(name, *disks, **more):
+    return {"name": name, "memory_kib": 8192, "kernel": "hello_qemu-x86_64", "disks": list(disks),
+            **more}
+
+
+@pytest.fixture
+def make(admin):
+    def make(spec, status=201):
+        answer = admin.post("/v1/vms", json=spec)
+        assert answer.status == status, answer
+        return answer.json
+    return make
+
+
+def disks_of(answer):
+    assert answer.status == 200, answer
+    return {d["source"]: d["reason"] for d in answer.json["disks"]}
+
+
+def test_a_disk_that_was_made_holds_a_snapshot_and_goes_with_its_vm(make, admin):
+    make(spec("made", disk("made.qcow2"), disk("made.img", format="raw", target="hdc"), start=True))
+    file = IMAGES / "made.qcow2"
+    assert admin.post("/v1/vms/made/stop").status == 200
+    subprocess.run(["qemu-img", "check", "-q", file], check=True)
+    (IMAGES / "made.img").unlink()
+    assert disks_of(admin.delete("/v1/vms/made?disks=1")) == {
+        "made.qcow2": None, "made.img": "virtgate does not find it"}
+    make(spec("made", disk("made.qcow2"), start=True))
+    assert admin.post("/v1/vms/made/snapshots", json={"name": "one"}).status == 201
+    answer = admin.delete("/v1/vms/made?disks=1")
+    assert disks_of(answer) == {"made.qcow2": None} and answer.json["stopped"] is True
+    assert not file.exists()
+
+
+def test_a_start_that_fails_leaves_no_disk(make, admin):
+    problem = make(spec("never", disk("never.qcow2"), start=True,
+                        interfaces=[{"network": "default"}]), status=422)
+    assert problem["code"] == "unknown_network"
+    problem = make(spec("never", disk("never.qcow2"), start=True, kernel="none"), status=422)
+    assert problem["code"] == "not_bootable"
+    assert not (IMAGES / "never.qcow2").exists() and admin.get("/v1/vms/never").status == 404
+
+
+def test_what_a_guest_that_runs_is_based_on_stays(make, admin):
+    make(spec("base", disk("base.qcow2")))
+    subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", "-b", "base.qcow2", "-F", "qcow2",
+                    IMAGES / "over.qcow2"], check=True)
+    over = {"source": "over.qcow2", "format": "qcow2", "bus": "ide"}
+    make(spec("over", over, persistent=False))
+    assert disks_of(admin.delete("/v1/vms/base?disks=1")) == {"base.qcow2": "VM 'over' uses it"}
+    assert admin.get("/v1/vms/over").json["state"] == "running"
+    assert disks_of(admin.delete("/v1/vms/over?disks=1")) == {"over.qcow2": "virtgate did not make it"}
+    for file in "base.qcow2", "over.qcow2":
+        (IMAGES / file).unlink()
+
+
+def test_what_lies_elsewhere_stays_whatever_the_host_says(admin, tmp_path):
+    elsewhere = Path("/srv/elsewhere.qcow2")
+    subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", elsewhere, "1M"], check=True)
+    try:
+        xml = guest("far", type="qemu", inside=f"<metadata><v:vm xmlns:v='urn:virtgate:vm:1'>"
+                    f"<v:disk path='{elsewhere}'/></v:vm></metadata>", devices=f"<disk type='file'>"
+                    f"<driver name='qemu' type='qcow2'/><source file='{elsewhere}'/><target dev='hda'/></disk>")
+        (tmp_path / "far.xml").write_text(xml.replace("hello_", f"{IMAGES}/hello_"))
+        virsh("define", str(tmp_path / "far.xml"))
+        assert disks_of(admin.delete("/v1/vms/far?disks=1")) == {
+            str(elsewhere): "it lies outside VIRTGATE_IMAGES"}
+        assert elsewhere.exists()
+    finally:
+        elsewhere.unlink()
