@@ -30,7 +30,7 @@ static const struct field applied_fields[] = {
 };
 
 const struct field api_patch_answer[] = {
-	{ "the VM", .type = FIELD_ALSO, .of = vm_json_fields },
+	{ "Vm", .type = FIELD_ALSO, .of = vm_json_fields },
 	{ "changed", .type = FIELD_FLAG, .says = "false: it was so already" },
 	{ "applied", .type = FIELD_OBJECT, .of = applied_fields },
 	{ "restart_required", .type = FIELD_TEXTS, .min = NAME_BYTES_MAX, .max = PATCH_MEMBER_COUNT,

@@ -137,6 +137,16 @@ def test_null_removes(make, patch, admin):
     assert patch(name, {"labels": {"none": None}})["changed"] is False
 
 
+def test_a_list_has_what_was_changed_at_once(make, patch, admin):
+    for options in STATES.values():
+        name = make(**options)
+        patch(name, {"labels": {"list": name}, "vcpus": 1})
+        items = admin.get(f"/v1/vms?label=list={name}").json["items"]
+        assert [(vm["name"], vm["labels"]) for vm in items] == [(name, {"list": name})]
+        patch(name, {"labels": None})
+        assert admin.get(f"/v1/vms?label=list={name}").json["items"] == []
+
+
 @pytest.mark.parametrize("member", ["autostart", "vcpus", "memory_kib"])
 def test_what_a_vm_cannot_be_without_cannot_be_null(make, patch, member):
     patch(make(), {member: None}, status=400, code="bad_request")
