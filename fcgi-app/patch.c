@@ -446,6 +446,13 @@ static int prepare(struct work *work, struct err *err)
 	return 0;
 }
 
+/* What libvirt's codes mean where something starts or is made, which nothing does here. */
+static bool is_of_starts(enum err_kind kind)
+{
+	return kind == ERR_START_FAILED || kind == ERR_STORAGE_UNAVAILABLE ||
+		kind == ERR_UNKNOWN_NETWORK || kind == ERR_ALREADY_EXISTS;
+}
+
 /*
  * Not validated against libvirt's schema: the definition may be another tool's, and is one that
  * libvirt has taken before.
@@ -458,8 +465,8 @@ static int define(struct lease *lease, const struct xml *doc, struct err *err)
 	AUTO(virDomainFree) virDomainPtr dom = virDomainDefineXMLFlags(lease->conn, xml, 0);
 	if (dom)
 		return 0;
-	(void)virt_fail(lease, VIRT_CREATE, err);
-	if (err->kind != ERR_START_FAILED) /* which the same codes mean when something starts */
+	(void)virt_fail(lease, VIRT_DEFINE, err);
+	if (!is_of_starts(err->kind))
 		return -1;
 	err->kind = ERR_UNSUPPORTED;
 	(void)snprintf(
