@@ -173,7 +173,7 @@ bool hostpath_is_qcow2(const char *root_path, const char *path)
 	return fd >= 0 && qcow2_is(fd);
 }
 
-int hostpath_open(const char *root_path, const char *path)
+static int open_path(const char *root_path, const char *path, int flags)
 {
 	const char *rest = hostpath_below(root_path, path);
 	AUTO(close) int root = open(root_path, O_PATH | O_DIRECTORY | O_CLOEXEC);
@@ -181,7 +181,18 @@ int hostpath_open(const char *root_path, const char *path)
 		errno = EXDEV; /* what openat2() says of a path that leads out */
 		return -1;
 	}
-	return open_beneath(root, rest, O_RDONLY);
+	return open_beneath(root, rest, flags);
+}
+
+int hostpath_open(const char *root_path, const char *path)
+{
+	return open_path(root_path, path, O_RDONLY);
+}
+
+int hostpath_stat(const char *root_path, const char *path, struct stat *ret)
+{
+	AUTO(close) int fd = open_path(root_path, path, O_PATH);
+	return fd < 0 ? -1 : fstat(fd, ret);
 }
 
 /* Opens the directory that a path's last name is in; -1 and errno. */

@@ -40,6 +40,10 @@ bool hostpath_is_qcow2(const char *root, const char *path);
  */
 const char *hostpath_below(const char *root, const char *path);
 
+/* fstat() of what lies there, links followed, without opening it; -1 and errno. */
+struct stat;
+int hostpath_stat(const char *root, const char *path, struct stat *ret);
+
 /* Opens a file or directory beneath the root for reading, links followed; -1 and errno. */
 int hostpath_open(const char *root, const char *path);
 

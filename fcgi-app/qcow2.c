@@ -33,6 +33,15 @@ bool qcow2_is(int fd)
 	return pread(fd, magic, sizeof magic, 0) == sizeof magic && !memcmp(magic, "QFI\xfb", 4);
 }
 
+int64_t qcow2_capacity(int fd)
+{
+	enum { SIZE_AT = 24 };
+	unsigned char size[8];
+	if (!qcow2_is(fd) || pread(fd, size, sizeof size, SIZE_AT) != sizeof size || size[0] > 127)
+		return -1;
+	return (int64_t)big_endian(size, sizeof size);
+}
+
 /*
  * The first extension states the backing file's format: libvirt does not pad their lengths to 8 as
  * QEMU does, so from the second on the two would read different ones. What follows for QEMU may

@@ -17,6 +17,9 @@ struct qcow2 {
 const char *qcow2_read(int fd, struct qcow2 *ret);
 bool qcow2_is(int fd); /* by its first bytes */
 
+/* How large the guest sees it, in bytes; -1 when that cannot be read. */
+int64_t qcow2_capacity(int fd);
+
 /*
  * Does the image lack a snapshot of this name? False, too, when its table cannot be read: then
  * nobody knows.
