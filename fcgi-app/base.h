@@ -109,6 +109,9 @@ void uuid_make(char ret[static UUID_SIZE]);
 /* Milliseconds of the monotonic clock. */
 int64_t clock_ms(void);
 
+/* Milliseconds since 1970 (UTC). */
+int64_t clock_wall_ms(void);
+
 /* The absolute CLOCK_MONOTONIC time that is ms milliseconds from now. */
 struct timespec clock_after_ms(int64_t ms);
 

@@ -43,6 +43,9 @@ struct field {
 	bool optional; /* of answers alone: may be missing; of FIELD_ALSO, each member of it */
 };
 
+/* An answer's count or size that may not be known: json_put_count(). */
+#define FIELD_COUNT .type = FIELD_NUMBER, .nullable = true, .max = INT64_MAX
+
 const struct field *field_find(const struct field *fields, const char *name);
 
 /* A query parameter's value. ERR_BAD_REQUEST. */

@@ -354,6 +354,22 @@ void json_put_int(struct json *object, const char *name, int64_t value)
 	json_put(object, name, made(json_object_new_int64(value)));
 }
 
+void json_put_count(struct json *object, const char *name, int64_t value)
+{
+	if (value < 0)
+		json_put(object, name, NULL);
+	else
+		json_put_int(object, name, value);
+}
+
+void json_put_time(struct json *object, const char *name, int64_t wall_ms)
+{
+	enum { MS = 1000 };
+	char text[RFC3339_SIZE];
+	clock_rfc3339(wall_ms / MS, (int)(wall_ms % MS), text);
+	json_put_string(object, name, wall_ms < 0 ? NULL : text);
+}
+
 void json_put_bool(struct json *object, const char *name, bool value)
 {
 	json_put(object, name, made(json_object_new_boolean(value)));

@@ -57,6 +57,9 @@ void json_put(struct json *object, const char *name, struct json *value);
 void json_put_copy(struct json *object, const char *name, struct json *value);  /* no literal */
 void json_put_string(struct json *object, const char *name, const char *value); /* NULL: null */
 void json_put_int(struct json *object, const char *name, int64_t value);
+void json_put_count(struct json *object, const char *name, int64_t value); /* negative: null */
+/* RFC 3339, of milliseconds since 1970; negative: null. */
+void json_put_time(struct json *object, const char *name, int64_t wall_ms);
 void json_put_bool(struct json *object, const char *name, bool value);
 void json_push(struct json *array, struct json *value);
 void json_push_string(struct json *array, const char *value);

@@ -399,3 +399,19 @@ const char *metadata_refusal(const struct xml_node *node)
 		why = part_refusal(n, counts);
 	return why;
 }
+
+/* Reading */
+
+struct json *metadata_labels(const struct xml_node *domain)
+{
+	struct json *labels = json_new_object();
+	const struct xml_node *vm = find_ours(domain);
+	for (const struct xml_node *n = vm ? xml_first(vm) : NULL;
+		n && json_length(labels) < METADATA_LABELS_MAX; n = xml_sibling(n)) {
+		AUTO(free) char *name = xml_attr(n, "name");
+		AUTO(free) char *text = xml_raw_text(n);
+		if (is_ours(n, "label") && !label_refusal(n))
+			json_put_copy(labels, name, json_string(text));
+	}
+	return labels;
+}

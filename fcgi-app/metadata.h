@@ -72,5 +72,11 @@ int metadata_keep_claims(struct xml_node *domain, const struct xml_node *replace
  */
 int metadata_element(const struct xml_node *domain, char **ret, struct err *err);
 
+/*
+ * The labels of a <domain> as an object of names to texts, which the caller owns. What is no label
+ * as above, of whoever wrote it, is none.
+ */
+struct json *metadata_labels(const struct xml_node *domain);
+
 /* Why an element of our namespace below <metadata> is not as above, in words; NULL: it is. */
 const char *metadata_refusal(const struct xml_node *node);
