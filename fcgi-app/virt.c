@@ -133,16 +133,22 @@ static void finish_opening(struct host *host)
 	(void)pthread_cond_broadcast(&host->pool_changed);
 }
 
+virConnectPtr virt_connect(const struct host *host)
+{
+	virConnectPtr conn = virConnectOpen(host->uri[0] ? host->uri : NULL);
+	if (conn)
+		/* In-process drivers have none; the answer does not matter. */
+		(void)virConnectSetKeepAlive(conn, KEEPALIVE_SECONDS, KEEPALIVE_COUNT);
+	return conn;
+}
+
 /* A slot is reserved and the opener's place is ours; the lock is not held. */
 static int open_connection(struct host *host, struct lease *ret, struct err *err)
 {
-	virConnectPtr conn = virConnectOpen(host->uri[0] ? host->uri : NULL);
+	virConnectPtr conn = virt_connect(host);
 	struct lease lease = { .host = host, .conn = conn };
 	if (!conn)
 		(void)virt_fail(&lease, VIRT_READ, err);
-	else
-		/* In-process drivers have none; the answer does not matter. */
-		(void)virConnectSetKeepAlive(conn, KEEPALIVE_SECONDS, KEEPALIVE_COUNT);
 	finish_opening(host);
 	if (!conn) {
 		forget_connection(host);

@@ -52,6 +52,12 @@ int lease_take(struct host *host, struct lease *ret, struct err *err);
 void lease_give(struct lease *lease);
 #define AUTO_LEASE __attribute__((cleanup(lease_give)))
 
+/*
+ * A connection of the caller's own, beside the pool: for what stays, such as events. Opening has no
+ * timeout. NULL: the host cannot be reached.
+ */
+virConnectPtr virt_connect(const struct host *host);
+
 /* Is it libvirt's test driver, which only pretends to run VMs? */
 bool virt_is_test(const struct lease *lease);
 
