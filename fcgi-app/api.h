@@ -31,6 +31,8 @@ struct api {
 	const struct config *config;
 	struct host *host;
 	struct inventory *inventory; /* of the host */
+	struct events *events;       /* of the host */
+	struct agents *agents;       /* of the host */
 	const struct route *routes;
 	size_t route_count;
 	atomic_bool draining;

@@ -127,14 +127,6 @@ int api_vm_list_active(struct api_call *call, struct api_reply *reply, struct er
 	return list(call, &active, reply, err);
 }
 
-int api_vm_get(struct api_call *call, struct api_reply *reply, struct err *err)
-{
-	struct vm vm;
-	if (vm_get(call->api->host, api_text(call, "ref"), &vm, err) < 0)
-		return -1;
-	return api_reply_json(reply, vm_json(call->api->host, &vm), err);
-}
-
 static const struct field deleted_disk_fields[] = {
 	{ "target", .type = FIELD_TEXT, .nullable = true, .example = "\"vda\"" },
 	{ "source", .type = FIELD_TEXT, .nullable = true,

@@ -7,7 +7,6 @@ extern const struct field api_vm_delete_answer[];
 
 api_handler api_vm_list;
 api_handler api_vm_list_active;
-api_handler api_vm_get;
 api_handler api_vm_delete;
 
 extern const struct field api_vm_list_answer[];

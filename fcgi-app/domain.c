@@ -69,6 +69,7 @@ void vm_set_size(struct vm *vm, const virDomainInfo *info)
 	vm->sized = true;
 	vm->vcpus = info->nrVirtCpu;
 	vm->memory_kib = (int64_t)info->maxMem;
+	vm->memory_current_kib = (int64_t)info->memory;
 }
 
 enum vm_state domain_read_state(virDomainPtr dom)
@@ -103,6 +104,7 @@ int domain_read(struct lease *lease, virDomainPtr dom, struct vm *ret, struct er
 	vm.autostart = autostart;
 	vm.managed_save = saved;
 	vm.snapshots = snapshots > 0;
+	vm.snapshot_count = snapshots;
 	vm_set_state(&vm, state, reason);
 	vm_set_size(&vm, &info);
 	*ret = vm;
@@ -113,12 +115,26 @@ int domain_version(struct lease *lease, virDomainPtr dom, const struct vm *vm,
 	char ret[static HASH_SIZE], struct err *err)
 {
 	AUTO(free) char *xml = virDomainGetXMLDesc(dom, VIR_DOMAIN_XML_INACTIVE);
+	return xml ? domain_version_of(vm, xml, ret, err) : virt_fail(lease, VIRT_READ, err);
+}
+
+/* A transient VM's definition is what runs, and this line of it is moved by the guest's balloon. */
+static const char *balloon_line(const struct vm *vm, const char *xml, size_t *ret_len)
+{
+	const char *line = vm->persistent ? NULL : strstr(xml, "<currentMemory ");
+	*ret_len = line ? strcspn(line, "\n") : 0;
+	return line ? line : xml + strlen(xml);
+}
+
+int domain_version_of(
+	const struct vm *vm, const char *xml, char ret[static HASH_SIZE], struct err *err)
+{
 	AUTO(free) char *text = NULL;
-	if (!xml)
-		return virt_fail(lease, VIRT_READ, err);
-	int len = asprintf(&text, "%s %s %d%d%d%d %d %lld %s", vm_state_name(vm->state), vm->reason,
-		vm->persistent, vm->autostart, vm->managed_save, vm->snapshots, vm->vcpus,
-		(long long)vm->memory_kib, xml);
+	size_t skipped = 0;
+	const char *skip = balloon_line(vm, xml, &skipped);
+	int len = asprintf(&text, "%s %s %d%d%d%d %d %lld %.*s%s", vm_state_name(vm->state),
+		vm->reason, vm->persistent, vm->autostart, vm->managed_save, vm->snapshots,
+		vm->vcpus, (long long)vm->memory_kib, (int)(skip - xml), xml, skip + skipped);
 	if (len < 0)
 		return err_memory(err);
 	hash_text(text, (size_t)len, ret);

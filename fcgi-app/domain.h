@@ -33,11 +33,13 @@ struct vm {
 	bool persistent;
 	bool autostart;
 	bool managed_save;
-	bool snapshots;              /* has any */
-	bool sized;                  /* vcpus and memory_kib could be read … */
-	enum err_kind why;           /*   … else why not */
-	int vcpus;                   /* now */
-	int64_t memory_kib;          /* at most */
+	bool snapshots;     /* has any */
+	bool sized;         /* vcpus and memory_kib could be read … */
+	enum err_kind why;  /*   … else why not */
+	int vcpus;          /* now */
+	int64_t memory_kib; /* at most */
+	int64_t memory_current_kib;
+	int snapshot_count;          /* of domain_read() alone: lists do not count them */
 	const struct labels *labels; /* in a vm_list, which owns them; elsewhere NULL */
 };
 
@@ -61,6 +63,10 @@ int domain_lookup(struct lease *lease, const char *ref, virDomainPtr *ret, struc
  */
 int domain_version(struct lease *lease, virDomainPtr dom, const struct vm *vm,
 	char ret[static HASH_SIZE], struct err *err);
+
+/* The same of a definition that was read already; it lies in xml as libvirt wrote it. */
+int domain_version_of(
+	const struct vm *vm, const char *xml, char ret[static HASH_SIZE], struct err *err);
 
 /* ERR_VM_NOT_FOUND when it went away. */
 int domain_read(struct lease *lease, virDomainPtr dom, struct vm *ret, struct err *err);

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
+#include "agents.h"
 #include "config.h"
 #include "convert_command.h"
+#include "events.h"
 #include "host.h"
 #include "inventory.h"
 #include "log.h"
@@ -22,6 +24,8 @@ enum { EXIT_CONFIG = 78 };
 
 DEFINE_AUTO(struct host *, virt_host_free)
 DEFINE_AUTO(struct inventory *, inventory_free)
+DEFINE_AUTO(struct events *, events_free)
+DEFINE_AUTO(struct agents *, agents_free)
 
 static int complain(const struct err *err, int status)
 {
@@ -86,6 +90,14 @@ static int serve(struct api *api)
 	struct err err;
 	if (server_open(api->config, api, &server, &err) < 0)
 		return complain(&err, EXIT_FAILURE);
+	AUTO(events_free) struct events *events = events_new(api->host);
+	AUTO(agents_free) struct agents *agents = agents_new(api->host);
+	if (!events || !agents) {
+		(void)err_memory(&err);
+		return complain(&err, EXIT_FAILURE);
+	}
+	api->events = events;
+	api->agents = agents;
 	log_info("virtgate %s serves %s", VIRTGATE_VERSION, api->config->listen);
 	if (api->config->policy == POLICY_OFF)
 		log_error("VIRTGATE_POLICY is off: every admin is root on the host, by domain XML");

@@ -3,6 +3,7 @@
 
 #include "api_bulk.h"
 #include "api_convert.h"
+#include "api_detail.h"
 #include "api_docs.h"
 #include "api_domain.h"
 #include "api_host.h"
@@ -160,7 +161,8 @@ const struct route routes[] = {
 		spec_fields, .answer = api_domain_create_answer,
 		.dry_answer = api_domain_dry_answer, .errors = CREATE, .example = create_example,
 		.keyed = true, .summary = "Create a VM from a spec, a template or domain XML." },
-	{ "/v1/vms/{ref}", HTTP_GET, ROLE_VIEWER, api_vm_get, 200, .summary = "One VM." },
+	{ "/v1/vms/{ref}", HTTP_GET, ROLE_VIEWER, api_vm_get, 200, .answer = api_vm_get_answer,
+		.errors = HOST, .summary = "One VM." },
 	{ "/v1/vms/{ref}", HTTP_PATCH, ROLE_OPERATOR, api_patch_vm, 200, PATCH, api_patch_query,
 		patch_fields, .answer = api_patch_answer,
 		.errors = VM "|invalid_spec|unsupported|invalid_xml|denied_by_hypervisor",

@@ -55,12 +55,12 @@ check-gateway: all
 	@$(MAKE) --no-print-directory $(ASAN_BUILD) $(BUILD)/asan/virtgate
 	VIRTGATE_BIN=$(BUILD)/asan/virtgate $(PYTEST) tests/e2e/test_gateway.py tests/e2e/test_domain.py tests/e2e/test_convert.py \
 		tests/e2e/test_list.py tests/e2e/test_drain.py tests/e2e/test_load.py tests/e2e/test_patch.py tests/e2e/test_once.py \
-		tests/e2e/test_snaps.py tests/e2e/test_errors.py
+		tests/e2e/test_snaps.py tests/e2e/test_errors.py tests/e2e/test_detail.py
 
 check-qemu: all
 	tests/e2e/namespace env $(PYTEST) tests/e2e/test_qemu.py tests/e2e/test_policy.py tests/e2e/test_roundtrip.py \
 		tests/e2e/test_guests.py tests/e2e/test_qemu_patch.py \
-		tests/e2e/test_qemu_snaps.py tests/e2e/test_qemu_errors.py
+		tests/e2e/test_qemu_snaps.py tests/e2e/test_qemu_errors.py tests/e2e/test_qemu_detail.py
 
 check-tsan: all
 	@$(MAKE) --no-print-directory $(TSAN_BUILD) unit-tests $(BUILD)/tsan/virtgate

@@ -6,6 +6,8 @@
  */
 #include "../unit/check.h"
 
+#include "../../fcgi-app/agents.h"
+#include "../../fcgi-app/events.h"
 #include "../../fcgi-app/json.h"
 #include "../../fcgi-app/routes.h"
 #include "../../fcgi-app/xml.h"
@@ -515,6 +517,43 @@ static void test_a_vm_is_found_by_name_and_by_uuid(void **state)
 	delete (target, 200, "\"name\":\"found\"");
 }
 
+static void test_one_vm_is_shown_with_a_tag_that_holds_until_it_is_changed(void **state)
+{
+	char old[ETAG_SIZE];
+	struct api_reply reply;
+	(void)state;
+	make_vm("shown", true);
+	get("/v1/vms/shown", 200, "\"pending\":[]");
+	get("/v1/vms/shown", 200, "\"snapshots\":0");
+	send(&(struct request){ "GET", "/v1/vms/shown" }, &reply);
+	(void)snprintf(old, sizeof old, "%s", reply.etag);
+	api_reply_done(&reply);
+	for (int i = 0; i < 2; i++)
+		expect(&(struct request){ "POST",
+			       i ? "/v1/vms/shown/resume" : "/v1/vms/shown/suspend",
+			       .if_match = old },
+			i ? 412 : 200, i ? "precondition_failed" : "\"changed\":true");
+	get("/v1/vms/shown", 200, "\"state\":\"paused\"");
+	delete ("/v1/vms/shown", 200, NULL);
+}
+
+/* Events come a moment after the fact. */
+static void test_since_is_told_of_what_was_seen(void **state)
+{
+	(void)state;
+	make_vm("seen", true);
+	bool told = false;
+	for (int64_t end = clock_ms() + 20000; !told && clock_ms() < end;) {
+		struct api_reply reply;
+		send(&(struct request){ "GET", "/v1/vms/seen" }, &reply);
+		told = strstr(reply.body, "\"since\":\"2");
+		api_reply_done(&reply);
+	}
+	assert_true(told);
+	delete ("/v1/vms/seen", 200, NULL);
+	get("/v1/vms/test", 200, "\"since\":null");
+}
+
 static void test_create_answers_location_and_overwrites_nothing(void **state)
 {
 	struct api_reply reply;
@@ -901,6 +940,8 @@ static int set_up(void **state)
 	host = virt_host_new("local", "test:///default", 4, 2);
 	api.host = host;
 	api.inventory = inventory_new(host);
+	api.events = events_new(host);
+	api.agents = agents_new(host);
 	api.routes = routes;
 	api.route_count = route_count;
 	return 0;
@@ -909,6 +950,8 @@ static int set_up(void **state)
 static int tear_down(void **state)
 {
 	(void)state;
+	agents_free(api.agents);
+	events_free(api.events);
 	inventory_free(api.inventory);
 	virt_host_free(host);
 	virt_stop();
@@ -932,6 +975,8 @@ int main(void)
 		cmocka_unit_test(test_a_vm_that_hears_nothing_is_stopped_by_force_alone),
 		cmocka_unit_test(test_one_request_acts_on_many),
 		cmocka_unit_test(test_a_vm_is_found_by_name_and_by_uuid),
+		cmocka_unit_test(test_one_vm_is_shown_with_a_tag_that_holds_until_it_is_changed),
+		cmocka_unit_test(test_since_is_told_of_what_was_seen),
 		cmocka_unit_test(test_create_answers_location_and_overwrites_nothing),
 		cmocka_unit_test(test_xml_is_taken_three_ways),
 		cmocka_unit_test(test_bad_domains_are_refused_and_leave_nothing),

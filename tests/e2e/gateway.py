@@ -93,6 +93,15 @@ def process_is_alive(pid):
     return state not in "ZX"
 
 
+LISTED = ("uuid name host state reason persistent autostart managed_save has_snapshots vcpus "
+          "memory_kib labels").split()
+
+
+def as_listed(vm):
+    """What of a VM that was asked for alone stands in lists, too."""
+    return {name: vm[name] for name in LISTED}
+
+
 class Answer:
     def __init__(self, response, body):
         self.status = response.status

@@ -17,7 +17,7 @@ import uuid
 from pathlib import Path
 
 import pytest
-from gateway import PATIENCE, REPO, process_is_alive, running_gateway, wait_until
+from gateway import PATIENCE, REPO, as_listed, process_is_alive, running_gateway, wait_until
 
 if "LIBVIRTD_PID_FILE" not in os.environ:
     pytest.skip("needs a libvirtd of its own: run it by tests/e2e/namespace",
@@ -179,7 +179,7 @@ def test_a_persistent_vm_by_v1(admin, create):
             assert answer.json["changed"] is changed, (action, answer)
             state = states.get(action, state)
         assert answer.json["state"] == state == admin.get(at).json["state"], (action, answer)
-    assert admin.get("/v1/vms").json["items"] == [admin.get("/v1/vms/hello").json]
+    assert admin.get("/v1/vms").json["items"] == [as_listed(admin.get("/v1/vms/hello").json)]
     answer = admin.delete(at)
     assert (answer.status, answer.json["stopped"]) == (200, True)
     assert answer.json["removed"] == ["definition"]
@@ -429,7 +429,7 @@ def test_a_deletion_takes_the_managed_save_with_it(admin, create):
     virsh("managedsave", "hello")
     vm = admin.get("/v1/vms/hello").json
     assert (vm["state"], vm["managed_save"]) == ("shutoff", True)
-    assert admin.get("/v1/vms").json["items"] == [vm]
+    assert admin.get("/v1/vms").json["items"] == [as_listed(vm)]
     answer = admin.delete("/v1/vms/hello")
     assert (answer.status, set(answer.json["removed"])) == (200, {"definition", "managed_save"})
 
@@ -627,7 +627,7 @@ def test_a_qemu_that_was_killed_is_told_honestly(admin, create):
     wait_until(lambda: admin.get("/v1/vms/kept").json["state"] != "running", "libvirt has noticed")
     vm = admin.get("/v1/vms/kept").json
     assert (vm["state"], vm["reason"]) == ("shutoff", "crashed")
-    assert admin.get("/v1/vms").json["items"] == [vm]
+    assert admin.get("/v1/vms").json["items"] == [as_listed(vm)]
     assert names_in(admin.get("/vms")) == []
     assert admin.post("/v1/vms/kept/suspend").code == "wrong_state"
     assert admin.post("/v1/vms/kept/start").json["state"] == "running"

@@ -1,0 +1,221 @@
+# SPDX-License-Identifier: MIT
+"""Reading one VM, its counters and its job, under QEMU. Runs in tests/e2e/namespace."""
+
+import datetime
+import os
+import re
+import signal
+import time
+
+import pytest
+from gateway import PATIENCE, wait_until
+from test_qemu import (  # noqa: F401
+    IMAGES,
+    create,
+    domain,
+    gateway,
+    last_tick,
+    libvirtd,
+    make_disk,
+    no_vm_stays,
+    virsh,
+    wait_for_tick,
+)
+
+MIB = 1 << 20
+# Not virbr0, which is there already; open: without rules for the firewall.
+NETWORK = """<network><name>default</name><forward mode='open'/>
+  <bridge name='virbr1' stp='off' delay='0'/><ip address='192.168.123.1' netmask='255.255.255.0'>
+  <dhcp><range start='192.168.123.100' end='192.168.123.120'/></dhcp></ip></network>"""
+
+
+@pytest.fixture
+def network(tmp_path):
+    """A network of libvirt's own, with its DHCP server."""
+    file = tmp_path / "network.xml"
+    file.write_text(NETWORK)
+    virsh("net-define", str(file))
+    virsh("net-start", "default")
+    yield
+    virsh("net-destroy", "default")
+    virsh("net-undefine", "default")
+
+
+def moment(text):
+    return datetime.datetime.fromisoformat(text.replace("Z", "+00:00")).timestamp()
+
+
+# What it is
+
+
+def test_a_guests_lease_is_shown_at_its_interface(admin, create, network):  # noqa: F811
+    answer = admin.post("/v1/vms", json={
+        "template": "http-reply", "name": "web", "start": True,
+        "interfaces": [{"network": "default"}, {"bridge": "virbr0"}]})
+    assert answer.status == 201, answer
+
+    def addresses():
+        return admin.get("/v1/vms/web").json["interfaces"][0]["addresses"]
+
+    wait_until(addresses, "the guest has an address", 30)
+    leased, bridged = admin.get("/v1/vms/web").json["interfaces"]
+    address = leased["addresses"][0]
+    assert re.fullmatch(r"192\.168\.123\.1\d\d", address["address"]), address
+    assert (address["prefix"], address["family"], address["source"]) == (24, "ipv4", "lease")
+    assert re.fullmatch(r"vnet\d+", leased["target"]) and leased["target"] != bridged["target"]
+    assert (leased["network"], leased["bridge"]) == ("default", "virbr1")
+    assert (bridged["network"], bridged["bridge"], bridged["addresses"]) == (None, "virbr0", [])
+    assert admin.get("/v1/vms/web").json["pending"] == []
+
+
+def test_disks_have_their_sizes_and_graphics_their_ports_while_it_runs(admin, create):  # noqa: F811
+    with open(IMAGES / "raw.img", "wb") as raw:
+        raw.write(b"x" * MIB)
+        raw.truncate(3 * MIB)
+    make_disk("one.qcow2")
+    answer = admin.post("/v1/vms", json={
+        "name": "vm", "memory_kib": 2500, "kernel": "hello_qemu-x86_64",
+        "disks": [{"source": "raw.img", "format": "raw"},
+                  {"source": "one.qcow2", "format": "qcow2"}, {"device": "cdrom"}]})
+    for action in "start", "stop":
+        assert admin.post(f"{answer.location}/{action}").status == 200
+        vm = admin.get(answer.location).json
+        assert vm["pending"] == []
+        raw, qcow2, drive = vm["disks"]
+        assert (raw["source"], raw["capacity_bytes"]) == ("raw.img", 3 * MIB)
+        assert raw["allocation_bytes"] == os.stat(IMAGES / "raw.img").st_blocks * 512 >= MIB
+        assert (qcow2["source"], qcow2["capacity_bytes"]) == ("one.qcow2", MIB)
+        assert qcow2["allocation_bytes"] == os.stat(IMAGES / "one.qcow2").st_blocks * 512
+        assert (drive["source"], drive["capacity_bytes"]) == (None, None)
+        graphics = vm["graphics"][0]
+        assert (graphics["type"], graphics["listen"]) == ("vnc", "127.0.0.1")
+        ports = graphics["port"], graphics["websocket"]
+        if action == "start":
+            assert vm["memory_kib"] == vm["memory_current_kib"] == 3072
+            assert 5900 <= ports[0] < 6000 and 5700 <= ports[1] < 5800
+        else:
+            assert ports == (None, None)
+
+
+# With what libvirt chooses by itself, as far as it does in this namespace.
+RICH = """<domain type='qemu'><name>rich</name><title>T</title><memory unit='KiB'>65536</memory>
+<currentMemory unit='KiB'>32768</currentMemory><vcpu current='1'>2</vcpu>
+<os><type machine='q35'>hvm</type><boot dev='hd'/><bootmenu enable='yes'/></os>
+<features><acpi/><apic/></features><cpu mode='host-model'/><clock offset='localtime'/>
+<devices><disk type='file' device='disk'><driver name='qemu' type='qcow2' cache='none'/>
+<source file='/var/lib/libvirt/images/rich.qcow2'/><target dev='vda' bus='virtio'/></disk>
+<disk type='file' device='cdrom'><target dev='sda' bus='sata'/></disk>
+<interface type='bridge'><source bridge='virbr0'/><model type='virtio'/></interface>
+<interface type='network'><source network='default'/><model type='e1000'/></interface>
+<interface type='user'/>
+<serial type='pty'/><channel type='unix'><target type='virtio' name='org.qemu.guest_agent.0'/></channel>
+<channel type='pty'><target type='virtio' name='other'/></channel>
+<input type='tablet' bus='usb'/><graphics type='vnc'/><sound model='ich9'/><watchdog model='i6300esb'/>
+<rng model='virtio'><backend model='random'>/dev/urandom</backend></rng><memballoon model='virtio'>
+<stats period='5'/></memballoon><panic model='isa'/></devices></domain>"""
+
+
+def test_nothing_waits_in_a_vm_that_was_just_started_whatever_it_has(admin, network, tmp_path):
+    make_disk("rich.qcow2")
+    file = tmp_path / "rich.xml"
+    file.write_text(RICH)
+    virsh("define", str(file))
+    virsh("start", "rich")
+    vm = admin.get("/v1/vms/rich").json
+    assert vm["pending"] == [], (virsh("dumpxml", "rich"), virsh("dumpxml", "rich", "--inactive"))
+    assert (vm["vcpus"], vm["vcpus_maximum"]) == (1, 2)
+    assert (vm["memory_kib"], vm["memory_current_kib"]) == (65536, 65536)
+    for command, part in (
+            (("setvcpus", "rich", "2", "--config"), "vcpus"),
+            (("desc", "rich", "--config", "--title", "U"), "title"),
+            (("change-media", "rich", "sda", "--insert", "/dev/null", "--config", "--force"), "disks"),
+            (("detach-interface", "rich", "user", "--config"), "interfaces")):
+        before = set(admin.get("/v1/vms/rich").json["pending"])
+        virsh(*command)
+        assert set(admin.get("/v1/vms/rich").json["pending"]) == before | {part}
+
+
+def test_a_vm_costs_the_same_few_calls_whatever_it_has(new_gateway, tmp_path):
+    log = tmp_path / "libvirt.log"
+    gateway = new_gateway(uri="qemu:///system", env_LIBVIRT_LOG_FILTERS="2:rpc.netclient",  # noqa: F811
+                          env_LIBVIRT_LOG_OUTPUTS=f"2:file:{log}")
+
+    def calls():
+        return len(re.findall(r"RPC_CLIENT_MSG_TX_QUEUE:.* prog=536903814 .* type=0 ",
+                              log.read_text()))
+
+    def cost(client, target):
+        seen = []
+        for _ in range(3):
+            before = calls()
+            assert client.get(target).status == 200
+            seen.append(calls() - before)
+        return min(seen)
+
+    with gateway.client("admin") as admin:
+        disks = "".join(make_disk(f"d{i}.qcow2").replace("hda", f"vd{i}").replace("ide", "virtio")
+                        for i in "abcde")
+        nics = "<interface type='bridge'><source bridge='virbr0'/></interface>"
+        costs = []
+        for name, devices in ("small", nics), ("large", nics * 5 + disks):
+            answer = admin.post("/v1/vms?start=1", xml=domain(name, devices=devices, log=False))
+            assert answer.status == 201, answer
+            costs.append(cost(admin, answer.location))
+    assert costs[0] == costs[1] and costs[0] <= 13, costs
+
+
+# Since when, and for how long a tag is good
+
+
+def test_since_is_seen_of_what_others_do_and_forgotten_with_the_daemon(admin, create):  # noqa: F811
+    create(domain("hello"))
+
+    def since(state):
+        vm = admin.get("/v1/vms/hello").json
+        assert vm["state"] == state, vm
+        return vm["since"]
+
+    wait_until(lambda: since("running"), "the start was seen")
+    for command, state in ("suspend", "paused"), ("resume", "running"), ("destroy", "shut off"):
+        before = time.time()
+        virsh(command, "hello")
+        state = state.replace(" ", "")
+        wait_until(lambda state=state: since(state), f"{command} was seen")
+        assert before - 0.002 <= moment(since(state)) <= time.time(), command
+    virsh("start", "hello")
+    wait_until(lambda: since("running"), "the start was seen")
+    libvirtd("kill")
+    libvirtd("start")
+    wait_until(lambda: admin.get("/v1/vms/hello").status == 200, "the daemon is back")
+    assert since("running") is None
+    # It watches again.
+    wait_until(lambda: [virsh("suspend", "hello"), since("paused"), virsh("resume", "hello")][1],
+               "a change is seen again", 30)
+
+
+def test_a_tag_is_good_for_as_long_as_nobody_changes_the_vm(admin, create):  # noqa: F811
+    for options in "?start=1", "?persistent=0":
+        vm = create(domain("ticker", "ticker", make_disk("ticker.qcow2")), options)
+        at = f"/v1/vms/{vm['uuid']}"
+        wait_until(lambda at=at: admin.get(at).json["since"], "its start was seen")
+        tag = admin.get(at).headers["ETag"]
+        wait_for_tick("ticker", last_tick("ticker") + 2)
+        answer = admin.post(f"{at}/suspend", headers=f"If-Match: {tag}\r\n")
+        assert (answer.status, answer.json["changed"]) == (200, True), answer
+        answer = admin.post(f"{at}/resume", headers=f"If-Match: {tag}\r\n")
+        assert (answer.status, answer.code) == (412, "precondition_failed"), answer
+        assert admin.get(at).json["state"] == "paused"
+        assert admin.delete(at).status == 200
+
+
+def test_a_daemon_that_hangs_keeps_no_process_that_shall_end(new_gateway):
+    gateway = new_gateway(uri="qemu:///system", accel="tcg")  # noqa: F811
+    with gateway.client("viewer") as client:
+        assert client.get("/v1/vms").status == 200
+    pid = int(open(os.environ["LIBVIRTD_PID_FILE"]).read())
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        gateway.virtgate.terminate()
+        assert gateway.virtgate.wait(10 * PATIENCE) == 0
+    finally:
+        os.kill(pid, signal.SIGCONT)
