@@ -211,7 +211,7 @@ static int read_ref(struct lease *lease, void *data, struct err *err)
 }
 
 /* A read of its own: a connection that the daemon's restart has cut is noticed here. */
-static int resolve(struct host *host, const char *ref, struct vm_ref *ret, struct err *err)
+int domain_resolve(struct host *host, const char *ref, struct vm_ref *ret, struct err *err)
 {
 	struct resolve_args args = { .ref = ref };
 	if (virt_read(host, read_ref, &args, err) < 0)
@@ -238,7 +238,7 @@ int domain_check_version(struct hold *hold, const char *if_match, struct err *er
 int domain_hold(struct host *host, const struct target *target, struct hold *ret, struct err *err)
 {
 	struct vm_ref id;
-	if (resolve(host, target->ref, &id, err) < 0 ||
+	if (domain_resolve(host, target->ref, &id, err) < 0 ||
 		gate_enter(host, id.uuid, &ret->gate, err) < 0 ||
 		lease_take(host, &ret->lease, err) < 0 ||
 		domain_lookup(&ret->lease, id.uuid, &ret->dom, err) < 0 ||

@@ -57,6 +57,9 @@ struct target {
 /* The caller frees the domain. ERR_VM_NOT_FOUND names the ref. */
 int domain_lookup(struct lease *lease, const char *ref, virDomainPtr *ret, struct err *err);
 
+/* The VM's uuid and name, read on a connection of its own. ERR_VM_NOT_FOUND. */
+int domain_resolve(struct host *host, const char *ref, struct vm_ref *ret, struct err *err);
+
 /*
  * What a change of it by anybody changes: a hash of the definition and of the state, but of nothing
  * that the VM changes by itself while it runs.

@@ -7,9 +7,11 @@
 #include "api_docs.h"
 #include "api_domain.h"
 #include "api_host.h"
+#include "api_job.h"
 #include "api_patch.h"
 #include "api_power.h"
 #include "api_snapshot.h"
+#include "api_stats.h"
 #include "api_template.h"
 #include "api_vm.h"
 #include "patch.h"
@@ -172,6 +174,11 @@ const struct route routes[] = {
 		.answer = api_vm_delete_answer, .errors = VM "|denied_by_hypervisor",
 		.if_match = true,
 		.summary = "Stop a VM and remove it; with disks=1 also the images made for it." },
+	{ "/v1/vms/{ref}/job", HTTP_GET, ROLE_VIEWER, api_vm_job, 200, .answer = api_vm_job_answer,
+		.errors = HOST "|vm_busy",
+		.summary = "How far what libvirt does to the VM is, such as a save." },
+	{ "/v1/vms/{ref}/job", HTTP_DELETE, ROLE_OPERATOR, api_vm_abort_job, 200,
+		.answer = api_vm_abort_job_answer, .errors = VM, .summary = "Abort that." },
 	{ "/v1/vms/{ref}/reboot", HTTP_POST, ROLE_OPERATOR, api_vm_reboot, 200, .if_match = true,
 		.answer = api_power_answer, .errors = VM "|agent_unavailable|cannot_shut_down",
 		.summary = "Ask the guest to reboot." },
@@ -202,6 +209,9 @@ const struct route routes[] = {
 	{ "/v1/vms/{ref}/start", HTTP_POST, ROLE_OPERATOR, api_vm_start, 200, .if_match = true,
 		.answer = api_power_start_answer, .errors = VM "|" START,
 		.summary = "Start a VM that is shut off, or restore it." },
+	{ "/v1/vms/{ref}/stats", HTTP_GET, ROLE_VIEWER, api_vm_stats, 200,
+		.answer = api_vm_stats_answer, .errors = HOST "|vm_busy",
+		.summary = "One VM's counters." },
 	{ "/v1/vms/{ref}/stop", HTTP_POST, ROLE_OPERATOR, api_vm_stop, 200, JSON, .if_match = true,
 		.fields = api_power_stop_fields, .answer = api_power_stop_answer,
 		.errors = VM "|agent_unavailable|cannot_shut_down|still_running|draining",

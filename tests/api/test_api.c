@@ -534,6 +534,10 @@ static void test_one_vm_is_shown_with_a_tag_that_holds_until_it_is_changed(void 
 			       .if_match = old },
 			i ? 412 : 200, i ? "precondition_failed" : "\"changed\":true");
 	get("/v1/vms/shown", 200, "\"state\":\"paused\"");
+	get("/v1/vms/shown/stats", 200, "\"rss_kib\":null");
+	get("/v1/vms/shown/job", 200, "{\"job\":null}");
+	expect(&(struct request){ "DELETE", "/v1/vms/shown/job", .role = "operator" }, 200,
+		"\"changed\":false");
 	delete ("/v1/vms/shown", 200, NULL);
 }
 

@@ -261,3 +261,28 @@ def test_what_changes_by_itself_changes_the_tag_but_keeps_nobody_from_a_change(a
     new = admin.get(web)
     assert new.headers["ETag"] != old
     assert admin.post(f"{web}/start", headers=f"If-Match: {old}\r\n").status == 200
+
+
+# Counters and jobs
+
+
+def test_counters_that_the_driver_lacks_are_null(admin, web):
+    off = admin.get(f"{web}/stats").json
+    assert (off["state"], off["cpu"]["time_ns"], off["memory"]["current_kib"]) == (
+        "shutoff", None, None)
+    admin.post(f"{web}/start")
+    on = admin.get(f"{web}/stats").json
+    assert (on["name"], on["state"]) == ("web", "running")
+    assert on["cpu"]["time_ns"] > 0 and on["cpu"]["user_ns"] is None
+    assert (on["memory"]["current_kib"], on["memory"]["maximum_kib"]) == (8192, 8192)
+    assert on["memory"]["rss_kib"] is None
+    assert abs(moment(on["time"]) - time.time()) < 60
+    assert (on["vcpus"], on["disks"], on["interfaces"]) == ([], [], [])
+
+
+def test_without_a_job_there_is_none_to_abort(operator, admin, web):
+    for _ in "off", "on":
+        assert operator.get(f"{web}/job").json == {"job": None}
+        answer = operator.delete(f"{web}/job")
+        assert (answer.status, answer.json["name"], answer.json["changed"]) == (200, "web", False)
+        admin.post(f"{web}/start")

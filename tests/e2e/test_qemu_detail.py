@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: MIT
 """Reading one VM, its counters and its job, under QEMU. Runs in tests/e2e/namespace."""
 
+import concurrent.futures
 import datetime
 import os
 import re
 import signal
+import subprocess
 import time
 
 import pytest
@@ -18,6 +20,8 @@ from test_qemu import (  # noqa: F401
     libvirtd,
     make_disk,
     no_vm_stays,
+    qemu_pid,
+    timed,
     virsh,
     wait_for_tick,
 )
@@ -194,18 +198,120 @@ def test_since_is_seen_of_what_others_do_and_forgotten_with_the_daemon(admin, cr
 
 
 def test_a_tag_is_good_for_as_long_as_nobody_changes_the_vm(admin, create):  # noqa: F811
-    for options in "?start=1", "?persistent=0":
-        vm = create(domain("ticker", "ticker", make_disk("ticker.qcow2")), options)
+    for name, options in ("tagged", "?start=1"), ("tagged-too", "?persistent=0"):
+        vm = create(domain(name, "ticker", make_disk(f"{name}.qcow2")), options)
         at = f"/v1/vms/{vm['uuid']}"
         wait_until(lambda at=at: admin.get(at).json["since"], "its start was seen")
         tag = admin.get(at).headers["ETag"]
-        wait_for_tick("ticker", last_tick("ticker") + 2)
+        wait_for_tick(name, last_tick(name) + 2)
         answer = admin.post(f"{at}/suspend", headers=f"If-Match: {tag}\r\n")
         assert (answer.status, answer.json["changed"]) == (200, True), answer
         answer = admin.post(f"{at}/resume", headers=f"If-Match: {tag}\r\n")
         assert (answer.status, answer.code) == (412, "precondition_failed"), answer
         assert admin.get(at).json["state"] == "paused"
         assert admin.delete(at).status == 200
+
+
+# QEMU hangs
+
+
+def test_while_qemu_hangs_the_vm_is_shown_at_once_and_its_counters_are_busy(
+        gateway, admin, create):  # noqa: F811
+    create(domain("hello", devices=make_disk("hello.qcow2")))
+    pid = qemu_pid("hello")
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        with concurrent.futures.ThreadPoolExecutor(1) as pool:
+            def first():
+                with gateway.client("viewer") as client:
+                    return client.get("/v1/vms/hello/stats")
+            stuck = pool.submit(first)
+            wait_until(lambda: "occupied" in virsh("domcontrol", "hello"), "it waits for QEMU")
+            answer, seconds = timed(lambda: admin.get("/v1/vms/hello/stats"))
+            assert (answer.status, answer.code) == (503, "vm_busy"), answer
+            assert seconds < 4 * PATIENCE
+            for _ in range(3):
+                answer, seconds = timed(lambda: admin.get("/v1/vms/hello"))
+                assert (answer.status, answer.json["state"]) == (200, "running")
+                assert answer.json["disks"][0]["capacity_bytes"] == MIB
+                assert seconds < 1 * PATIENCE
+            os.kill(pid, signal.SIGCONT)
+            assert stuck.result().json["cpu"]["time_ns"] > 0
+    finally:
+        os.kill(pid, signal.SIGCONT)
+
+
+# Counters and jobs
+
+
+def test_counters_count(admin, create):  # noqa: F811
+    nic = "<interface type='bridge'><source bridge='virbr0'/><model type='virtio'/></interface>"
+    create(domain("counted", "ticker", make_disk("counted.qcow2") + nic))
+    wait_for_tick("counted", 1)
+    first = admin.get("/v1/vms/counted/stats").json
+    wait_for_tick("counted", last_tick("counted") + 1)
+    then = admin.get("/v1/vms/counted/stats").json
+    assert (then["name"], then["state"]) == ("counted", "running")
+    assert 0 < first["cpu"]["time_ns"] <= then["cpu"]["time_ns"]
+    assert then["cpu"]["user_ns"] >= 0 and then["cpu"]["system_ns"] >= 0
+    assert (then["memory"]["current_kib"], then["memory"]["maximum_kib"]) == (2048, 2048)
+    assert then["memory"]["rss_kib"] > 0
+    assert [(v["number"], v["state"]) for v in then["vcpus"]] == [(0, "running")]
+    assert then["vcpus"][0]["time_ns"] >= first["vcpus"][0]["time_ns"] >= 0
+    disk = then["disks"][0]
+    assert (disk["target"], disk["source"], disk["capacity_bytes"]) == ("hda", "counted.qcow2", MIB)
+    assert all(disk[name] is not None for name in disk), disk
+    interface = then["interfaces"][0]
+    assert interface["target"] == admin.get("/v1/vms/counted").json["interfaces"][0]["target"]
+    assert all(interface[name] is not None for name in interface), interface
+    assert moment(first["time"]) < moment(then["time"]) <= time.time()
+    admin.post("/v1/vms/counted/stop")
+    off = admin.get("/v1/vms/counted/stats").json
+    assert (off["state"], off["memory"]["rss_kib"], off["disks"][0]["read_bytes"]) == (
+        "shutoff", None, None)
+
+
+@pytest.fixture
+def saving():
+    """Saves a VM as nobody's request; its end is waited for."""
+    runs = []
+
+    def save(name):
+        runs.append(subprocess.Popen(["virsh", "-c", "qemu:///system", "managedsave", name],
+                                     stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL))
+        return runs[-1]
+
+    yield save
+    for run in runs:
+        run.wait(60 * PATIENCE)
+
+
+def test_a_save_is_seen_at_work_and_can_be_aborted(admin, create, saving):  # noqa: F811
+    # Much memory, of which the guest uses next to nothing: it takes a moment to look through.
+    xml = domain("hello").replace("2048", str(8 << 20))
+    create(xml)
+    at = "/v1/vms/hello"
+    assert admin.get(f"{at}/job").json == {"job": None}
+    run = saving("hello")
+    jobs = []
+
+    def at_work():
+        job = admin.get(f"{at}/job").json["job"]
+        jobs.append(job)
+        return job and job["memory"]["total_bytes"]
+
+    wait_until(at_work, "it is being saved")
+    job = jobs[-1]
+    assert (job["operation"], job["bounded"], job["remaining_ms"]) == ("save", False, None)
+    assert job["elapsed_ms"] >= 0 and 0 <= job["percent"] <= 100
+    assert job["memory"]["total_bytes"] >= 8 << 30 and job["data"]["total_bytes"] >= 8 << 30
+    answer = admin.delete(f"{at}/job")
+    assert (answer.status, answer.json["name"], answer.json["changed"]) == (200, "hello", True)
+    assert run.wait(60 * PATIENCE) != 0
+    assert admin.get(f"{at}/job").json == {"job": None}
+    vm = admin.get(at).json
+    assert (vm["state"], vm["managed_save"]) == ("running", False)
+    assert admin.delete(f"{at}/job").json["changed"] is False
 
 
 def test_a_daemon_that_hangs_keeps_no_process_that_shall_end(new_gateway):
