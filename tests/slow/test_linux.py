@@ -199,3 +199,34 @@ def test_linux_obeys_a_request_to_shut_down(admin):
     answer = admin.post("/v1/vms:stop", json={"refs": ["polite"], "timeout": 60})
     assert [item.get("how") for item in answer.json["items"]] == ["acpi"], answer
     assert admin.delete(at).status == 200
+
+
+def test_what_a_guests_agent_says_of_its_addresses_is_shown_and_delays_nothing(admin):
+    guest = Guest("agent", "192.168.122.53")
+    answer = admin.post("/v1/vms", json=linux(
+        "agent", guest.address, "httpd", template="linux", disks=[],
+        interfaces=[{"bridge": "virbr0"}]))
+    assert (answer.status, answer.json["state"]) == (201, "running"), answer
+    at = answer.location
+    slowest = 0
+
+    def addresses():
+        nonlocal slowest
+        start = time.monotonic()
+        interface, = admin.get(at).json["interfaces"]
+        slowest = max(slowest, time.monotonic() - start)
+        return {a["address"]: a for a in interface["addresses"] if a["source"] == "agent"}
+
+    with timed("from the request to what the agent says"):
+        said_by_agent = wait_until(addresses, "the agent has told its address", 120)
+    assert said_by_agent[guest.address] == {
+        "address": guest.address, "prefix": 24, "family": "ipv4", "source": "agent"}
+    assert any(a["family"] == "ipv6" for a in said_by_agent.values())
+    # One that does not answer: it is asked, and what it said before is shown meanwhile.
+    assert admin.post(f"{at}/suspend").json["state"] == "paused"
+    until = time.monotonic() + 7 * PATIENCE
+    while time.monotonic() < until:
+        assert guest.address in addresses()
+        time.sleep(0.2)
+    assert slowest < 1 * PATIENCE
+    assert admin.delete(at).status == 200
