@@ -11,6 +11,8 @@ enum { THREADS_MAX = 4 };
 
 void bulk_done(struct bulk *bulk)
 {
+	for (size_t i = 0; i < bulk->count; i++)
+		removed_done(&bulk->items[i].removed);
 	free(bulk->items);
 	free(bulk->waiting);
 	vm_list_free(bulk->list);
@@ -226,7 +228,7 @@ static int act(const struct job *job, const struct target *target, struct bulk_i
 	case BULK_STOP:
 		return stop_ask(job->inventory, target, job->stop, NULL, &item->stop, err);
 	case BULK_DELETE:
-		return remove_vm(job->config, job->inventory, target, &item->removed, err);
+		return remove_vm(job->config, job->inventory, target, false, &item->removed, err);
 	}
 	return -1;
 }
