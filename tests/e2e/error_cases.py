@@ -38,6 +38,9 @@ START, PASSING = VMS + "?start=1", VMS + "?persistent=0"
 Case = namedtuple("Case", "what rows before request status code test", defaults=[None])
 
 
+KILL = {"json": {"mode": "kill"}}
+
+
 def act(before, action, status, code, rows="55 1", **how):
     return Case(f"{action} of a VM that is {before}", rows, [before], ("POST", f"{AT}/{action}"),
                 status, code, **how)
@@ -61,8 +64,13 @@ CASES = [
     act("off", "resume", 409, "wrong_state"), act("off", "reboot", 409, "wrong_state"),
     act("off", "reset", 409, "wrong_state"), act("paused", "reboot", 409, "wrong_state"),
     act("running", "reset", 200, None),
-    Case("stop of a transient VM, twice", "42", ["transient", ("POST", f"{AT}/stop")],
-         ("POST", f"{AT}/stop"), 404, "vm_not_found"),
+    act("running", "stop", 409, "cannot_shut_down"), act("running", "reboot", 409, "cannot_shut_down"),
+    act("paused", "stop", 409, "cannot_shut_down"), act("off", "save", 409, "wrong_state"),
+    act("transient", "save", 409, "wrong_state"), act("running", "save", 200, None),
+    Case("stop by an agent that is not there", "-", ["running"],
+         ("POST", f"{AT}/stop", {"json": {"mode": "agent"}}), 409, "agent_unavailable"),
+    Case("stop of a transient VM, twice", "42", ["transient", ("POST", f"{AT}/stop", KILL)],
+         ("POST", f"{AT}/stop", KILL), 404, "vm_not_found"),
     Case("replacing the definition of a transient VM", "55", ["transient"],
          ("PUT", f"{AT}/xml", {"xml": xml()}), 409, "wrong_state"),
     Case("replacing what is not there", "42", ["none"], ("PUT", f"{AT}/xml", {"xml": xml()}),

@@ -139,7 +139,7 @@ def test_a_mounted_share_is_409_with_the_hint_to_unmount_it(gateway, admin, shar
         answer = admin.post(f"{at}/snapshots")
         assert (answer.status, answer.code) == (409, "snapshot_unsupported"), answer
         assert "9p share mounted" in answer.json["detail"] and "unmount" in answer.json["hint"]
-        admin.post(f"{at}/stop")
+        admin.post(f"{at}/stop", json={"mode": "kill"})
         assert admin.post(f"{at}/snapshots").status == 201
 
 
@@ -178,7 +178,7 @@ def test_no_revert_to_an_external_snapshot_and_the_vm_runs_on(admin, create):
     wait_for_tick("outside", ticks + 1)
     answer = admin.delete(f"{at}/snapshots/disks?metadata_only=1&children=1")
     assert answer.json == {"name": "disks", "deleted": ["disks", "all"], "metadata_only": True}, answer
-    assert admin.post(f"{at}/stop").status == 200 and admin.post(f"{at}/start").status == 200
+    assert admin.post(f"{at}/stop", json={"mode": "kill"}).status == 200 and admin.post(f"{at}/start").status == 200
 
 
 def test_an_external_one_above_an_internal_one_is_not_deleted(admin, create):
@@ -196,7 +196,7 @@ def test_a_snapshot_that_the_image_has_lost_stops_no_vm(admin, create):
     at = f"/v1/vms/{vm['uuid']}"
     for name in "a", "b":
         assert admin.post(f"{at}/snapshots", json={"name": name}).status == 201
-    assert admin.post(f"{at}/stop").status == 200
+    assert admin.post(f"{at}/stop", json={"mode": "kill"}).status == 200
     subprocess.run(["qemu-img", "snapshot", "-d", "b", IMAGES / "lost-vdb.img"], check=True)
     assert admin.post(f"{at}/start").status == 200
     for how in {}, {"force": True}:
@@ -213,7 +213,7 @@ def test_a_revert_that_fails_half_way_says_that_the_vm_is_off(admin, create):
     vm = create(domain("fails", devices=disk("fails")))
     at = f"/v1/vms/{vm['uuid']}"
     assert admin.post(f"{at}/snapshots", json={"name": "a"}).status == 201
-    assert admin.post(f"{at}/stop").status == 200
+    assert admin.post(f"{at}/stop", json={"mode": "kill"}).status == 200
     # Its table still names it, but its state is no longer one.
     image = IMAGES / "fails-vda.img"
     subprocess.run(["qemu-img", "snapshot", "-d", "a", image], check=True)

@@ -91,7 +91,7 @@ def test_a_revert_ends_in_the_state_that_was_asked_for(admin, new_vm, was, saved
 
     def reach(state):
         for action in "start", "resume", *actions[state]:
-            admin.post(f"{vm}/{action}")
+            admin.post(f"{vm}/{action}", json={"mode": "kill"} if action == "stop" else {})
         assert admin.get(vm).json["state"] == state
 
     reach(saved)
