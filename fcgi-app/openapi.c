@@ -24,13 +24,15 @@ static bool is_mutation(const struct route *route)
 	return route->method != HTTP_GET;
 }
 
+/* Is there such an argument, in the query or as {argument} in the path? */
 static bool names(const struct route *route, const char *argument)
 {
+	char braced[32];
+	(void)snprintf(braced, sizeof braced, "{%s}", argument);
 	for (const struct field *f = route->query; f && f->name; f++)
 		if (!strcmp(f->as ? f->as : f->name, argument))
 			return true;
-	const char *at = strstr(route->path, argument);
-	return at && at > route->path && at[-1] == '{';
+	return strstr(route->path, braced);
 }
 
 /* Errors */

@@ -189,25 +189,37 @@ static void put_unless_empty(struct json *o, const char *name, struct json *valu
 		json_free(value);
 }
 
-static void put_object(struct writer *w, struct json *o, const struct field *fields)
+/* What an object of some fields is put together from. */
+struct parts {
+	struct json *properties, *required, *all;
+};
+
+static void add_fields(struct writer *w, const struct parts *parts, const struct field *fields)
 {
 	bool request = w->side == SCHEMA_REQUEST;
-	struct json *properties = json_new_object();
-	struct json *required = json_new_array();
-	struct json *all = json_new_array();
 	for (const struct field *f = fields; f && f->name; f++) {
-		if (f->type == FIELD_ALSO) {
-			json_push(all, reference(w, f));
+		if (f->type == FIELD_ALSO && w->partial) {
+			add_fields(w, parts, f->of);
 			continue;
 		}
-		json_put(properties, f->name, value_schema(w, f));
+		if (f->type == FIELD_ALSO) {
+			json_push(parts->all, reference(w, f));
+			continue;
+		}
+		json_put(parts->properties, f->name, value_schema(w, f));
 		if (request ? f->required : !f->optional && !w->partial)
-			json_push_string(required, f->name);
+			json_push_string(parts->required, f->name);
 	}
-	put_unless_empty(o, "allOf", all);
-	put_unless_empty(o, "required", required);
-	put_unless_empty(o, "properties", properties);
-	if (request)
+}
+
+static void put_object(struct writer *w, struct json *o, const struct field *fields)
+{
+	struct parts parts = { json_new_object(), json_new_array(), json_new_array() };
+	add_fields(w, &parts, fields);
+	put_unless_empty(o, "allOf", parts.all);
+	put_unless_empty(o, "required", parts.required);
+	put_unless_empty(o, "properties", parts.properties);
+	if (w->side == SCHEMA_REQUEST)
 		json_put_bool(o, "additionalProperties", false);
 }
 

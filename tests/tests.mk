@@ -10,10 +10,12 @@
 #   make check-valgrind  the load test, shorter, under valgrind
 #   make check-slow      real Linux guests, of packages that apt fetches (root; a minute)
 #   make bench           how fast it is, each figure beside a reference (docs/performance.md)
+#   make check-openapi   the OpenAPI document, by a linter
+#   make check-covered   which documented answers the tests before have met
 #   make check-fuzz      a short run of the fuzzer, with QEMU's command lines judged (root)
 #   make fuzz            the same for FUZZ_SECONDS, its corpus kept; FUZZ_SEEDS: more to start from
 
-.PHONY: check-all check-unit run-unit check-gateway check-qemu check-style check-tsan \
+.PHONY: check-all check-openapi check-covered check-unit run-unit check-gateway check-qemu check-style check-tsan \
 	check-valgrind check-slow run-slow bench check-fuzz fuzz fuzzers format unit-tests
 
 ASAN := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
@@ -36,7 +38,7 @@ $(BUILD)/tests/api/test_unreadable: LDLIBS += -Wl,--wrap=virDomainGetInfo
 
 unit-tests: $(TESTS)
 
-check-all: check-style check-unit check-gateway check-qemu check-fuzz
+check-all: check-style check-openapi check-unit check-gateway check-qemu check-covered check-fuzz
 
 # A variant is the same makefile in another build directory.
 ASAN_BUILD = BUILD=$(BUILD)/asan SANITIZE='$(ASAN)'
@@ -51,16 +53,34 @@ check-unit:
 run-unit:
 	@set -e; for test in $(TESTS); do $$test; done
 
+# Those on QEMU need a libvirtd of their own, or take after one that does.
+QEMU_TESTS := $(sort $(shell grep -lE "LIBVIRTD_PID_FILE|from test_qemu" tests/e2e/test_*.py))
+GATEWAY_TESTS := $(filter-out $(QEMU_TESTS),$(sort $(wildcard tests/e2e/test_*.py)))
+
 check-gateway: all
+	@rm -rf $(BUILD)/seen
 	@$(MAKE) --no-print-directory $(ASAN_BUILD) $(BUILD)/asan/virtgate
-	VIRTGATE_BIN=$(BUILD)/asan/virtgate $(PYTEST) tests/e2e/test_gateway.py tests/e2e/test_domain.py tests/e2e/test_convert.py \
-		tests/e2e/test_list.py tests/e2e/test_drain.py tests/e2e/test_load.py tests/e2e/test_patch.py tests/e2e/test_once.py \
-		tests/e2e/test_snaps.py tests/e2e/test_errors.py tests/e2e/test_detail.py
+	VIRTGATE_BIN=$(BUILD)/asan/virtgate $(PYTEST) $(GATEWAY_TESTS)
+
+# The linter comes from npm, as the lock file has it.
+LINTER := $(BUILD)/openapi/node_modules/.bin/spectral
+
+$(LINTER): tests/openapi/package-lock.json
+	mkdir -p $(BUILD)/openapi
+	cp tests/openapi/* $(BUILD)/openapi
+	npm ci --prefix $(BUILD)/openapi --ignore-scripts --no-audit --no-fund --loglevel=error
+	@touch $@
+
+check-openapi: all $(LINTER)
+	$(BUILD)/virtgate --openapi >$(BUILD)/openapi/openapi.json
+	$(LINTER) lint --quiet --fail-severity=warn --ruleset tests/openapi/spectral.yaml $(BUILD)/openapi/openapi.json
+
+# What the tests before it have met of the document.
+check-covered: all
+	PYTHONDONTWRITEBYTECODE=1 tests/e2e/covered.py
 
 check-qemu: all
-	tests/e2e/namespace env $(PYTEST) tests/e2e/test_qemu.py tests/e2e/test_policy.py tests/e2e/test_roundtrip.py \
-		tests/e2e/test_guests.py tests/e2e/test_qemu_patch.py \
-		tests/e2e/test_qemu_snaps.py tests/e2e/test_qemu_errors.py tests/e2e/test_qemu_detail.py
+	tests/e2e/namespace env $(PYTEST) $(QEMU_TESTS)
 
 check-tsan: all
 	@$(MAKE) --no-print-directory $(TSAN_BUILD) unit-tests $(BUILD)/tsan/virtgate

@@ -29,6 +29,8 @@ import time
 import urllib.parse
 from pathlib import Path
 
+import openapi
+
 REPO = Path(__file__).resolve().parents[2]
 BINARY = Path(os.environ.get("VIRTGATE_BIN", "build/virtgate"))
 PATIENCE = float(os.environ.get("VIRTGATE_TEST_PATIENCE", "1"))
@@ -143,6 +145,7 @@ def check_answer(answer, method, target, user, sent):
         assert answer.body == b"", answer
     elif answer.status >= 400:
         check_problem(answer, user)
+    openapi.check(answer, method, target)
     if not (answer.status == 200 and target.partition("?")[0].endswith("/xml")):
         check_no_host_path(answer, sent)
 
@@ -175,6 +178,8 @@ def check_no_host_path(answer, sent):
         value = answer.json
         if answer.status >= 400:
             value = {**value, "libvirt": None}
+            # These are the document's own, with its paths made absolute.
+            value["violations"] = [{**v, "value": None} for v in value.get("violations", [])]
         elif "dry_run" in value:  # a domain's own, as in its XML
             value = {**value, "xml": None, "command_line": None}
         text = json.dumps(value, ensure_ascii=False)

@@ -1,0 +1,142 @@
+# SPDX-License-Identifier: MIT
+"""The program's OpenAPI document, as the judge of every answer.
+
+check() asserts that an answer is one that the document has for its operation: status, headers,
+media type, and a body that fits the schema and has no member beyond it. Which (operation, status)
+pairs have been seen is written down when the process ends; covered.py reads it.
+"""
+
+import atexit
+import functools
+import json
+import os
+import re
+import subprocess
+from pathlib import Path
+
+import jsonschema
+
+REPO = Path(__file__).resolve().parents[2]
+PROGRAM = REPO / os.environ.get("VIRTGATE_DOCUMENT_BIN", "build/virtgate")
+SEEN = REPO / "build/seen"
+
+# What the document's "default" is for: nginx's own, and virtgate gone.
+OF_NGINX = {408, 411, 413, 414, 429, 431, 502, 503, 504}
+seen = set()
+
+
+@functools.cache
+def document():
+    return json.loads(subprocess.run(
+        [PROGRAM, "--openapi"], check=True, capture_output=True, text=True).stdout)
+
+
+def operations():
+    """(method, path, operation) of each."""
+    return [(method.upper(), path, operation)
+            for path, item in document()["paths"].items()
+            for method, operation in item.items() if method != "parameters"]
+
+
+@functools.cache
+def path_patterns():
+    """The paths without arguments come first: /v1/vms:start is no VM."""
+    paths = sorted(document()["paths"], key=lambda path: (path.count("{"), path))
+    return [(path, re.compile(re.sub(r"\\{\w+\\}", "[^/]+", re.escape(path)))) for path in paths]
+
+
+def find_path(target):
+    """The document's path for a request's target; None when it has none."""
+    plain = target.partition("?")[0]
+    return next((path for path, pattern in path_patterns() if pattern.fullmatch(plain)), None)
+
+
+def resolve(node):
+    while "$ref" in node:
+        at = document()
+        for key in node["$ref"].removeprefix("#/").split("/"):
+            at = at[key]
+        node = at
+    return node
+
+
+def strict(schema):
+    """The same schema, of which an answer has every member and no other."""
+    if isinstance(schema, list):
+        return [strict(part) for part in schema]
+    if not isinstance(schema, dict):
+        return schema
+    if "$ref" in schema:
+        return merged([resolve(schema)])
+    made = {key: strict(value) for key, value in schema.items()}
+    if "allOf" in schema:
+        parts = [{k: v for k, v in schema.items() if k != "allOf"}, *schema["allOf"]]
+        return merged([resolve(part) for part in parts])
+    if "object" in schema.get("type", "") and "properties" in schema:
+        made["additionalProperties"] = False
+    return made
+
+
+def merged(parts):
+    """One object of several; the last says what a member is, for it is the narrowest."""
+    properties, required, rest = {}, [], {}
+    for part in parts:
+        if "allOf" in part:
+            part = merged([{k: v for k, v in part.items() if k != "allOf"},
+                           *map(resolve, part["allOf"])])
+        properties.update(part.get("properties", {}))
+        required += part.get("required", [])
+        rest.update({k: v for k, v in part.items()
+                     if k not in ("properties", "required", "additionalProperties")})
+    return strict({**rest, "type": "object", "properties": properties, "required": required})
+
+
+@functools.cache
+def validator(method, path, status, media):
+    response = resolve(document()["paths"][path][method.lower()]["responses"][status])
+    schema = response["content"][media]["schema"]
+    if "anyOf" in schema:
+        schema = {"anyOf": [merged([resolve(part)]) for part in schema["anyOf"]]}
+    else:
+        schema = strict(schema)
+    return jsonschema.Draft202012Validator(
+        schema, format_checker=jsonschema.FormatChecker(formats=()))
+
+
+def check(answer, method, target):
+    path = find_path(target)
+    if not target or (answer.status == 404 and answer.body and answer.code == "not_found"):
+        return  # sent raw; or no path that any route could have
+    method = "GET" if method == "HEAD" and answer.status != 405 else method
+    operation = path and document()["paths"][path].get(method.lower())
+    if not operation:
+        assert answer.status in (204, 302, 400, 401, 403, 404, 405, *OF_NGINX), (method, target, answer)
+        return
+    response = operation["responses"].get(str(answer.status))
+    if not response:
+        assert answer.status in OF_NGINX, f"not documented of {method} {path}: {answer}"
+        return
+    response = resolve(response)
+    seen.add((method, path, answer.status))
+    for name in response.get("headers", {}):
+        if name not in ("Retry-After", "Idempotent-Replay"):
+            assert name in answer.headers, (method, target, name, answer)
+    if answer.body and "Content-Encoding" not in answer.headers:
+        check_body(answer, method, path, response)
+
+
+def check_body(answer, method, path, response):
+    media = answer.headers["Content-Type"]
+    assert media in response["content"], (method, path, media)
+    if not media.endswith("json"):
+        return
+    error = next(validator(method, path, str(answer.status), media).iter_errors(answer.json), None)
+    assert not error, f"{method} {path} {answer.status}: {error.message} at {error.json_path}: {answer}"
+
+
+@atexit.register
+def write_down():
+    if seen:
+        SEEN.mkdir(parents=True, exist_ok=True)
+        lines = sorted(f"{method} {path} {status}" for method, path, status in seen)
+        (SEEN / str(os.getpid())).write_text("\n".join(lines) + "\n")

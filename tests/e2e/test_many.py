@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: MIT
+"""A thousand VMs, on libvirt's test driver in a daemon, so that calls to it can be counted.
+
+Runs in tests/e2e/namespace. virtgate's libvirt writes down what it sends.
+"""
+
+import os
+import re
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from conftest import test_domain
+from gateway import running_gateway
+
+if "LIBVIRTD_PID_FILE" not in os.environ:
+    pytest.skip("needs a libvirtd of its own: run it by tests/e2e/namespace",
+                allow_module_level=True)
+
+COUNT = 1000
+LABELS = "<metadata><v:vm xmlns:v='urn:virtgate:vm:1'><v:label name='odd'>{}</v:label></v:vm></metadata>"
+
+
+class Calls:
+    """Counts the calls that reach libvirtd, keepalive apart."""
+
+    def __init__(self, file):
+        self.file = file
+
+    def count(self):
+        text = self.file.read_text(errors="replace") if self.file.exists() else ""
+        return len(re.findall(r"RPC_CLIENT_MSG_TX_QUEUE: .*type=0", text))
+
+    def during(self, work):
+        before = self.count()
+        work()
+        return self.count() - before
+
+
+@pytest.fixture(scope="module")
+def host(tmp_path_factory):
+    """(gateway, calls) with COUNT VMs."""
+    log = tmp_path_factory.mktemp("calls") / "log"
+    calls = Calls(log)
+    with running_gateway(
+            uri="test+unix:///default", env_LIBVIRT_LOG_OUTPUTS=f"1:file:{log}",
+            env_LIBVIRT_LOG_FILTERS="1:rpc.netclient") as gateway:
+
+        def make(i):
+            with gateway.client("admin") as admin:
+                xml = test_domain(f"many-{i:04}", LABELS.format(i % 2))
+                answer = admin.post("/v1/vms", json={"xml": xml})
+                assert answer.status == 201, answer
+
+        with ThreadPoolExecutor(8) as pool:
+            list(pool.map(make, range(COUNT)))
+        yield gateway, calls
+
+
+@pytest.fixture
+def viewer(host):
+    with host[0].client("viewer") as viewer:
+        yield viewer
+
+
+def walk(viewer, query):
+    pages, after = [], ""
+    while True:
+        answer = viewer.get(f"/v1/vms?{query}{after}")
+        assert answer.status == 200, answer
+        pages.append([vm["name"] for vm in answer.json["items"]])
+        if not answer.json["next"]:
+            return pages
+        after = f"&after={answer.json['next']}"
+
+
+EXPECTED = [f"many-{i:04}" for i in range(COUNT)]
+
+
+def test_a_full_list_is_one_page_per_limit(viewer):
+    for limit in 1000, 250, 100:
+        pages = walk(viewer, f"name=many-*&limit={limit}")
+        assert [len(page) for page in pages] == [limit] * (COUNT // limit)
+        assert sum(pages, []) == EXPECTED
+    assert sum(walk(viewer, "label=odd=1&limit=300"), []) == EXPECTED[1::2]
+
+
+def test_a_list_costs_the_same_few_calls_however_many_vms_there_are(host, viewer):
+    _, calls = host
+    viewer.get("/v1/vms")  # whatever is new is read once
+    # The sweep runs every 10 s beside it, so the least of some is what a list costs.
+    everything = min(calls.during(lambda: viewer.get("/v1/vms?limit=1000")) for _ in range(5))
+    one = min(calls.during(lambda: viewer.get("/v1/vms?name=many-0000")) for _ in range(5))
+    assert everything == one and 1 <= everything <= 6, (everything, one)
+
+
+def test_an_unchanged_list_of_a_thousand_is_304(viewer):
+    first = viewer.get("/v1/vms?limit=1000")
+    assert len(first.json["items"]) == COUNT
+    again = viewer.get("/v1/vms?limit=1000", headers=f"If-None-Match: {first.headers['ETag']}\r\n")
+    assert again.status == 304 and not again.body
