@@ -7,23 +7,29 @@ import sys
 
 import openapi
 
-# What no test can bring about, and why.
+# What no test can bring about, and why: a part of its line.
 BEYOND = {
-    # libvirt's test driver and QEMU support what these ask of them.
-    501: "no driver at hand lacks what this needs",
+    " 501": "no driver at hand lacks what this needs",
+    "DELETE /v1/vms/{ref} 409": "another tool makes a snapshot between two calls of ours",
+    "DELETE /vm 409": "the same",
+    "DELETE /v1/vms/{ref}/job 409": "only a migration cannot be aborted",
 }
+
+
+def reason(pair):
+    return next((why for part, why in BEYOND.items() if part in pair), None)
 
 
 def main():
     met = {line for file in openapi.SEEN.glob("*") for line in file.read_text().splitlines()}
-    pairs = {f"{method} {path} {status}": int(status)
+    pairs = {f"{method} {path} {status}"
              for method, path, operation in openapi.operations()
              for status in operation["responses"] if status != "default"}
-    missing = sorted(set(pairs) - met)
+    missing = sorted(pairs - met)
     for pair in missing:
-        print(f"  not met: {pair}{': ' + BEYOND[pairs[pair]] if pairs[pair] in BEYOND else ''}")
+        print(f"  not met: {pair}{': ' + reason(pair) if reason(pair) else ''}")
     print(f"  {len(pairs) - len(missing)} of {len(pairs)} documented answers were met by a test")
-    return any(pairs[pair] not in BEYOND for pair in missing)
+    return any(not reason(pair) for pair in missing)
 
 
 if __name__ == "__main__":

@@ -291,6 +291,15 @@ def test_only_a_bulk_stop_takes_a_stops_fields(admin):
     assert answer.status == 400 and answer.json["detail"].startswith("timeout: 301"), answer
 
 
+@pytest.mark.parametrize("action", ["start", "stop", "suspend", "resume", "delete"])
+def test_more_than_max_are_left_alone(admin, names, action):
+    refs = names(2)
+    select = {"name": f"{refs[0].rpartition('-')[0]}-*"}
+    answer = admin.post(f"/v1/vms:{action}", json={"select": select, "max": 1})
+    assert (answer.status, answer.code) == (409, "too_many_selected"), answer
+    assert states(admin, refs) == ["shutoff", "shutoff"]
+
+
 def test_selecting_by_state_and_glob(operator, names):
     refs = names(5)
     prefix = refs[0].rpartition("-")[0]

@@ -81,8 +81,8 @@ def test_disks_have_their_sizes_and_graphics_their_ports_while_it_runs(admin, cr
         "name": "vm", "memory_kib": 2500, "kernel": "hello_qemu-x86_64",
         "disks": [{"source": "raw.img", "format": "raw"},
                   {"source": "one.qcow2", "format": "qcow2"}, {"device": "cdrom"}]})
-    for action in "start", "stop":
-        assert admin.post(f"{answer.location}/{action}").status == 200
+    for action, body in ("start", {}), ("stop", {"mode": "kill"}):
+        assert admin.post(f"{answer.location}/{action}", json=body).status == 200
         vm = admin.get(answer.location).json
         assert vm["pending"] == []
         raw, qcow2, drive = vm["disks"]
@@ -265,7 +265,7 @@ def test_counters_count(admin, create):  # noqa: F811
     assert interface["target"] == admin.get("/v1/vms/counted").json["interfaces"][0]["target"]
     assert all(interface[name] is not None for name in interface), interface
     assert moment(first["time"]) < moment(then["time"]) <= time.time()
-    admin.post("/v1/vms/counted/stop")
+    admin.post("/v1/vms/counted/stop", json={"mode": "kill"})
     off = admin.get("/v1/vms/counted/stats").json
     assert (off["state"], off["memory"]["rss_kib"], off["disks"][0]["read_bytes"]) == (
         "shutoff", None, None)

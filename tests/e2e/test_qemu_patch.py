@@ -138,7 +138,7 @@ def disks_of(answer):
 def test_a_disk_that_was_made_holds_a_snapshot_and_goes_with_its_vm(make, admin):
     make(spec("made", disk("made.qcow2"), disk("made.img", format="raw", target="hdc"), start=True))
     file = IMAGES / "made.qcow2"
-    assert admin.post("/v1/vms/made/stop").status == 200
+    assert admin.post("/v1/vms/made/stop", json={"mode": "kill"}).status == 200
     subprocess.run(["qemu-img", "check", "-q", file], check=True)
     (IMAGES / "made.img").unlink()
     assert disks_of(admin.delete("/v1/vms/made?disks=1")) == {

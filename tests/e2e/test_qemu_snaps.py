@@ -175,6 +175,7 @@ def test_no_revert_to_an_external_snapshot_and_the_vm_runs_on(admin, create):
             answer = admin.post(f"{at}/snapshots/{name}/revert", json=how)
             assert (answer.status, answer.code) == (409, "snapshot_unsupported"), answer
             assert "external" in answer.json["detail"]
+    assert admin.post("/vm/snapshot/revert?name=outside").code == "snapshot_unsupported"
     wait_for_tick("outside", ticks + 1)
     answer = admin.delete(f"{at}/snapshots/disks?metadata_only=1&children=1")
     assert answer.json == {"name": "disks", "deleted": ["disks", "all"], "metadata_only": True}, answer
