@@ -763,7 +763,7 @@ int snapshot_revert(const struct config *config, struct inventory *inventory,
 		lookup(&hold.lease, hold.dom, name, &snap, err) < 0 ||
 		read_xml(&hold.lease, snap, &doc, err) < 0 ||
 		guard_snapshot(&hold, doc, config, &guard, err) < 0 ||
-		snapshot_check_revert(xml_root(doc), err) < 0)
+		snapshot_check_revert(xml_root(doc), !virt_is_test(&hold.lease), err) < 0)
 		return -1;
 	int rc = revert_held(&hold, snap, how, err);
 	inventory_touch(inventory, hold.vm.uuid);

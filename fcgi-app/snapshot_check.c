@@ -158,7 +158,7 @@ static int refuse_lost(const struct xml_node *snapshot, const struct xml_node *d
 	return err_hint(err, "DELETE it with metadata_only=1");
 }
 
-int snapshot_check_revert(const struct xml_node *snapshot, struct err *err)
+int snapshot_check_revert(const struct xml_node *snapshot, bool images, struct err *err)
 {
 	char name[256];
 	if (snapshot_is_external(snapshot)) {
@@ -170,7 +170,7 @@ int snapshot_check_revert(const struct xml_node *snapshot, struct err *err)
 	}
 	xml_copy_text(snapshot, "name", name, sizeof name);
 	const struct xml_node *disk = xml_find(snapshot, "disks/disk");
-	for (; disk; disk = xml_next(disk))
+	for (; images && disk; disk = xml_next(disk))
 		if (says(disk, NULL, "snapshot", "internal") &&
 			refuse_lost(snapshot, disk, name, err) < 0)
 			return -1;

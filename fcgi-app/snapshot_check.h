@@ -23,9 +23,10 @@ int snapshot_check_memory(const struct xml_node *snapshot, bool active, struct e
 
 /*
  * Could the VM be put back to this <domainsnapshot>? Not to an external one, and not to one that
- * is no longer in the images, as far as they can be read. ERR_SNAPSHOT_UNSUPPORTED.
+ * is no longer in the images, as far as they can be read; without `images`, which the test driver
+ * leaves alone, these are not asked. ERR_SNAPSHOT_UNSUPPORTED.
  */
-int snapshot_check_revert(const struct xml_node *snapshot, struct err *err);
+int snapshot_check_revert(const struct xml_node *snapshot, bool images, struct err *err);
 
 /* Is any of it outside the VM's own disks? */
 bool snapshot_is_external(const struct xml_node *snapshot);

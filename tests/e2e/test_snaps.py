@@ -260,3 +260,15 @@ def test_twenty_clients_with_one_key_make_one_snapshot(gateway, admin, vm, body)
     assert len({a.body for a in answers}) == 1
     assert sum(a.headers["Idempotent-Replay"] is None for a in answers) == 1
     assert len(items(admin, vm)) == 1
+
+
+def test_the_test_driver_keeps_snapshots_elsewhere_than_in_an_image_that_is_there(new_gateway, tmp_path):
+    gateway = new_gateway(images=str(tmp_path))
+    with gateway.client("admin") as admin:
+        spec = {"name": "held", "memory_kib": 8192, "start": True,
+                "disks": [{"source": "held.qcow2", "capacity_bytes": 1 << 20}]}
+        assert admin.post("/v1/vms", json=spec).status == 201
+        assert admin.post("/v1/vms/held/snapshots", json={"name": "a"}).status == 201
+        answer = admin.post("/v1/vms/held/snapshots/a/revert", json={"state": "paused"})
+        assert (answer.status, answer.json["state"]) == (200, "paused"), answer
+        assert admin.delete("/v1/vms/held?disks=1").status == 200
