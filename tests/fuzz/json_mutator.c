@@ -115,6 +115,9 @@ static json_object *make_value(const struct field *field, json_object *old)
 		json_object_object_add(list, "a", json_object_new_string(mutator_text()));
 		return list;
 	case FIELD_TEXTS:
+	case FIELD_TIME:
+	case FIELD_FREE:
+	case FIELD_ALSO:
 		break; /* a spec has none */
 	}
 	return NULL;
