@@ -126,10 +126,14 @@ static int ask(struct lease *lease, const char *uuid, struct said *ret, struct e
 	if (domain_lookup(lease, uuid, &dom, err) < 0)
 		return -1;
 	/* Its own default is to wait for ever. */
-	if (virDomainAgentSetResponseTimeout(dom, AGENTS_ANSWER_SECONDS, 0) < 0 ||
-		addresses_each(dom, ADDRESS_BY_AGENT, hear, ret) < 0)
+	if (virDomainAgentSetResponseTimeout(dom, AGENTS_ANSWER_SECONDS, 0) < 0)
 		return virt_fail(lease, VIRT_READ, err);
-	return 0;
+	int rc = addresses_each(dom, ADDRESS_BY_AGENT, hear, ret);
+	if (rc < 0)
+		(void)virt_fail(lease, VIRT_READ, err);
+	/* The domain keeps it for all who ask: others' freezes may take longer. */
+	(void)virDomainAgentSetResponseTimeout(dom, VIR_DOMAIN_AGENT_RESPONSE_TIMEOUT_BLOCK, 0);
+	return rc;
 }
 
 /* The one that has waited longest. false: it is time to stop. */

@@ -57,9 +57,13 @@ static int ask_agent(struct hold *hold, enum guest_request request, struct err *
 {
 	/* Without it, libvirt waits for an agent that hangs for ever. */
 	(void)virDomainAgentSetResponseTimeout(hold->dom, GUEST_AGENT_SECONDS, 0);
-	if (requests[request].call(hold->dom, requests[request].by_agent) < 0)
-		return virt_fail(&hold->lease, VIRT_ACT, err);
-	return 0;
+	int rc = requests[request].call(hold->dom, requests[request].by_agent);
+	if (rc < 0)
+		(void)virt_fail(&hold->lease, VIRT_ACT, err);
+	/* The domain keeps it for all who ask: others' freezes may take longer. */
+	(void)virDomainAgentSetResponseTimeout(
+		hold->dom, VIR_DOMAIN_AGENT_RESPONSE_TIMEOUT_BLOCK, 0);
+	return rc;
 }
 
 static int ask_acpi(struct hold *hold, enum guest_request request, struct err *err)
