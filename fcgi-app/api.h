@@ -35,6 +35,11 @@ struct api {
 	struct agents *agents;       /* of the host */
 	const struct route *routes;
 	size_t route_count;
+	struct {
+		char *text; /* owned by whoever made it; NULL: it is made for each request */
+		size_t len;
+		char etag[ETAG_SIZE];
+	} document; /* the OpenAPI document: see api_docs_prepare() */
 	atomic_bool draining;
 };
 

@@ -4,4 +4,7 @@
 #include "api.h"
 
 api_handler api_docs_openapi;
+
+/* Makes the document, once: it is the same for everybody. The caller frees api->document.text. */
+int api_docs_prepare(struct api *api, struct err *err);
 extern const struct field api_docs_openapi_answer[];

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "agents.h"
+#include "api_docs.h"
 #include "config.h"
 #include "convert_command.h"
 #include "events.h"
@@ -96,6 +97,8 @@ static int serve(struct api *api)
 		(void)err_memory(&err);
 		return complain(&err, EXIT_FAILURE);
 	}
+	if (api_docs_prepare(api, &err) < 0)
+		return complain(&err, EXIT_FAILURE);
 	api->events = events;
 	api->agents = agents;
 	log_info("virtgate %s serves %s", VIRTGATE_VERSION, api->config->listen);
@@ -146,6 +149,7 @@ static int run(const struct config *config)
 		};
 		if (inventory)
 			status = config->action == CONFIG_CHECK ? check(host, config) : serve(&api);
+		free(api.document.text);
 	}
 	virt_stop();
 	return status;
