@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 #include "bulk.h"
 
+#include "metadata.h"
+
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
 
-/* Each has a connection while it works, and half of these are for other requests. */
 enum { THREADS_MAX = 4 };
 
 void bulk_done(struct bulk *bulk)
@@ -140,8 +141,11 @@ int bulk_select(struct inventory *inventory, const struct selection *selection, 
 	struct bulk *ret, struct err *err)
 {
 	size_t matches = 0;
-	if (inventory_list(inventory, &ret->list, err) < 0)
+	/* Lists may have labels of some seconds ago. */
+	if (selection->label ? inventory_list_fresh(inventory, &ret->list, err)
+			     : inventory_list(inventory, &ret->list, err))
 		return -1;
+	ret->selection = selection;
 	for (size_t i = 0; i < ret->list->count; i++)
 		matches += selection_has(selection, &ret->list->vms[i]);
 	if (refuse_too_many(matches, max, err) < 0)
@@ -165,7 +169,7 @@ struct job {
 	const struct config *config;
 	struct inventory *inventory;
 	enum bulk_action action;
-	const struct stop_how *stop;
+	struct stop_how stop;
 	struct bulk *bulk;
 	int64_t deadline; /* clock_ms() */
 	/* Of the round that is under way. */
@@ -182,28 +186,37 @@ static void *work(void *data)
 	return NULL;
 }
 
-/* Calls each() for every item that has not failed, from several threads, this one among them. */
+/*
+ * Calls each() for every item that has not failed, from this thread and as many others as there is
+ * room for: other requests, and other bulks, need connections, too.
+ */
 static void run_round(struct job *job, void (*each)(const struct job *, struct bulk_item *))
 {
+	struct host *host = inventory_host(job->inventory);
+	struct long_work places[THREADS_MAX - 1] = { 0 };
 	pthread_t helpers[THREADS_MAX - 1];
-	int wanted = job->config->connections / 2;
-	int count = 0;
-	if (wanted > THREADS_MAX)
-		wanted = THREADS_MAX;
+	size_t count = 0;
 	job->each = each;
 	atomic_store(&job->next, 0);
-	while (count + 1 < wanted && (size_t)count + 1 < job->bulk->count &&
-		!pthread_create(&helpers[count], NULL, work, job))
+	while (count < ARRAY_LEN(helpers) && count + 1 < job->bulk->count &&
+		long_try(host, LONG_CALL, &places[count])) {
+		if (pthread_create(&helpers[count], NULL, work, job)) {
+			long_leave(&places[count]);
+			break;
+		}
 		count++;
+	}
 	(void)work(job);
-	while (count)
+	while (count) {
 		(void)pthread_join(helpers[--count], NULL);
+		long_leave(&places[count]);
+	}
 }
 
 /* May an item be begun? */
 static int check_turn(const struct job *job, struct err *err)
 {
-	if (atomic_load(job->stop->hurry))
+	if (atomic_load(job->stop.hurry))
 		return err_set(
 			err, ERR_DRAINING, "virtgate is stopping; this VM's turn did not come");
 	if (clock_ms() < job->deadline)
@@ -226,24 +239,48 @@ static int act(const struct job *job, const struct target *target, struct bulk_i
 		return power_act(job->config, job->inventory, target, actions[job->action],
 			&item->acted, err);
 	case BULK_STOP:
-		return stop_ask(job->inventory, target, job->stop, NULL, &item->stop, err);
+		return stop_ask(job->inventory, target, &job->stop, NULL, &item->stop, err);
 	case BULK_DELETE:
 		return remove_vm(job->config, job->inventory, target, false, &item->removed, err);
 	}
 	return -1;
 }
 
+/* Much may have happened to it since it was selected. */
+static int check_selected(struct hold *hold, const void *data, struct err *err)
+{
+	const struct selection *selection = data;
+	struct labels *labels = NULL;
+	struct vm vm = hold->vm;
+	if (selection->label && inventory_read_labels(&hold->lease, hold->dom, &labels, err) < 0)
+		return -1;
+	vm.labels = labels;
+	bool has = selection_has(selection, &vm);
+	labels_give(labels);
+	return has ? 0
+		   : err_set(err, ERR_PRECONDITION_FAILED,
+			     "VM '%.64s' has changed since it was selected, and does not match any "
+			     "more",
+			     hold->vm.name);
+}
+
 static void do_item(const struct job *job, struct bulk_item *item)
 {
-	const struct target target = { item->vm.uuid, "" };
+	const struct selection *selection = job->bulk->selection;
+	const struct target target = {
+		.ref = item->vm.uuid,
+		.if_match = "",
+		.check = selection ? check_selected : NULL,
+		.data = selection,
+	};
 	item->failed = check_turn(job, &item->err) < 0 || act(job, &target, item) < 0;
 }
 
 static int finish(const struct job *job, struct bulk_item *item)
 {
-	if (job->stop->kill && check_turn(job, &item->err) < 0)
+	if (job->stop.kill && check_turn(job, &item->err) < 0)
 		return -1;
-	return stop_finish(job->inventory, job->stop, &item->stop, &item->err);
+	return stop_finish(job->inventory, &job->stop, &item->stop, &item->err);
 }
 
 static void finish_stop(const struct job *job, struct bulk_item *item)
@@ -267,28 +304,30 @@ static void wait_for_all(const struct job *job)
 		if (!bulk->items[i].failed && bulk->items[i].stop.waiting)
 			bulk->waiting[count++] = &bulk->items[i].stop;
 	if (count)
-		stop_wait(job->inventory, bulk->waiting, count, job->stop);
+		stop_wait(job->inventory, bulk->waiting, count, &job->stop);
 }
 
 int bulk_run(const struct config *config, struct inventory *inventory, enum bulk_action action,
 	const struct stop_how *stop, struct bulk *bulk, struct err *err)
 {
-	AUTO_LONG struct long_work long_work = { 0 };
+	AUTO_LONG struct long_work place = { 0 };
 	struct job job = {
 		.config = config,
 		.inventory = inventory,
 		.action = action,
-		.stop = stop,
+		.stop = *stop,
 		.bulk = bulk,
 		.deadline = clock_ms() + (int64_t)BULK_SECONDS * 1000,
 	};
+	job.stop.deadline = job.deadline;
 	/* Once it has begun nothing may keep it from being told. */
 	bulk->waiting = calloc(bulk->count + 1, sizeof(struct stop *));
 	if (!bulk->waiting)
 		return err_memory(err);
-	if (long_enter(inventory_host(inventory), LONG_WAIT, &long_work, err) < 0)
+	if (long_enter(inventory_host(inventory), LONG_CALL, &place, err) < 0)
 		return -1;
 	run_round(&job, do_item);
+	long_rest(&place);
 	if (action != BULK_STOP)
 		return 0;
 	wait_for_all(&job);

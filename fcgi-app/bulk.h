@@ -37,6 +37,7 @@ struct bulk_item {
 };
 
 struct bulk {
+	const struct selection *selection; /* that each must still fit; NULL: they were named */
 	size_t count;
 	struct bulk_item *items;
 	struct vm_list *list;  /* what the items' names lie in */
@@ -52,7 +53,11 @@ void bulk_done(struct bulk *bulk);
 int bulk_name(struct inventory *inventory, const char *const refs[], size_t count, struct bulk *ret,
 	struct err *err);
 
-/* Those that match, by name. ERR_TOO_MANY_SELECTED when these are more than max. */
+/*
+ * Those that match, by name. ERR_TOO_MANY_SELECTED when these are more than max. The selection must
+ * outlive the bulk: one that does not fit any more when its turn comes is left alone
+ * (ERR_PRECONDITION_FAILED).
+ */
 int bulk_select(struct inventory *inventory, const struct selection *selection, size_t max,
 	struct bulk *ret, struct err *err);
 

@@ -235,16 +235,31 @@ int domain_check_version(struct hold *hold, const char *if_match, struct err *er
 	return err_hint(err, "get it again and repeat your change");
 }
 
+/* Cutting the power is right beside anything, and what a hanging QEMU needs. */
+static int enter(struct host *host, const char *uuid, const struct target *target, struct gate *ret,
+	struct err *err)
+{
+	char key[sizeof "kill:" + UUID_SIZE];
+	if (!gate_enter(host, uuid, ret, err))
+		return 0;
+	if (!target->kill || err->kind != ERR_VM_BUSY)
+		return -1;
+	(void)snprintf(key, sizeof key, "kill:%s", uuid);
+	return gate_enter(host, key, ret, err);
+}
+
 int domain_hold(struct host *host, const struct target *target, struct hold *ret, struct err *err)
 {
 	struct vm_ref id;
 	if (domain_resolve(host, target->ref, &id, err) < 0 ||
-		gate_enter(host, id.uuid, &ret->gate, err) < 0 ||
+		enter(host, id.uuid, target, &ret->gate, err) < 0 ||
 		lease_take(host, &ret->lease, err) < 0 ||
 		domain_lookup(&ret->lease, id.uuid, &ret->dom, err) < 0 ||
 		domain_read(&ret->lease, ret->dom, &ret->vm, err) < 0)
 		return -1;
-	return domain_check_version(ret, target->if_match, err);
+	if (domain_check_version(ret, target->if_match, err) < 0)
+		return -1;
+	return target->check ? target->check(ret, target->data, err) : 0;
 }
 
 void domain_let_go(struct hold *hold)

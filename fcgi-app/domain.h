@@ -49,9 +49,14 @@ struct vm_ref {
 };
 
 /* The VM that a mutation is for, and what it must still be (RFC 9110 section 13.1.1). */
+struct hold;
+typedef int target_check(struct hold *hold, const void *data, struct err *err);
 struct target {
 	const char *ref;
 	const char *if_match; /* a list of entity tags with domain_version(), or "" */
+	target_check *check;  /* whatever else must hold of it when its turn has come; or NULL */
+	const void *data;     /* for that */
+	bool kill;            /* its end: whoever holds it, or hangs in it, is not waited for */
 };
 
 /* The caller frees the domain. ERR_VM_NOT_FOUND names the ref. */

@@ -167,7 +167,8 @@ static bool recall(struct fetch *fetch, size_t i)
 }
 
 /* Of the definition; one that is transient has none, and tells of itself. */
-static int read_labels(struct lease *lease, virDomainPtr dom, struct labels **ret, struct err *err)
+int inventory_read_labels(
+	struct lease *lease, virDomainPtr dom, struct labels **ret, struct err *err)
 {
 	static const unsigned sources[] = { VIR_DOMAIN_AFFECT_CONFIG, VIR_DOMAIN_AFFECT_LIVE };
 	for (size_t i = 0; i < ARRAY_LEN(sources); i++) {
@@ -192,7 +193,7 @@ static int read_known(struct lease *lease, virDomainPtr dom, struct vm *vm, stru
 	struct labels *labels = NULL;
 	if (virDomainGetInfo(dom, &info) < 0)
 		return virt_fail(lease, VIRT_READ, err);
-	if (read_labels(lease, dom, &labels, err) < 0)
+	if (inventory_read_labels(lease, dom, &labels, err) < 0)
 		return -1;
 	vm_set_size(vm, &info);
 	vm->labels = labels;
@@ -337,6 +338,11 @@ int inventory_list(struct inventory *inventory, struct vm_list **ret, struct err
 		inventory->listed_at = clock_ms();
 	}
 	return fetch_list(inventory, false, ret, err);
+}
+
+int inventory_list_fresh(struct inventory *inventory, struct vm_list **ret, struct err *err)
+{
+	return fetch_list(inventory, true, ret, err);
 }
 
 void inventory_touch(struct inventory *inventory, const char *uuid)

@@ -32,5 +32,12 @@ struct host *inventory_host(const struct inventory *inventory);
  */
 int inventory_list(struct inventory *inventory, struct vm_list **ret, struct err *err);
 
+/* The same with nothing in it that was read before. */
+int inventory_list_fresh(struct inventory *inventory, struct vm_list **ret, struct err *err);
+
+/* One VM's labels as they are now; NULL: it has none. The caller holds them. */
+int inventory_read_labels(
+	struct lease *lease, virDomainPtr dom, struct labels **ret, struct err *err);
+
 /* A mutation may have changed this VM's vcpus, memory or labels. */
 void inventory_touch(struct inventory *inventory, const char *uuid);

@@ -567,7 +567,8 @@ int snapshot_create(const struct config *config, struct host *host, const struct
 	bool *ret_replayed, struct err *err)
 {
 	/* What a request changed itself does not keep it from being answered again. */
-	const struct target any = { target->ref, "" };
+	const struct target any = { .ref = target->ref, .if_match = "" };
+	AUTO_LONG struct long_work work = { 0 };
 	AUTO_HOLD struct hold hold = { 0 };
 	*ret_replayed = false;
 	if (domain_hold(host, &any, &hold, err) < 0 ||
@@ -577,6 +578,8 @@ int snapshot_create(const struct config *config, struct host *host, const struct
 		return 0;
 	if (domain_check_version(&hold, target->if_match, err) < 0 ||
 		(request->uuid[0] && add_request(xml_root(doc), request, err) < 0))
+		return -1;
+	if (long_enter(host, LONG_CALL, &work, err) < 0)
 		return -1;
 	if (!create(&hold, config, doc, ret, err))
 		return 0;
@@ -683,7 +686,8 @@ int snapshot_delete(const struct config *config, struct host *host, const struct
 	const char *name, const struct snapshot_delete *how, struct snapshot_deleted *ret,
 	struct err *err)
 {
-	const struct target vm = { target->ref, "" };
+	const struct target vm = { .ref = target->ref, .if_match = "" };
+	AUTO_LONG struct long_work work = { 0 };
 	struct snapshot_deleted doomed = { 0 };
 	AUTO_HOLD struct hold hold = { 0 };
 	AUTO(virDomainSnapshotFree) virDomainSnapshotPtr snap = NULL;
@@ -692,7 +696,8 @@ int snapshot_delete(const struct config *config, struct host *host, const struct
 		check_snapshot_version(&hold.lease, snap, target->if_match, err) < 0 ||
 		name_doomed(&hold.lease, snap, how->children, &doomed, err) < 0)
 		return -1;
-	if (delete_held(&hold, snap, config, how, &doomed, err) < 0) {
+	if (long_enter(host, LONG_CALL, &work, err) < 0 ||
+		delete_held(&hold, snap, config, how, &doomed, err) < 0) {
 		free(doomed.names);
 		return -1;
 	}
@@ -759,11 +764,14 @@ int snapshot_revert(const struct config *config, struct inventory *inventory,
 	AUTO_GUARD struct guard guard = { 0 };
 	AUTO(virDomainSnapshotFree) virDomainSnapshotPtr snap = NULL;
 	AUTO(xml_free) struct xml *doc = NULL;
+	AUTO_LONG struct long_work work = { 0 };
 	if (domain_hold(inventory_host(inventory), target, &hold, err) < 0 ||
 		lookup(&hold.lease, hold.dom, name, &snap, err) < 0 ||
 		read_xml(&hold.lease, snap, &doc, err) < 0 ||
 		guard_snapshot(&hold, doc, config, &guard, err) < 0 ||
 		snapshot_check_revert(xml_root(doc), !virt_is_test(&hold.lease), err) < 0)
+		return -1;
+	if (long_enter(inventory_host(inventory), LONG_CALL, &work, err) < 0)
 		return -1;
 	int rc = revert_held(&hold, snap, how, err);
 	inventory_touch(inventory, hold.vm.uuid);

@@ -149,6 +149,20 @@ static void fill_gaps(virDomainPtr dom, struct stats *stats)
 		stats->memory_maximum_kib = (int64_t)info.maxMem;
 }
 
+/* By a gate of its own: when QEMU hangs, one request hangs with it, and the VM can be killed. */
+static int hold_for_stats(struct host *host, const char *ref, struct hold *ret, struct err *err)
+{
+	struct vm_ref id;
+	char key[sizeof "stats:" + UUID_SIZE];
+	if (domain_resolve(host, ref, &id, err) < 0)
+		return -1;
+	(void)snprintf(key, sizeof key, "stats:%s", id.uuid);
+	if (gate_enter(host, key, &ret->gate, err) < 0 || lease_take(host, &ret->lease, err) < 0 ||
+		domain_lookup(&ret->lease, id.uuid, &ret->dom, err) < 0)
+		return -1;
+	return domain_read(&ret->lease, ret->dom, &ret->vm, err);
+}
+
 int stats_read(
 	struct host *host, const char *images, const char *ref, struct stats *ret, struct err *err)
 {
@@ -157,11 +171,10 @@ int stats_read(
 			VIR_DOMAIN_STATS_BALLOON | VIR_DOMAIN_STATS_VCPU |
 			VIR_DOMAIN_STATS_INTERFACE | VIR_DOMAIN_STATS_BLOCK
 	};
-	const struct target target = { ref, "" };
 	__attribute__((cleanup(free_records))) virDomainStatsRecordPtr *records = NULL;
 	AUTO_HOLD struct hold hold = { 0 };
 	AUTO_STATS struct stats stats = { 0 };
-	if (domain_hold(host, &target, &hold, err) < 0)
+	if (hold_for_stats(host, ref, &hold, err) < 0)
 		return -1;
 	virDomainPtr doms[] = { hold.dom, NULL };
 	int count = virDomainListGetStats(

@@ -156,7 +156,9 @@ int stop_ask(struct inventory *inventory, const struct target *target, const str
 {
 	AUTO_HOLD struct hold hold = { 0 };
 	struct stop stop = { 0 };
-	if (domain_hold(inventory_host(inventory), target, &hold, err) < 0 ||
+	struct target now = *target;
+	now.kill = how->mode == STOP_KILL;
+	if (domain_hold(inventory_host(inventory), &now, &hold, err) < 0 ||
 		ask_or_kill(&hold, how, work, &stop, err) < 0)
 		return -1;
 	inventory_touch(inventory, hold.vm.uuid);
@@ -220,7 +222,8 @@ static bool is_worth_waiting(struct stop *const stops[], size_t count, const str
 {
 	for (size_t i = 0; i < count; i++)
 		if (stops[i]->waiting && !is_late(stops[i], how))
-			return !atomic_load(how->hurry);
+			return !atomic_load(how->hurry) &&
+				(!how->deadline || clock_ms() < how->deadline);
 	return false;
 }
 
@@ -255,7 +258,7 @@ static int give_up(const struct stop *stop, const struct stop_how *how, struct e
 		[STOPPED_BY_AGENT] = "was asked by its agent to shut down",
 		[STOPPED_BY_KILL] = "was killed",
 	};
-	if (!is_late(stop, how))
+	if (!is_late(stop, how) && atomic_load(how->hurry))
 		return err_set(err, ERR_DRAINING,
 			"the guest %s, but virtgate is stopping and does not wait for it",
 			done[stop->means]);
@@ -279,7 +282,7 @@ static int kill_run(struct hold *hold, struct stop *stop, struct err *err)
 int stop_finish(
 	struct inventory *inventory, const struct stop_how *how, struct stop *stop, struct err *err)
 {
-	const struct target target = { stop->vm.uuid, "" };
+	const struct target target = { .ref = stop->vm.uuid, .if_match = "", .kill = true };
 	AUTO_HOLD struct hold hold = { 0 };
 	if (!how->kill || !is_late(stop, how))
 		return give_up(stop, how, err);

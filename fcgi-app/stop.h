@@ -26,7 +26,8 @@ struct stop_how {
 	enum stop_mode mode;
 	int timeout;              /* seconds to wait */
 	bool kill;                /* what cannot be asked, or does not stop in time */
-	const atomic_bool *hurry; /* once it is true nobody waits any longer */
+	const atomic_bool *hurry; /* once it is true nobody waits any longer … */
+	int64_t deadline;         /*   … nor after this clock_ms(); 0: there is none */
 };
 
 enum stop_means { STOPPED_BY_NONE, STOPPED_BY_ACPI, STOPPED_BY_AGENT, STOPPED_BY_KILL };

@@ -26,6 +26,7 @@ struct host {
 	pthread_cond_t gate_changed;
 	struct gate *gates;
 
+	pthread_cond_t long_changed;
 	int long_max; /* works at a time */
 	int long_count;
 	int long_calls; /* of them */
@@ -96,6 +97,7 @@ struct host *virt_host_new(const char *name, const char *uri, int max_connection
 	(void)pthread_mutex_init(&host->lock, NULL);
 	cond_init_monotonic(&host->pool_changed);
 	cond_init_monotonic(&host->gate_changed);
+	cond_init_monotonic(&host->long_changed);
 	if (host->name && host->uri)
 		return host;
 	virt_host_free(host);
@@ -108,6 +110,7 @@ void virt_host_free(struct host *host)
 		(void)virConnectClose(host->idle[i]);
 	(void)pthread_cond_destroy(&host->pool_changed);
 	(void)pthread_cond_destroy(&host->gate_changed);
+	(void)pthread_cond_destroy(&host->long_changed);
 	(void)pthread_mutex_destroy(&host->lock);
 	free(host->name);
 	free(host->uri);
@@ -481,19 +484,45 @@ void gate_leave(struct gate *gate)
 
 /* Long work */
 
-int long_enter(struct host *host, enum long_kind kind, struct long_work *ret, struct err *err)
+static bool take_place(struct host *host, enum long_kind kind, struct long_work *ret)
 {
-	LOCK(&host->lock);
 	int most_calls = host->max > 1 ? host->max / 2 : 1;
 	if (host->long_count >= host->long_max ||
 		(kind == LONG_CALL && host->long_calls >= most_calls))
-		return err_set(err, ERR_HOST_BUSY,
-			"as much long work as host '%s' may have at a time is under way",
-			host->name);
+		return false;
 	host->long_count++;
 	host->long_calls += kind == LONG_CALL;
 	*ret = (struct long_work){ host, kind };
+	return true;
+}
+
+bool long_try(struct host *host, enum long_kind kind, struct long_work *ret)
+{
+	LOCK(&host->lock);
+	return take_place(host, kind, ret);
+}
+
+int long_enter(struct host *host, enum long_kind kind, struct long_work *ret, struct err *err)
+{
+	struct timespec deadline = clock_after_ms(LONG_WAIT_MS);
+	LOCK(&host->lock);
+	for (bool late = false; !take_place(host, kind, ret);) {
+		if (late)
+			return err_set(err, ERR_HOST_BUSY,
+				"as much long work as host '%s' may have at a time is under way",
+				host->name);
+		late = pthread_cond_timedwait(&host->long_changed, &host->lock, &deadline) ==
+			ETIMEDOUT;
+	}
 	return 0;
+}
+
+void long_rest(struct long_work *work)
+{
+	LOCK(&work->host->lock);
+	work->host->long_calls -= work->kind == LONG_CALL;
+	work->kind = LONG_WAIT;
+	(void)pthread_cond_broadcast(&work->host->long_changed);
 }
 
 void long_leave(struct long_work *work)
@@ -504,5 +533,6 @@ void long_leave(struct long_work *work)
 	LOCK(&host->lock);
 	host->long_count--;
 	host->long_calls -= work->kind == LONG_CALL;
+	(void)pthread_cond_broadcast(&host->long_changed);
 	work->host = NULL;
 }

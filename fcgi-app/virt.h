@@ -111,16 +111,19 @@ void gate_leave(struct gate *gate);
 /*
  * Long work holds its worker for minutes: only so many of them may at a time, so that the rest stay
  * free for short requests. A call is inside libvirt all that time, with a connection, and takes at
- * most half of these. Nobody waits for a place: ERR_HOST_BUSY.
+ * most half of these. Waits for a place LONG_WAIT_MS at most, then ERR_HOST_BUSY.
  *	AUTO_LONG struct long_work work = { 0 };
  *	if (long_enter(host, LONG_CALL, &work, err) < 0)
  *		return -1;
  */
+enum { LONG_WAIT_MS = 2000 };
 enum long_kind { LONG_WAIT, LONG_CALL };
 struct long_work {
 	struct host *host; /* NULL: it is none, or has been left */
 	enum long_kind kind;
 };
 int long_enter(struct host *host, enum long_kind kind, struct long_work *ret, struct err *err);
+bool long_try(struct host *host, enum long_kind kind, struct long_work *ret); /* without waiting */
+void long_rest(struct long_work *work); /* from now on it only waits */
 void long_leave(struct long_work *work);
 #define AUTO_LONG __attribute__((cleanup(long_leave)))

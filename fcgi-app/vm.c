@@ -302,11 +302,21 @@ static int create_once(const struct config *config, struct lease *lease, struct 
 	}
 }
 
+/* Whoever repeats a request wants its result, and waits for it as long as there is room to. */
+static int enter_key(struct host *host, const char *uuid, struct gate *ret, struct err *err)
+{
+	enum { REPEATED_WAIT_MS = 30000 };
+	AUTO_LONG struct long_work work = { 0 };
+	if (!gate_enter(host, uuid, ret, err))
+		return 0;
+	if (err->kind != ERR_VM_BUSY || long_enter(host, LONG_WAIT, &work, err) < 0)
+		return -1;
+	return gate_enter_within(host, uuid, REPEATED_WAIT_MS, ret, err);
+}
+
 int vm_create(const struct config *config, struct inventory *inventory, struct domain_xml *domain,
 	const struct vm_create *how, struct vm *ret, bool *ret_replayed, struct err *err)
 {
-	/* Whoever repeats a request wants its result, and waits for it. */
-	enum { REPEATED_WAIT_MS = 30000 };
 	struct host *host = inventory_host(inventory);
 	AUTO_GATE struct gate key = { 0 };
 	AUTO_GATE struct gate gate = { 0 };
@@ -314,7 +324,7 @@ int vm_create(const struct config *config, struct inventory *inventory, struct d
 	AUTO(virDomainFree) virDomainPtr dom = NULL;
 	bool replayed = false;
 	bool keyed = how->request[0];
-	if (keyed && gate_enter_within(host, domain->uuid, REPEATED_WAIT_MS, &key, err) < 0)
+	if (keyed && enter_key(host, domain->uuid, &key, err) < 0)
 		return -1;
 	if (gate_enter(host, domain->name, &gate, err) < 0 || lease_take(host, &lease, err) < 0)
 		return -1;

@@ -16,9 +16,9 @@ const struct field vm_json_fields[] = {
 		.says = "its state is saved: the next start goes on from there" },
 	{ "has_snapshots", .type = FIELD_FLAG },
 	{ "vcpus", .type = FIELD_NUMBER, .nullable = true, .max = INT32_MAX,
-		.says = "that it has now; in lists up to 10 s old", .example = "1" },
+		.says = "that it has now; in lists up to 20 s old", .example = "1" },
 	{ "memory_kib", .type = FIELD_NUMBER, .nullable = true, .max = INT64_MAX,
-		.says = "that it has at most; in lists up to 10 s old", .example = "65536" },
+		.says = "that it has at most; in lists up to 20 s old", .example = "65536" },
 	{ 0 },
 };
 
@@ -31,7 +31,7 @@ static const struct field failure_fields[] = {
 
 const struct field vm_json_item_fields[] = {
 	{ "Vm", .type = FIELD_ALSO, .of = vm_json_fields },
-	{ "labels", .type = FIELD_LABELS, .nullable = true, .says = "up to 10 s old",
+	{ "labels", .type = FIELD_LABELS, .nullable = true, .says = "up to 20 s old",
 		.example = "{\"tier\":\"front\"}" },
 	{ "error", .type = FIELD_OBJECT, .of = failure_fields, .optional = true,
 		.says = "why this VM could not be read" },
