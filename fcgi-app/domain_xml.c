@@ -359,22 +359,12 @@ int domain_xml_settle(struct domain_xml *domain, const struct config *config, st
 	return drop_leftovers(domain, err) < 0 ? -1 : settle_defaults(domain, err);
 }
 
-/* libvirt says no in three ways (9.0.0); anything else is no answer. -1: that. */
-static int host_has_kvm(const struct xml_node *root, struct lease *lease, struct err *err)
+static int host_has_kvm(
+	const struct xml_node *root, struct lease *lease, bool *ret, struct err *err)
 {
 	const struct xml_node *type = xml_find(root, "os/type");
 	AUTO(free) char *arch = type ? xml_attr(type, "arch") : NULL;
-	AUTO(free) char *caps =
-		virConnectGetDomainCapabilities(lease->conn, NULL, arch, NULL, "kvm", 0);
-	if (caps)
-		return 1;
-	(void)virt_fail(lease, VIRT_READ, err);
-	return !lease->broken &&
-			(err->libvirt_code == VIR_ERR_CONFIG_UNSUPPORTED ||
-				err->libvirt_code == VIR_ERR_INVALID_ARG ||
-				err->libvirt_code == VIR_ERR_NO_SUPPORT)
-		? 0
-		: -1;
+	return virt_has_kvm(lease, arch, ret, err);
 }
 
 /* The type to be, and why; *ret stays NULL for the one that is written. */
@@ -388,8 +378,8 @@ static int choose_type(const struct xml_node *root, const char *written, enum ac
 	}
 	if (!written || strcmp(written, "kvm") != 0 || accel == ACCEL_AS_WRITTEN)
 		return 0;
-	int kvm = accel == ACCEL_AUTO ? host_has_kvm(root, lease, err) : 0;
-	if (kvm < 0)
+	bool kvm = false;
+	if (accel == ACCEL_AUTO && host_has_kvm(root, lease, &kvm, err) < 0)
 		return -1;
 	if (kvm)
 		return 0;

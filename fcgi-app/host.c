@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 #include "host.h"
 
+#include "xml.h"
+
 #include <stdio.h>
+#include <string.h>
 
 /* libvirt packs major * 1000000 + minor * 1000 + release. */
 static void unpack(unsigned long version, char *ret, size_t size)
@@ -29,4 +32,117 @@ static int read_info(struct lease *lease, void *data, struct err *err)
 int host_read(struct host *host, struct host_info *ret, struct err *err)
 {
 	return virt_read(host, read_info, ret, err);
+}
+
+/* The test driver pretends: whatever the machine has, its VMs do not use it. */
+static int read_kvm(struct lease *lease, void *data, struct err *err)
+{
+	bool kvm = false;
+	if (!virt_is_test(lease) && virt_has_kvm(lease, NULL, &kvm, err) < 0)
+		return -1;
+	*(bool *)data = kvm;
+	return 0;
+}
+
+int host_read_kvm(struct host *host, bool *ret, struct err *err)
+{
+	return virt_read(host, read_kvm, ret, err);
+}
+
+/* libvirt has just failed: 0 if only because its driver does not know that. */
+static int excuse(struct lease *lease, struct err *err)
+{
+	(void)virt_fail(lease, VIRT_READ, err);
+	return err->kind == ERR_NOT_SUPPORTED_BY_DRIVER ? 0 : -1;
+}
+
+static int read_hostname(struct lease *lease, struct host_details *details, struct err *err)
+{
+	AUTO(free) char *name = virConnectGetHostname(lease->conn);
+	if (!name)
+		return excuse(lease, err);
+	(void)snprintf(details->hostname, sizeof details->hostname, "%s", name);
+	text_mask_malformed(details->hostname);
+	return 0;
+}
+
+static int read_node(struct lease *lease, struct host_details *details, struct err *err)
+{
+	virNodeInfo node;
+	if (virNodeGetInfo(lease->conn, &node) < 0)
+		return excuse(lease, err);
+	details->cpus = node.cpus;
+	details->numa_nodes = node.nodes;
+	details->sockets = node.sockets;
+	details->cores = node.cores;
+	details->threads = node.threads;
+	details->memory_kib = (int64_t)node.memory;
+	return 0;
+}
+
+static int read_free_memory(struct lease *lease, struct host_details *details, struct err *err)
+{
+	unsigned long long bytes = virNodeGetFreeMemory(lease->conn);
+	if (!bytes)
+		return excuse(lease, err);
+	details->memory_free_kib = (int64_t)(bytes / 1024);
+	return 0;
+}
+
+static bool has_architecture(const struct host_details *details, const char *name)
+{
+	for (size_t i = 0; i < details->architecture_count; i++)
+		if (!strcmp(details->architectures[i], name))
+			return true;
+	return false;
+}
+
+static int add_architecture(struct xml_node *node, void *data)
+{
+	struct host_details *details = data;
+	AUTO(free) char *name = xml_attr(node, "name");
+	if (!name || has_architecture(details, name) ||
+		details->architecture_count == HOST_ARCHITECTURES_MAX)
+		return 0;
+	char *to = details->architectures[details->architecture_count++];
+	(void)snprintf(to, sizeof details->architectures[0], "%s", name);
+	return 0;
+}
+
+static int read_capabilities(struct lease *lease, struct host_details *details, struct err *err)
+{
+	AUTO(free) char *text = virConnectGetCapabilities(lease->conn);
+	AUTO(xml_free) struct xml *doc = NULL;
+	if (!text)
+		return excuse(lease, err);
+	if (xml_parse_trusted(text, &doc, err) < 0)
+		return -1;
+	struct xml_node *root = xml_root(doc);
+	xml_copy_text(root, "host/cpu/arch", details->architecture, sizeof details->architecture);
+	xml_copy_text(root, "host/cpu/model", details->cpu_model, sizeof details->cpu_model);
+	(void)xml_each_at(root, "guest/arch", add_architecture, details);
+	return 0;
+}
+
+static int read_details(struct lease *lease, void *data, struct err *err)
+{
+	struct host_details details = { .cpus = -1,
+		.numa_nodes = -1,
+		.sockets = -1,
+		.cores = -1,
+		.threads = -1,
+		.memory_kib = -1,
+		.memory_free_kib = -1 };
+	if (read_info(lease, &details.info, err) < 0 || read_hostname(lease, &details, err) < 0 ||
+		read_node(lease, &details, err) < 0 || read_free_memory(lease, &details, err) < 0 ||
+		read_capabilities(lease, &details, err) < 0 ||
+		read_kvm(lease, &details.kvm, err) < 0)
+		return -1;
+	*(struct host_details *)data = details;
+	return 0;
+}
+
+int host_read_details(struct host *host, struct host_details *ret, struct err *err)
+{
+	return virt_read(host, read_details, ret, err);
 }

@@ -73,6 +73,13 @@ void vm_list_free(struct vm_list *list)
 	free(list);
 }
 
+void vm_list_count(const struct vm_list *list, size_t ret_counts[static VM_STATE_COUNT])
+{
+	memset(ret_counts, 0, VM_STATE_COUNT * sizeof ret_counts[0]);
+	for (size_t i = 0; i < list->count; i++)
+		ret_counts[list->vms[i].state]++;
+}
+
 /* libvirt's lists, each with what it owns. */
 struct domains {
 	virDomainPtr *list;

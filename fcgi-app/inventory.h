@@ -19,6 +19,7 @@ struct vm_list {
 };
 void vm_list_free(struct vm_list *list);
 DEFINE_AUTO(struct vm_list *, vm_list_free)
+void vm_list_count(const struct vm_list *list, size_t ret_counts[static VM_STATE_COUNT]);
 
 struct inventory;
 /* Keeps the host, which must outlive it; runs a thread of its own for the sweep. */

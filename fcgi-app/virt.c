@@ -235,6 +235,20 @@ bool virt_is_test(const struct lease *lease)
 	return driver && !strcmp(driver, "TEST");
 }
 
+/* libvirt says no in three ways (9.0.0); anything else is no answer. */
+int virt_has_kvm(struct lease *lease, const char *arch, bool *ret, struct err *err)
+{
+	AUTO(free) char *caps =
+		virConnectGetDomainCapabilities(lease->conn, NULL, arch, NULL, "kvm", 0);
+	*ret = caps != NULL;
+	if (caps)
+		return 0;
+	(void)virt_fail(lease, VIRT_READ, err);
+	bool is_no = err->libvirt_code == VIR_ERR_CONFIG_UNSUPPORTED ||
+		err->libvirt_code == VIR_ERR_INVALID_ARG || err->libvirt_code == VIR_ERR_NO_SUPPORT;
+	return is_no && !lease->broken ? 0 : -1;
+}
+
 int virt_read(struct host *host, virt_read_fn *read, void *data, struct err *err)
 {
 	for (int attempt = 1;; attempt++) {

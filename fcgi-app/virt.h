@@ -61,6 +61,9 @@ virConnectPtr virt_connect(const struct host *host);
 /* Is it libvirt's test driver, which only pretends to run VMs? */
 bool virt_is_test(const struct lease *lease);
 
+/* Can it run guests of this architecture with KVM? NULL: of its own. */
+int virt_has_kvm(struct lease *lease, const char *arch, bool *ret, struct err *err);
+
 /*
  * What was being done when libvirt failed: its codes mean different things by it.
  * virt_fail() reads libvirt's last error, which any other libvirt call would wipe, and turns it

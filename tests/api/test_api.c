@@ -864,6 +864,11 @@ static void test_the_process_tells_of_itself(void **state)
 	struct api_reply reply;
 	(void)state;
 	get("/v1", 200, "\"driver\":\"TEST\"");
+	get("/v1", 200,
+		"\"features\":{\"kvm\":false,\"simulated\":true,\"accel\":\"auto\",\"policy\":"
+		"true}");
+	get("/v1/host", 200, "\"driver\":\"TEST\"");
+	get("/v1/host", 200, "\"vms\":{\"total\":");
 	get("/healthz", 200, "{\"alive\":true}");
 	get("/readyz", 200, "{\"ready\":true}");
 	atomic_store(&api.draining, true);

@@ -44,6 +44,7 @@ ROUTES = [
     Route("POST", "/suspend", O, 200, "", "name"),
     Route("GET", "/v1", V, 200, "", ""),
     Route("POST", "/v1/convert/qemu-argv", V, 200, "json plain", ""),
+    Route("GET", "/v1/host", V, 200, "", ""),
     Route("GET", "/v1/openapi.json", None, 200, "", ""),
     Route("GET", "/v1/templates", V, 200, "", ""),
     Route("GET", "/v1/vms", V, 200, "", "state name label fields limit after"),
