@@ -68,6 +68,8 @@ const struct field api_host_get_answer[] = {
 	{ "memory_kib", FIELD_COUNT },
 	{ "memory_free_kib", FIELD_COUNT,
 		.says = "that nothing uses, not even the kernel's cache" },
+	{ "memory_cached_kib", FIELD_COUNT,
+		.says = "that the kernel's cache of files uses, and mostly gives up when asked" },
 	{ "vms", .type = FIELD_OBJECT, .of = count_fields, .says = "how many, by state" },
 	{ 0 },
 };
@@ -192,6 +194,7 @@ static struct json *details_json(const struct host *host, const struct host_deta
 	json_put_count(o, "threads", details->threads);
 	json_put_count(o, "memory_kib", details->memory_kib);
 	json_put_count(o, "memory_free_kib", details->memory_free_kib);
+	json_put_count(o, "memory_cached_kib", details->memory_cached_kib);
 	return o;
 }
 

@@ -80,12 +80,39 @@ static int read_node(struct lease *lease, struct host_details *details, struct e
 	return 0;
 }
 
-static int read_free_memory(struct lease *lease, struct host_details *details, struct err *err)
+static void set_memory(struct host_details *details, const virNodeMemoryStats *stat)
 {
-	unsigned long long bytes = virNodeGetFreeMemory(lease->conn);
-	if (!bytes)
+	const struct {
+		const char *field;
+		int64_t *to;
+	} rows[] = {
+		{ VIR_NODE_MEMORY_STATS_TOTAL, &details->memory_kib },
+		{ VIR_NODE_MEMORY_STATS_FREE, &details->memory_free_kib },
+		{ VIR_NODE_MEMORY_STATS_CACHED, &details->memory_cached_kib },
+	};
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+		if (!strcmp(stat->field, rows[i].field))
+			*rows[i].to = (int64_t)stat->value;
+}
+
+/*
+ * The kernel's own totals. Those of virNodeGetInfo() and virNodeGetFreeMemory() are summed up over
+ * NUMA nodes, where libvirt 9.0.0 was seen to miss memory that was plugged in later.
+ */
+static int read_memory(struct lease *lease, struct host_details *details, struct err *err)
+{
+	int count = 0;
+	if (virNodeGetMemoryStats(lease->conn, VIR_NODE_MEMORY_STATS_ALL_CELLS, NULL, &count, 0) <
+		0)
 		return excuse(lease, err);
-	details->memory_free_kib = (int64_t)(bytes / 1024);
+	AUTO(free) virNodeMemoryStats *stats = calloc((size_t)count + 1, sizeof *stats);
+	if (!stats)
+		return err_memory(err);
+	if (virNodeGetMemoryStats(lease->conn, VIR_NODE_MEMORY_STATS_ALL_CELLS, stats, &count, 0) <
+		0)
+		return virt_fail(lease, VIRT_READ, err);
+	for (int i = 0; i < count; i++)
+		set_memory(details, &stats[i]);
 	return 0;
 }
 
@@ -132,9 +159,10 @@ static int read_details(struct lease *lease, void *data, struct err *err)
 		.cores = -1,
 		.threads = -1,
 		.memory_kib = -1,
-		.memory_free_kib = -1 };
+		.memory_free_kib = -1,
+		.memory_cached_kib = -1 };
 	if (read_info(lease, &details.info, err) < 0 || read_hostname(lease, &details, err) < 0 ||
-		read_node(lease, &details, err) < 0 || read_free_memory(lease, &details, err) < 0 ||
+		read_node(lease, &details, err) < 0 || read_memory(lease, &details, err) < 0 ||
 		read_capabilities(lease, &details, err) < 0 ||
 		read_kvm(lease, &details.kvm, err) < 0)
 		return -1;

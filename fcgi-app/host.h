@@ -27,7 +27,8 @@ struct host_details {
 	int64_t cores;   /* of a socket */
 	int64_t threads; /* of a core */
 	int64_t memory_kib;
-	int64_t memory_free_kib; /* what the kernel's caches take is not free */
+	int64_t memory_free_kib;
+	int64_t memory_cached_kib; /* of files, not free; most of it can be had */
 	bool kvm;
 	char architectures[HOST_ARCHITECTURES_MAX][32]; /* that guests may have */
 	size_t architecture_count;

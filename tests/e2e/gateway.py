@@ -371,16 +371,16 @@ class Gateway:
         self.wait_ready()
         return self
 
-    def wait_ready(self):
+    def wait_ready(self, path="/readyz"):
         def ready():
             assert self.virtgate.poll() is None, f"virtgate ended: {self.log()}"
             assert self.nginx.poll() is None, (self.dir / "nginx.out").read_text()
             try:
                 with self.client(None) as client:
-                    return client.get("/readyz").status == 200
+                    return client.get(path).status == 200
             except ConnectionError:
                 return False
-        wait_until(ready, "/readyz answers 200", 20)
+        wait_until(ready, f"{path} answers 200", 20)
 
     def wait_serving(self):
         """Waits for the virtgate that was started last; a signal before would find no handler."""

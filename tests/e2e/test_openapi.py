@@ -11,7 +11,7 @@ import urllib.parse
 import openapi
 import pytest
 from conftest import test_domain
-from gateway import running_gateway, wait_until
+from gateway import running_gateway
 
 OPERATIONS = openapi.operations()
 each_operation = pytest.mark.parametrize(
@@ -244,7 +244,7 @@ def test_a_host_that_cannot_be_reached_is_503_everywhere(new_gateway):
     gateway = new_gateway(start=False, uri="test+unix:///default?socket=/nonexistent")
     gateway.start_virtgate()
     gateway.start_nginx()
-    wait_until(lambda: " serves " in gateway.log(), "it serves")
+    gateway.wait_ready("/healthz")
     with gateway.client("admin") as admin:
         for method, path, operation in OPERATIONS:
             if "503" not in operation["responses"]:
