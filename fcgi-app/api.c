@@ -157,7 +157,9 @@ struct json *api_problem_json(
 static void reply_error(struct api_reply *reply, const struct http_req *req, const struct err *err)
 {
 	struct err failed;
-	struct api_reply made = { .role = reply->role, .failed = true, .err = *err };
+	struct api_reply made = {
+		.role = reply->role, .route = reply->route, .failed = true, .err = *err
+	};
 	struct json *violations = TAKE(reply->violations);
 	api_reply_done(reply);
 	if (api_reply_json(&made, api_problem_json(err, req->request_id, reply->role, violations),
@@ -522,6 +524,7 @@ static int answer(struct api_call *call, struct api_reply *reply, struct err *er
 	int found = http_path_parse(call->req->target, &path, &where);
 	if (!found)
 		found = find_route(call, &path, &where);
+	reply->route = call->route;
 	if (refuse_strangers(call, err) < 0 || refuse_other_sites(call, err) < 0)
 		return -1;
 	if (found < 0) {
@@ -544,4 +547,27 @@ void api_answer(struct api *api, const struct http_req *req, struct api_reply *r
 	*ret = (struct api_reply){ 0 };
 	if (answer(&call, ret, &err) < 0)
 		reply_error(ret, req, &err);
+}
+
+/* Metrics */
+
+/* A row for each route, and behind these one for each method without a route. */
+struct metrics *api_metrics_new(const struct route *table, size_t count)
+{
+	AUTO(free) struct metrics_row *rows = calloc(count + HTTP_METHOD_COUNT, sizeof *rows);
+	if (!rows)
+		return NULL;
+	for (size_t i = 0; i < count; i++)
+		rows[i] = (struct metrics_row){ table[i].path, http_method_name(table[i].method) };
+	for (int method = 0; method < HTTP_METHOD_COUNT; method++)
+		rows[count + (size_t)method] = (struct metrics_row){ "", http_method_name(method) };
+	return metrics_new(rows, count + HTTP_METHOD_COUNT);
+}
+
+void api_count(const struct api *api, const struct http_req *req, const struct api_reply *reply,
+	int64_t microseconds)
+{
+	size_t row = reply->route ? (size_t)(reply->route - api->routes)
+				  : api->route_count + req->method;
+	metrics_count(api->metrics, row, reply->status, microseconds);
 }

@@ -12,6 +12,7 @@
 #include "http.h"
 #include "inventory.h"
 #include "json.h"
+#include "metrics.h"
 #include "policy.h"
 
 #include <stdatomic.h>
@@ -33,6 +34,7 @@ struct api {
 	struct inventory *inventory; /* of the host */
 	struct events *events;       /* of the host */
 	struct agents *agents;       /* of the host */
+	struct metrics *metrics;     /* of api_metrics_new() */
 	const struct route *routes;
 	size_t route_count;
 	struct {
@@ -57,7 +59,8 @@ struct api_reply {
 	bool stop;                /* the process ends after this reply */
 	struct json *violations;  /* owned; of an error that has some, else NULL */
 
-	/* For the log. */
+	/* For the log and the metrics. */
+	const struct route *route; /* NULL: none was found */
 	enum role role;
 	bool failed;
 	struct err err; /* when failed */
@@ -68,6 +71,12 @@ void api_answer(struct api *api, const struct http_req *req, struct api_reply *r
 /* The same for a request that went wrong before it could be dispatched. */
 void api_answer_error(const struct http_req *req, const struct err *err, struct api_reply *ret);
 void api_reply_done(struct api_reply *reply);
+
+/* Counters for all routes. NULL: memory. */
+struct metrics *api_metrics_new(const struct route *routes, size_t count);
+/* Counts a request that metrics_begin() was told of, and its answer. */
+void api_count(const struct api *api, const struct http_req *req, const struct api_reply *reply,
+	int64_t microseconds);
 
 const char *api_role_name(enum role role);
 
@@ -132,7 +141,8 @@ struct route {
 	const char *summary;
 
 	/* For the OpenAPI document, which knows what the rest of the row implies. */
-	const struct field *answer;     /* NULL: it is XML */
+	const struct field *answer;     /* NULL: it is no JSON */
+	const char *media;              /* of the answer; NULL: JSON, or else XML */
 	const struct field *dry_answer; /* of a 200 with dry_run=1; or NULL */
 	const char *errors;             /* codes that the handler adds, separated by | */
 	const char *example;            /* a body, as JSON; or NULL */

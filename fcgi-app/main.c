@@ -140,14 +140,16 @@ static int run(const struct config *config)
 			"local", config->uri, config->connections, config->workers / 4);
 		AUTO(inventory_free) struct inventory *inventory =
 			host ? inventory_new(host) : NULL;
+		AUTO(metrics_free) struct metrics *metrics = api_metrics_new(routes, route_count);
 		struct api api = {
 			.config = config,
 			.host = host,
 			.inventory = inventory,
+			.metrics = metrics,
 			.routes = routes,
 			.route_count = route_count,
 		};
-		if (inventory)
+		if (inventory && metrics)
 			status = config->action == CONFIG_CHECK ? check(host, config) : serve(&api);
 		free(api.document.text);
 	}

@@ -147,13 +147,20 @@ static struct json *answer_schema(struct writer *w)
 	return o;
 }
 
+static const char *success_media(const struct route *route)
+{
+	if (route->media)
+		return route->media;
+	return route->answer ? "application/json" : "application/xml";
+}
+
 static struct json *success_content(struct writer *w)
 {
 	const struct route *route = w->route;
 	struct json *media = json_new_object();
 	struct json *content = json_new_object();
 	json_put(media, "schema", answer_schema(w));
-	json_put(content, route->answer ? "application/json" : "application/xml", media);
+	json_put(content, success_media(route), media);
 	return content;
 }
 
@@ -284,6 +291,7 @@ static const char *tag_of(const struct route *route)
 		{ "/v1/vms", "vms" },
 		{ "/v1", "service" },
 		{ "/healthz", "service" },
+		{ "/metrics", "service" },
 		{ "/readyz", "service" },
 		{ "/shutdown", "service" },
 	};

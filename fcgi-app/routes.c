@@ -8,6 +8,7 @@
 #include "api_domain.h"
 #include "api_host.h"
 #include "api_job.h"
+#include "api_metrics.h"
 #include "api_patch.h"
 #include "api_power.h"
 #include "api_snapshot.h"
@@ -56,6 +57,11 @@ static const struct field list_query[] = {
 		.example = "100" },
 	{ "after", .type = FIELD_TEXT, .max = REF_MAX,
 		.says = "a name: only those that come after it; `next` of the page before" },
+	{ 0 },
+};
+
+static const struct field metrics_query[] = {
+	{ "vms", .type = FIELD_FLAG, .says = "1: those of VMs, too, for which libvirt is asked" },
 	{ 0 },
 };
 
@@ -134,6 +140,9 @@ enum {
 const struct route routes[] = {
 	{ "/healthz", HTTP_GET, ROLE_NONE, api_host_healthz, 200, .answer = api_host_healthz_answer,
 		.summary = "Is the process alive? Never asks libvirt." },
+	{ "/metrics", HTTP_GET, ROLE_VIEWER, api_metrics_get, 200, .query = metrics_query,
+		.media = METRICS_TYPE,
+		.summary = "Figures of the process and its VMs, as Prometheus reads them." },
 	{ "/readyz", HTTP_GET, ROLE_NONE, api_host_readyz, 200, .answer = api_host_readyz_answer,
 		.errors = HOST "|draining",
 		.summary = "Can it serve: is the host reachable, is it not stopping?" },

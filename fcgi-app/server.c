@@ -489,7 +489,10 @@ static void serve_request(struct server *server, FCGX_Request *fcgi)
 		.idempotency_key = param(fcgi, "HTTP_IDEMPOTENCY_KEY"),
 	};
 	struct api_reply reply;
+	metrics_begin(server->api->metrics);
 	answer(server, fcgi, &req, &reply);
+	/* Before it is sent: who has an answer finds it counted. */
+	api_count(server->api, &req, &reply, clock_us() - start);
 	send_reply(fcgi, &req, &reply);
 	log_request(fcgi, &req, &reply, clock_us() - start);
 	bool stop = reply.stop;

@@ -550,3 +550,18 @@ void long_leave(struct long_work *work)
 	(void)pthread_cond_broadcast(&host->long_changed);
 	work->host = NULL;
 }
+
+struct host_load virt_host_load(struct host *host)
+{
+	LOCK(&host->lock);
+	struct host_load load = {
+		.open = host->open_count,
+		.idle = host->idle_count,
+		.max = host->max,
+		.long_works = host->long_count,
+		.max_long = host->long_max,
+	};
+	for (const struct gate *g = host->gates; g; g = g->next)
+		load.gates++;
+	return load;
+}

@@ -130,3 +130,13 @@ bool long_try(struct host *host, enum long_kind kind, struct long_work *ret); /*
 void long_rest(struct long_work *work); /* from now on it only waits */
 void long_leave(struct long_work *work);
 #define AUTO_LONG __attribute__((cleanup(long_leave)))
+
+/* What of a host is in use now. Never asks libvirt. */
+struct host_load {
+	int open; /* connections, also one that is being opened */
+	int idle; /* of them: not leased */
+	int max;
+	int long_works, max_long;
+	int gates; /* held, one for each VM */
+};
+struct host_load virt_host_load(struct host *host);

@@ -869,6 +869,9 @@ static void test_the_process_tells_of_itself(void **state)
 		"true}");
 	get("/v1/host", 200, "\"driver\":\"TEST\"");
 	get("/v1/host", 200, "\"vms\":{\"total\":");
+	get("/metrics", 200, "\nvirtgate_host_up{host=\"local\"} 1\n");
+	get("/metrics?vms=0", 200, "\nvirtgate_gates_held{host=\"local\"} 0\n");
+	get("/metrics?vms=2", 400, "\"code\":\"bad_request\"");
 	get("/healthz", 200, "{\"alive\":true}");
 	get("/readyz", 200, "{\"ready\":true}");
 	atomic_store(&api.draining, true);
@@ -953,6 +956,7 @@ static int set_up(void **state)
 	api.agents = agents_new(host);
 	api.routes = routes;
 	api.route_count = route_count;
+	api.metrics = api_metrics_new(routes, route_count);
 	return 0;
 }
 
@@ -962,6 +966,7 @@ static int tear_down(void **state)
 	agents_free(api.agents);
 	events_free(api.events);
 	inventory_free(api.inventory);
+	metrics_free(api.metrics);
 	virt_host_free(host);
 	virt_stop();
 	return 0;

@@ -38,6 +38,7 @@ Route = namedtuple("Route", "method path role status body query")
 V, O, A = "viewer", "operator", "admin"
 ROUTES = [
     Route("GET", "/healthz", None, 200, "", ""),
+    Route("GET", "/metrics", V, 200, "", "vms"),
     Route("GET", "/readyz", None, 200, "", ""),
     Route("POST", "/resume", O, 200, "", "name"),
     Route("POST", "/shutdown", A, 200, "", ""),

@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: MIT */
+#include "api_metrics.h"
+
+#include <string.h>
+
+static void put_process(const struct api *api, FILE *out)
+{
+	static const struct metric_label version = { "version", VIRTGATE_VERSION };
+	metric_head(out, "virtgate_build_info", METRIC_GAUGE, "What is running; always 1.");
+	metric_sample(out, "virtgate_build_info", &version, 1, 1);
+	metrics_put_process(api->metrics, out);
+	metrics_put_requests(api->metrics, out);
+	metric_put(out, "virtgate_workers", METRIC_GAUGE,
+		"Threads that answer requests: so many are answered at a time.",
+		api->config->workers);
+}
+
+static void put_load(struct host *host, FILE *out)
+{
+	struct host_load load = virt_host_load(host);
+	const struct metric_label label = { "host", virt_host_name(host) };
+	const struct {
+		const char *name, *help;
+		int value;
+	} rows[] = {
+		{ "virtgate_libvirt_connections", "Connections to libvirt, one being opened too.",
+			load.open },
+		{ "virtgate_libvirt_connections_leased", "Those that a request has now.",
+			load.open - load.idle },
+		{ "virtgate_libvirt_connections_max", "The most of them.", load.max },
+		{ "virtgate_long_work", "Requests that take minutes and are under way.",
+			load.long_works },
+		{ "virtgate_long_work_max", "The most of them; more are refused.", load.max_long },
+		{ "virtgate_gates_held", "VMs that a request has for itself now.", load.gates },
+	};
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		metric_head(out, rows[i].name, METRIC_GAUGE, rows[i].help);
+		metric_sample(out, rows[i].name, &label, 1, rows[i].value);
+	}
+}
+
+/* VMs */
+
+/* false: the VM has no such value. */
+typedef bool vm_value_fn(const struct vm *vm, double *ret);
+
+static bool value_of_state(const struct vm *vm, double *ret)
+{
+	(void)vm;
+	*ret = 1;
+	return true;
+}
+
+static bool value_of_vcpus(const struct vm *vm, double *ret)
+{
+	*ret = vm->vcpus;
+	return vm->sized;
+}
+
+static bool value_of_memory(const struct vm *vm, double *ret)
+{
+	enum { KIB = 1024 };
+	*ret = (double)vm->memory_kib * KIB;
+	return vm->sized;
+}
+
+static void put_each_vm(const struct vm_list *list, const char *host, FILE *out)
+{
+	static const struct {
+		const char *name, *help;
+		vm_value_fn *value;
+	} rows[] = {
+		{ "virtgate_vm_state", "1, with the state that the VM is in.", value_of_state },
+		{ "virtgate_vm_vcpus", "The VM's virtual CPUs.", value_of_vcpus },
+		{ "virtgate_vm_memory_bytes", "The VM's memory, at most.", value_of_memory },
+	};
+	for (size_t r = 0; r < ARRAY_LEN(rows); r++) {
+		metric_head(out, rows[r].name, METRIC_GAUGE, rows[r].help);
+		for (size_t i = 0; i < list->count; i++) {
+			const struct vm *vm = &list->vms[i];
+			const struct metric_label labels[] = { { "host", host },
+				{ "uuid", vm->uuid }, { "name", vm->name },
+				{ "state", vm_state_name(vm->state) } };
+			double value = 0;
+			if (rows[r].value(vm, &value))
+				metric_sample(out, rows[r].name, labels,
+					rows[r].value == value_of_state ? 4 : 3, value);
+		}
+	}
+}
+
+static void put_vms(const struct vm_list *list, const char *host, FILE *out)
+{
+	const struct metric_label of_host = { "host", host };
+	size_t counts[VM_STATE_COUNT];
+	vm_list_count(list, counts);
+	metric_head(out, "virtgate_vms", METRIC_GAUGE, "How many VMs are in each state.");
+	for (int state = 0; state < VM_STATE_COUNT; state++) {
+		const struct metric_label labels[] = { of_host, { "state", vm_state_name(state) } };
+		metric_sample(
+			out, "virtgate_vms", labels, ARRAY_LEN(labels), (double)counts[state]);
+	}
+	bool each = list->count <= API_METRICS_VMS_MAX;
+	metric_head(out, "virtgate_vms_shown", METRIC_GAUGE,
+		"1: each VM has samples of its own; 0: there are too many.");
+	metric_sample(out, "virtgate_vms_shown", &of_host, 1, each);
+	if (each)
+		put_each_vm(list, host, out);
+}
+
+/*
+ * The inventory's connections could change VMs, but its calls only list and read: none of them
+ * takes a gate, enters a QEMU monitor or writes. A read-only connection of its own would be one
+ * more to open, which can hang, and the figures would not be those that GET /v1/vms has.
+ */
+static void put_inventory(const struct api *api, FILE *out)
+{
+	AUTO(vm_list_free) struct vm_list *list = NULL;
+	struct err ignored; /* that it is not up says enough here; /readyz tells it */
+	const struct metric_label of_host = { "host", virt_host_name(api->host) };
+	bool up = !inventory_list(api->inventory, &list, &ignored);
+	metric_head(out, "virtgate_host_up", METRIC_GAUGE, "1: libvirt has answered.");
+	metric_sample(out, "virtgate_host_up", &of_host, 1, up);
+	if (up)
+		put_vms(list, of_host.value, out);
+}
+
+int api_metrics_get(struct api_call *call, struct api_reply *reply, struct err *err)
+{
+	FILE *out = open_memstream(&reply->body, &reply->body_len);
+	if (!out)
+		return err_memory(err);
+	put_process(call->api, out);
+	put_load(call->api->host, out);
+	if (api_flag(call, "vms", true))
+		put_inventory(call->api, out);
+	reply->type = METRICS_TYPE;
+	bool failed = ferror(out);
+	return fclose(out) || failed ? err_memory(err) : 0;
+}
