@@ -71,6 +71,15 @@ DEFINE_ACTION(api_vm_reboot, POWER_REBOOT)
 DEFINE_ACTION(api_vm_reset, POWER_RESET)
 DEFINE_ACTION(api_vm_save, POWER_SAVE)
 
+int api_vm_drop_save(struct api_call *call, struct api_reply *reply, struct err *err)
+{
+	const struct target target = api_target(call);
+	struct power_done done;
+	if (power_drop_save(call->api->inventory, &target, &done, err) < 0)
+		return -1;
+	return api_reply_json(reply, action_json(call, &done.vm, done.changed), err);
+}
+
 int api_vm_start(struct api_call *call, struct api_reply *reply, struct err *err)
 {
 	struct power_done done;

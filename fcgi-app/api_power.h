@@ -11,6 +11,7 @@ api_handler api_vm_resume;
 api_handler api_vm_reboot;
 api_handler api_vm_reset;
 api_handler api_vm_save;
+api_handler api_vm_drop_save;
 
 /* Of most actions, of a start and of a stop. */
 extern const struct field api_power_answer[];

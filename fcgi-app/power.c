@@ -137,7 +137,7 @@ static int explain_start(const struct hold *hold, struct err *err)
 		return -1;
 	return err_hint(err,
 		"it was to go on from its managed save, which is kept; it starts afresh after "
-		"virsh managedsave-remove, on the host");
+		"DELETE /v1/vms/{ref}/save");
 }
 
 static int call(struct hold *hold, const struct action *action, struct err *err)
@@ -236,6 +236,26 @@ int power_act(const struct config *config, struct inventory *inventory, const st
 	inventory_touch(inventory, vm->uuid);
 	done.vm = *vm;
 	done.restored = which == POWER_START && done.changed && is_restored(&hold, was_saved);
+	*ret = done;
+	return 0;
+}
+
+int power_drop_save(struct inventory *inventory, const struct target *target,
+	struct power_done *ret, struct err *err)
+{
+	AUTO_HOLD struct hold hold = { 0 };
+	struct power_done done = { 0 };
+	if (domain_hold(inventory_host(inventory), target, &hold, err) < 0)
+		return -1;
+	if (hold.vm.managed_save) {
+		done.changed = !virDomainManagedSaveRemove(hold.dom, 0);
+		if (!done.changed && virt_fail(&hold.lease, VIRT_ACT, err) < 0 &&
+			(hold.lease.broken || virDomainHasManagedSaveImage(hold.dom, 0)))
+			return -1;
+		hold.vm.managed_save = false;
+	}
+	inventory_touch(inventory, hold.vm.uuid);
+	done.vm = hold.vm;
 	*ret = done;
 	return 0;
 }

@@ -39,5 +39,9 @@ struct power_done {
 int power_act(const struct config *config, struct inventory *inventory, const struct target *target,
 	enum power_action action, struct power_done *ret, struct err *err);
 
+/* Its next start is afresh. What it is otherwise does not matter. */
+int power_drop_save(struct inventory *inventory, const struct target *target,
+	struct power_done *ret, struct err *err);
+
 /* Cuts the power of a VM that is held; what it is then is in hold->vm. */
 int power_kill(struct hold *hold, bool *ret_changed, struct err *err);

@@ -410,6 +410,17 @@ static void test_actions_go_by_state(void **state)
 	get("/v1/vms/steps", 404, NULL);
 }
 
+static void test_a_save_that_was_dropped_is_not_restored(void **state)
+{
+	(void)state;
+	make_vm("dropped", true);
+	post("/v1/vms/dropped/save", 200, "\"managed_save\":true");
+	delete ("/v1/vms/dropped/save", 200, "\"managed_save\":false,");
+	delete ("/v1/vms/dropped/save", 200, "\"changed\":false");
+	post("/v1/vms/dropped/start", 200, "\"restored\":false");
+	delete ("/v1/vms/dropped", 200, NULL);
+}
+
 static void test_a_patch_says_where_it_went(void **state)
 {
 	static const char patched[] =
@@ -985,6 +996,7 @@ int main(void)
 		cmocka_unit_test(test_parameters_are_strict),
 		cmocka_unit_test(test_a_vm_that_is_not_there_is_404_everywhere),
 		cmocka_unit_test(test_actions_go_by_state),
+		cmocka_unit_test(test_a_save_that_was_dropped_is_not_restored),
 		cmocka_unit_test(test_a_patch_says_where_it_went),
 		cmocka_unit_test(test_a_vm_that_hears_nothing_is_stopped_by_force_alone),
 		cmocka_unit_test(test_one_request_acts_on_many),

@@ -59,6 +59,7 @@ ROUTES = [
     Route("POST", "/v1/vms/{ref}/reset", O, 200, "", ""),
     Route("POST", "/v1/vms/{ref}/resume", O, 200, "", ""),
     Route("POST", "/v1/vms/{ref}/save", O, 200, "", ""),
+    Route("DELETE", "/v1/vms/{ref}/save", O, 200, "", ""),
     Route("GET", "/v1/vms/{ref}/snapshots", V, 200, "", ""),
     Route("POST", "/v1/vms/{ref}/snapshots", O, 201, "json xml", ""),
     Route("GET", "/v1/vms/{ref}/snapshots/{snap}", V, 200, "", ""),
