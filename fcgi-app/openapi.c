@@ -159,7 +159,9 @@ static struct json *success_content(struct writer *w)
 	const struct route *route = w->route;
 	struct json *media = json_new_object();
 	struct json *content = json_new_object();
-	json_put(media, "schema", answer_schema(w));
+	/* What is no text has no schema (OpenAPI 3.1 section 4.8.14.2). */
+	if (!route->media || strncmp(route->media, "image/", 6) != 0)
+		json_put(media, "schema", answer_schema(w));
 	json_put(content, success_media(route), media);
 	return content;
 }

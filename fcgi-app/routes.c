@@ -11,6 +11,7 @@
 #include "api_metrics.h"
 #include "api_patch.h"
 #include "api_power.h"
+#include "api_screenshot.h"
 #include "api_snapshot.h"
 #include "api_stats.h"
 #include "api_template.h"
@@ -204,6 +205,10 @@ const struct route routes[] = {
 	{ "/v1/vms/{ref}/save", HTTP_DELETE, ROLE_OPERATOR, api_vm_drop_save, 200, .if_match = true,
 		.answer = api_power_answer, .errors = HOST "|vm_busy",
 		.summary = "Forget that memory: the next start is afresh." },
+	{ "/v1/vms/{ref}/screenshot", HTTP_GET, ROLE_OPERATOR, api_vm_screenshot, 200,
+		.query = api_vm_screenshot_query, .media = "image/png",
+		.errors = VM "|unsupported|not_supported_by_driver",
+		.summary = "What its screen shows." },
 	{ "/v1/vms/{ref}/snapshots", HTTP_GET, ROLE_VIEWER, api_snapshot_list, 200,
 		.answer = api_snapshot_list_answer, .errors = HOST,
 		.summary = "A VM's snapshots, a tree by parent." },

@@ -17,6 +17,7 @@
 
 DEFINE_AUTO(virDomainPtr, virDomainFree)
 DEFINE_AUTO(virDomainSnapshotPtr, virDomainSnapshotFree)
+DEFINE_AUTO(virStreamPtr, virStreamFree)
 
 /*
  * Starts libvirt's event loop, without which a connection's keepalive kills it, and turns off

@@ -421,6 +421,24 @@ static void test_a_save_that_was_dropped_is_not_restored(void **state)
 	delete ("/v1/vms/dropped", 200, NULL);
 }
 
+static void test_a_screen_is_shown_as_png(void **state)
+{
+	static const char png[] = "\x89PNG\r\n\x1a\n";
+	struct api_reply reply;
+	(void)state;
+	make_vm_of("linux", "shown", false);
+	get("/v1/vms/shown/screenshot", 409, "\"state\":\"shutoff\"");
+	post("/v1/vms/shown/start", 200, NULL);
+	get("/v1/vms/shown/screenshot?screen=1", 422, "screen: 1 is not from 0 to 0");
+	send(&(struct request){ "GET", "/v1/vms/shown/screenshot", .role = "operator" }, &reply);
+	assert_int_equal(reply.status, 200);
+	assert_string_equal(reply.type, "image/png");
+	assert_true(reply.body_len > sizeof png && reply.etag[0]);
+	assert_memory_equal(reply.body, png, sizeof png - 1);
+	api_reply_done(&reply);
+	delete ("/v1/vms/shown", 200, NULL);
+}
+
 static void test_a_patch_says_where_it_went(void **state)
 {
 	static const char patched[] =
@@ -997,6 +1015,7 @@ int main(void)
 		cmocka_unit_test(test_a_vm_that_is_not_there_is_404_everywhere),
 		cmocka_unit_test(test_actions_go_by_state),
 		cmocka_unit_test(test_a_save_that_was_dropped_is_not_restored),
+		cmocka_unit_test(test_a_screen_is_shown_as_png),
 		cmocka_unit_test(test_a_patch_says_where_it_went),
 		cmocka_unit_test(test_a_vm_that_hears_nothing_is_stopped_by_force_alone),
 		cmocka_unit_test(test_one_request_acts_on_many),

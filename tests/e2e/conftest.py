@@ -5,6 +5,7 @@ import pytest
 from gateway import Gateway, running_gateway
 
 numbers = itertools.count(1)
+VIDEO = "<devices><video><model type='vga' heads='1'/></video></devices>"
 
 
 def test_domain(name, inside="", uuid=None):

@@ -20,7 +20,7 @@ from collections import namedtuple
 from pathlib import Path
 
 import pytest
-from conftest import test_domain
+from conftest import VIDEO, test_domain
 from gateway import (
     BINARY,
     ERRORS,
@@ -60,6 +60,7 @@ ROUTES = [
     Route("POST", "/v1/vms/{ref}/resume", O, 200, "", ""),
     Route("POST", "/v1/vms/{ref}/save", O, 200, "", ""),
     Route("DELETE", "/v1/vms/{ref}/save", O, 200, "", ""),
+    Route("GET", "/v1/vms/{ref}/screenshot", O, 200, "", "screen"),
     Route("GET", "/v1/vms/{ref}/snapshots", V, 200, "", ""),
     Route("POST", "/v1/vms/{ref}/snapshots", O, 201, "json xml", ""),
     Route("GET", "/v1/vms/{ref}/snapshots/{snap}", V, 200, "", ""),
@@ -302,7 +303,7 @@ def test_the_root_leads_to_the_start(admin):
 
 @pytest.mark.parametrize("route", [r for r in ROUTES if r.method == "GET"], ids=route_id)
 def test_head_is_get_without_the_body(admin, new_vm, route):
-    vm = new_vm()
+    vm = new_vm(inside=VIDEO, start=route.path.endswith("/screenshot"))
     admin.post(f"/v1/vms/{vm['uuid']}/snapshots", json={"name": "one"})
     target = at(route.path, vm["uuid"], "one")
     get, head = admin.get(target), admin.request("HEAD", target)

@@ -1,13 +1,70 @@
 # SPDX-License-Identifier: MIT
-"""Saves that are dropped, of guests that QEMU runs. In tests/e2e/namespace."""
+"""Screenshots, and saves that are dropped, of guests that QEMU runs. In tests/e2e/namespace."""
 
+import concurrent.futures
+import os
+import signal
+import struct
+import time
 from pathlib import Path
 
 from conftest import clients  # noqa: F401
-from gateway import wait_until
-from test_qemu import create, domain, gateway, last_tick, no_vm_stays, wait_for_tick  # noqa: F401
+from gateway import PATIENCE, wait_until
+from test_qemu import (  # noqa: F401
+    create,
+    domain,
+    gateway,
+    last_tick,
+    no_vm_stays,
+    qemu_pid,
+    virsh,
+    wait_for_tick,
+)
 
+PNG = b"\x89PNG\r\n\x1a\n"
+SCREEN = "<graphics type='vnc' port='-1'><listen type='address' address='127.0.0.1'/></graphics>"
 SAVES = Path("/var/lib/libvirt/qemu/save")
+
+
+def test_a_guests_screen_is_a_png_of_a_screens_size(operator, create):  # noqa: F811
+    create(domain("seen", devices=SCREEN))
+    answer = operator.get("/v1/vms/seen/screenshot")
+    assert answer.status == 200 and answer.headers["Content-Type"] == "image/png", answer
+    assert answer.body.startswith(PNG) and answer.body.endswith(b"IEND\xaeB`\x82")
+    width, height = struct.unpack(">II", answer.body[16:24])
+    assert 320 <= width <= 4096 and 200 <= height <= 4096, (width, height)
+    assert operator.get("/v1/vms/seen/screenshot?screen=1").code == "unsupported"
+
+
+def test_a_vm_without_a_screen_or_that_is_off_is_refused_as_on_the_test_driver(
+        operator, create):  # noqa: F811
+    create(domain("blind"))
+    answer = operator.get("/v1/vms/blind/screenshot")
+    assert (answer.status, answer.code) == (422, "unsupported"), answer
+    operator.post("/v1/vms/blind/stop", json={"mode": "kill"})
+    answer = operator.get("/v1/vms/blind/screenshot")
+    assert (answer.status, answer.code, answer.json["state"]) == (409, "wrong_state", "shutoff")
+
+
+def test_while_qemu_hangs_a_second_screenshot_is_busy_soon(gateway, operator, create):  # noqa: F811
+    create(domain("seen", devices=SCREEN))
+    pid = qemu_pid("seen")
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        with concurrent.futures.ThreadPoolExecutor(1) as pool:
+            def first():
+                with gateway.client("operator") as client:
+                    return client.get("/v1/vms/seen/screenshot")
+            stuck = pool.submit(first)
+            wait_until(lambda: "occupied" in virsh("domcontrol", "seen"), "it waits for QEMU")
+            start = time.monotonic()
+            answer = operator.get("/v1/vms/seen/screenshot")
+            assert (answer.status, answer.code) == (503, "vm_busy"), answer
+            assert time.monotonic() - start < 4 * PATIENCE
+            os.kill(pid, signal.SIGCONT)
+            assert stuck.result().body.startswith(PNG)
+    finally:
+        os.kill(pid, signal.SIGCONT)
 
 
 # Dropping a save

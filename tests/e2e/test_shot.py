@@ -1,5 +1,61 @@
 # SPDX-License-Identifier: MIT
-"""Saves that are dropped, behind nginx on libvirt's test driver. QEMU's: test_qemu_shot.py."""
+"""Screenshots, and saves that are dropped, behind nginx on libvirt's test driver.
+
+What a real screen shows, and QEMU that hangs, is in test_qemu_shot.py.
+"""
+
+import pytest
+from conftest import VIDEO
+
+PNG = b"\x89PNG\r\n\x1a\n"
+
+
+def test_a_screenshot_is_a_png_with_an_entity_tag(operator, new_vm):
+    at = f"/v1/vms/{new_vm(inside=VIDEO, start=True)['uuid']}/screenshot"
+    answer = operator.get(at)
+    assert answer.status == 200 and answer.headers["Content-Type"] == "image/png", answer
+    assert answer.body.startswith(PNG) and answer.body.rstrip(b"\0").endswith(b"IEND\xaeB`\x82")
+    assert operator.get(f"{at}?screen=0").body == answer.body
+    held = operator.get(at, headers=f"If-None-Match: {answer.headers['ETag']}\r\n")
+    assert (held.status, held.body) == (304, b"")
+    head = operator.request("HEAD", at)
+    assert (head.status, head.headers["Content-Length"]) == (200, str(len(answer.body)))
+
+
+def test_a_vm_that_is_paused_shows_its_screen_and_one_that_is_off_does_not(operator, new_vm):
+    at = f"/v1/vms/{new_vm(inside=VIDEO, start=True)['uuid']}"
+    assert operator.post(f"{at}/suspend").status == 200
+    assert operator.get(f"{at}/screenshot").status == 200
+    assert operator.post(f"{at}/stop", json={"mode": "kill"}).status == 200
+    answer = operator.get(f"{at}/screenshot")
+    assert (answer.status, answer.code, answer.json["state"]) == (409, "wrong_state", "shutoff")
+    assert answer.json["hint"] == "start it first"
+
+
+def test_what_has_no_such_screen_says_so(operator, new_vm):
+    blind = operator.get(f"/v1/vms/{new_vm(start=True)['uuid']}/screenshot")
+    assert (blind.status, blind.code) == (422, "unsupported")
+    assert "no video device" in blind.json["detail"], blind
+    at = f"/v1/vms/{new_vm(inside=VIDEO, start=True)['uuid']}/screenshot"
+    answer = operator.get(f"{at}?screen=1")
+    assert (answer.status, answer.code) == (422, "unsupported")
+    assert answer.json["detail"].startswith("screen: 1 is not from 0 to 0"), answer
+
+
+@pytest.mark.parametrize("query, code", [
+    ("screen=16", "bad_request"), ("screen=-1", "bad_request"), ("screen=", "bad_request"),
+    ("screen=x", "bad_request"), ("screen=0&screen=0", "bad_request"),
+    ("format=png", "unknown_parameter"),
+])
+def test_a_screen_that_cannot_be_is_400(operator, new_vm, query, code):
+    at = f"/v1/vms/{new_vm(inside=VIDEO, start=True)['uuid']}/screenshot"
+    answer = operator.get(f"{at}?{query}")
+    assert (answer.status, answer.code) == (400, code), answer
+
+
+def test_screens_are_for_operators(viewer, new_vm):
+    vm = new_vm(inside=VIDEO, start=True)
+    assert viewer.get(f"/v1/vms/{vm['uuid']}/screenshot").status == 403
 
 
 # Dropping a save
