@@ -164,12 +164,11 @@ format:
 check-style:
 	@echo '  STYLE'
 	$(Q)tests/layers
-	$(Q)tests/docs
 	$(Q)clang-format --dry-run -Werror $(C_FILES)
 	$(Q)cppcheck -q --error-exitcode=1 --inline-suppr --std=c11 -D_GNU_SOURCE \
 		--enable=warning,performance,portability $(SOURCES)
 	$(Q)clang-tidy --quiet $(SOURCES) -- $(ALL_CFLAGS) 2>/dev/null
-	$(Q)shellcheck deploy/deps deploy/quickstart deploy/demo tests/layers tests/docs \
+	$(Q)shellcheck deploy/deps deploy/quickstart deploy/demo tests/layers \
 		tests/e2e/namespace tests/e2e/libvirtd tests/e2e/valgrind tests/fuzz/run tests/slow/build \
 		tests/slow/guest/init tests/slow/guest/etc/acpi/PWRF/* \
 		tests/slow/guest/srv/cgi-bin/state .ci/run
