@@ -308,8 +308,9 @@ def test_head_is_get_without_the_body(admin, new_vm, route):
     target = at(route.path, vm["uuid"], "one")
     get, head = admin.get(target), admin.request("HEAD", target)
     assert get.status == head.status == 200
-    for name in "Content-Type", "Content-Length":
-        assert get.headers[name] == head.headers[name]
+    assert get.headers["Content-Type"] == head.headers["Content-Type"]
+    if route.path != "/metrics":  # these two requests count, too
+        assert get.headers["Content-Length"] == head.headers["Content-Length"]
     assert admin.request("HEAD", "/v1/vms/none").status == 404
     assert admin.connections == 1
 
@@ -1275,7 +1276,7 @@ def test_sigterm_under_load_ends_with_0_and_loses_no_accepted_request(new_gatewa
 def test_behind_two_backends_a_restart_loses_no_read(new_gateway, round):
     gateway, second = new_gateway(start=False), new_gateway(start=False)
     (gateway.dir / "virtgate/backends.conf").write_text("".join(
-        f"server unix:{g.listen} max_fails=2 fail_timeout=5s;\n" for g in (gateway, second)))
+        f"server unix:{g.listen} max_fails=0;\n" for g in (gateway, second)))
     second.start_virtgate()
     gateway.start()
     traffic = Traffic(gateway, 8, lambda client, number, turn: client.get("/v1/vms"))
