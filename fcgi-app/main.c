@@ -85,6 +85,22 @@ static void leave_soon(void)
 	(void)alarm(SECONDS);
 }
 
+/*
+ * Several virtgates of one host have their sockets in one directory, and nginx balances between
+ * them: what is one at a time for a VM must be so for them all.
+ */
+static void share_gates(const struct api *api)
+{
+	AUTO(free) char *listen = strdup(api->config->listen);
+	AUTO(free) char *path = NULL;
+	struct err err;
+	if (!listen || listen[0] != '/' || asprintf(&path, "%s/virtgate.lock", dirname(listen)) < 0)
+		return;
+	if (virt_share_gates(api->host, path, &err) < 0)
+		log_error(
+			"%s: other virtgates of this host are not kept off a VM at work", err.text);
+}
+
 static int serve(struct api *api)
 {
 	struct server *server = NULL;
@@ -101,6 +117,7 @@ static int serve(struct api *api)
 		return complain(&err, EXIT_FAILURE);
 	api->events = events;
 	api->agents = agents;
+	share_gates(api);
 	log_info("virtgate %s serves %s", VIRTGATE_VERSION, api->config->listen);
 	if (api->config->policy == POLICY_OFF)
 		log_error("VIRTGATE_POLICY is off: every admin is root on the host, by domain XML");

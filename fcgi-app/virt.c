@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 #include "virt.h"
 
+#include "hash.h"
+
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -25,6 +28,7 @@ struct host {
 	bool opening;   /* opening has no timeout of its own, so one at a time tries */
 	pthread_cond_t gate_changed;
 	struct gate *gates;
+	int gate_file; /* that other processes lock, too; -1: there is none */
 
 	pthread_cond_t long_changed;
 	int long_max; /* works at a time */
@@ -94,6 +98,7 @@ struct host *virt_host_new(const char *name, const char *uri, int max_connection
 	host->uri = strdup(uri);
 	host->max = max_connections < CONNECTIONS_MAX ? max_connections : CONNECTIONS_MAX;
 	host->long_max = max_long > 1 ? max_long : 1;
+	host->gate_file = -1;
 	(void)pthread_mutex_init(&host->lock, NULL);
 	cond_init_monotonic(&host->pool_changed);
 	cond_init_monotonic(&host->gate_changed);
@@ -112,6 +117,8 @@ void virt_host_free(struct host *host)
 	(void)pthread_cond_destroy(&host->gate_changed);
 	(void)pthread_cond_destroy(&host->long_changed);
 	(void)pthread_mutex_destroy(&host->lock);
+	if (host->gate_file >= 0)
+		(void)close(host->gate_file);
 	free(host->name);
 	free(host->uri);
 	free(host);
@@ -453,6 +460,51 @@ int virt_fail(struct lease *lease, enum virt_op op, struct err *err)
 
 /* The gate */
 
+int virt_share_gates(struct host *host, const char *path, struct err *err)
+{
+	int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (fd < 0)
+		return err_set(
+			err, ERR_INTERNAL, "'%s' cannot be opened: %s", path, strerror(errno));
+	host->gate_file = fd;
+	return 0;
+}
+
+/*
+ * A key is a byte of the file, which the kernel lets go when the process ends. The locks are of the
+ * open file and not of the thread, so they keep only other processes off. false: one has it.
+ */
+static bool lock_key(const struct host *host, const char *key, short type)
+{
+	char hash[HASH_SIZE];
+	enum { DIGITS = 15 }; /* 60 bits: what an off_t holds */
+	if (host->gate_file < 0)
+		return true;
+	hash_text(key, strlen(key), hash);
+	hash[DIGITS] = '\0';
+	struct flock lock = {
+		.l_type = type,
+		.l_whence = SEEK_SET,
+		.l_start = (off_t)strtoull(hash, NULL, 16),
+		.l_len = 1,
+	};
+	return !fcntl(host->gate_file, F_OFD_SETLK, &lock) || (errno != EAGAIN && errno != EACCES);
+}
+
+/* Nobody tells when another process lets go. */
+static bool await_key(const struct host *host, const char *key, const struct timespec *deadline)
+{
+	static const struct timespec pause = { .tv_nsec = 5000000 };
+	while (!lock_key(host, key, F_WRLCK)) {
+		struct timespec now = clock_after_ms(0);
+		if (now.tv_sec > deadline->tv_sec ||
+			(now.tv_sec == deadline->tv_sec && now.tv_nsec >= deadline->tv_nsec))
+			return false;
+		(void)clock_nanosleep(CLOCK_MONOTONIC, 0, &pause, NULL);
+	}
+	return true;
+}
+
 static bool gate_is_held(const struct host *host, const char *key)
 {
 	for (const struct gate *g = host->gates; g; g = g->next)
@@ -461,21 +513,44 @@ static bool gate_is_held(const struct host *host, const char *key)
 	return false;
 }
 
-int gate_enter_within(struct host *host, const char *key, int ms, struct gate *ret, struct err *err)
+static bool enter_here(
+	struct host *host, const char *key, const struct timespec *deadline, struct gate *ret)
 {
-	struct timespec deadline = clock_after_ms(ms);
 	LOCK(&host->lock);
 	for (bool late = false; gate_is_held(host, key);) {
 		if (late)
-			return err_set(err, ERR_VM_BUSY, "another operation on this VM is running");
-		late = pthread_cond_timedwait(&host->gate_changed, &host->lock, &deadline) ==
+			return false;
+		late = pthread_cond_timedwait(&host->gate_changed, &host->lock, deadline) ==
 			ETIMEDOUT;
 	}
 	ret->host = host;
 	(void)snprintf(ret->key, sizeof ret->key, "%s", key);
 	ret->next = host->gates;
 	host->gates = ret;
-	return 0;
+	return true;
+}
+
+static void leave_here(struct gate *gate)
+{
+	struct host *host = gate->host;
+	LOCK(&host->lock);
+	struct gate **at = &host->gates;
+	while (*at != gate)
+		at = &(*at)->next;
+	*at = gate->next;
+	gate->host = NULL;
+	(void)pthread_cond_broadcast(&host->gate_changed);
+}
+
+int gate_enter_within(struct host *host, const char *key, int ms, struct gate *ret, struct err *err)
+{
+	struct timespec deadline = clock_after_ms(ms);
+	bool entered = enter_here(host, key, &deadline, ret);
+	if (entered && await_key(host, key, &deadline))
+		return 0;
+	if (entered)
+		leave_here(ret);
+	return err_set(err, ERR_VM_BUSY, "another operation on this VM is running");
 }
 
 int gate_enter(struct host *host, const char *key, struct gate *ret, struct err *err)
@@ -485,15 +560,10 @@ int gate_enter(struct host *host, const char *key, struct gate *ret, struct err 
 
 void gate_leave(struct gate *gate)
 {
-	struct host *host = gate->host;
-	if (!host)
+	if (!gate->host)
 		return;
-	LOCK(&host->lock);
-	struct gate **at = &host->gates;
-	while (*at != gate)
-		at = &(*at)->next;
-	*at = gate->next;
-	(void)pthread_cond_broadcast(&host->gate_changed);
+	(void)lock_key(gate->host, gate->key, F_UNLCK);
+	leave_here(gate);
 }
 
 /* Long work */

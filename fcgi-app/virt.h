@@ -93,8 +93,14 @@ typedef int virt_read_fn(struct lease *lease, void *data, struct err *err);
 int virt_read(struct host *host, virt_read_fn *read, void *data, struct err *err);
 
 /*
- * At most one mutation per VM at a time from this process; key is the VM's uuid, or the name that
- * is being created. Waits GATE_WAIT_MS at most, then ERR_VM_BUSY.
+ * Shares the gates below with the other processes that have this file, which is made if need be:
+ * the virtgates of one host. Once, before the first gate.
+ */
+int virt_share_gates(struct host *host, const char *path, struct err *err);
+
+/*
+ * At most one mutation per VM at a time, from all processes that share the gates; key is the VM's
+ * uuid, or the name that is being created. Waits GATE_WAIT_MS at most, then ERR_VM_BUSY.
  *	AUTO_GATE struct gate gate = { 0 };
  *	if (gate_enter(host, uuid, &gate, err) < 0)
  *		return -1;
