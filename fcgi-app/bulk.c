@@ -145,7 +145,8 @@ int bulk_select(struct inventory *inventory, const struct selection *selection, 
 	if (selection->label ? inventory_list_fresh(inventory, &ret->list, err)
 			     : inventory_list(inventory, &ret->list, err))
 		return -1;
-	ret->selection = selection;
+	ret->selected = true;
+	ret->selection = *selection;
 	for (size_t i = 0; i < ret->list->count; i++)
 		matches += selection_has(selection, &ret->list->vms[i]);
 	if (refuse_too_many(matches, max, err) < 0)
@@ -266,12 +267,11 @@ static int check_selected(struct hold *hold, const void *data, struct err *err)
 
 static void do_item(const struct job *job, struct bulk_item *item)
 {
-	const struct selection *selection = job->bulk->selection;
 	const struct target target = {
 		.ref = item->vm.uuid,
 		.if_match = "",
-		.check = selection ? check_selected : NULL,
-		.data = selection,
+		.check = job->bulk->selected ? check_selected : NULL,
+		.data = &job->bulk->selection,
 	};
 	item->failed = check_turn(job, &item->err) < 0 || act(job, &target, item) < 0;
 }

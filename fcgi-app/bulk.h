@@ -37,7 +37,8 @@ struct bulk_item {
 };
 
 struct bulk {
-	const struct selection *selection; /* that each must still fit; NULL: they were named */
+	bool selected;              /* else they were named */
+	struct selection selection; /* that each must still fit */
 	size_t count;
 	struct bulk_item *items;
 	struct vm_list *list;  /* what the items' names lie in */
@@ -54,8 +55,8 @@ int bulk_name(struct inventory *inventory, const char *const refs[], size_t coun
 	struct err *err);
 
 /*
- * Those that match, by name. ERR_TOO_MANY_SELECTED when these are more than max. The selection must
- * outlive the bulk: one that does not fit any more when its turn comes is left alone
+ * Those that match, by name. ERR_TOO_MANY_SELECTED when these are more than max. The selection's
+ * texts must outlive the bulk. One that does not fit any more when its turn comes is left alone
  * (ERR_PRECONDITION_FAILED).
  */
 int bulk_select(struct inventory *inventory, const struct selection *selection, size_t max,
