@@ -8,6 +8,7 @@
 #include "qcow2.h"
 #include "usage.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -181,6 +182,9 @@ static int hold_image(struct removal *removal, struct host *host, size_t i, stru
 static const char *remove_disk(const struct removal *removal, const struct used_file *file)
 {
 	AUTO(close) int fd = hostpath_open(removal->config->images, file->path);
+	/* What is gone or lies behind a link is not removed either, and told in other words. */
+	if (fd < 0 && errno != ENOENT && errno != EXDEV)
+		return "virtgate may not read it, so it cannot be told whether it is in use";
 	if (fd >= 0 && qcow2_is_written(fd))
 		return "some QEMU is writing to it";
 	return hostpath_remove(removal->config->images, file->path, file->dev, file->inode);

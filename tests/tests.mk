@@ -33,8 +33,9 @@ $(BUILD)/tests/%: tests/%.c tests/unit/check.h $(MODULES:%=$(BUILD)/obj/%.o)
 $(BUILD)/tests/unit/test_argv_oracle: tests/fuzz/argv_oracle.c tests/fuzz/argv_table.c \
 	tests/fuzz/argv_words.c
 
-# It stands between the program and libvirt.
+# They stand between the program and libvirt, or the host.
 $(BUILD)/tests/api/test_unreadable: LDLIBS += -Wl,--wrap=virDomainGetInfo
+$(BUILD)/tests/api/test_remove: LDLIBS += -Wl,--wrap=hostpath_open
 
 unit-tests: $(TESTS)
 
