@@ -166,13 +166,23 @@ static void look_at_own(struct removal *removal, const struct xml *doc)
 	}
 }
 
-/* As a start does (guard.c): nothing that starts meanwhile opens it. */
+static bool holds(const struct removal *removal, const char *key)
+{
+	for (size_t i = 0; i < removal->held; i++)
+		if (!strcmp(removal->gates[i].key, key))
+			return true;
+	return false;
+}
+
+/* As a start does (guard.c): nothing that starts meanwhile opens it. Two disks may be one file. */
 static int hold_image(struct removal *removal, struct host *host, size_t i, struct err *err)
 {
 	char key[64];
 	(void)snprintf(key, sizeof key, "image:%llx:%llx",
 		(unsigned long long)removal->files[i].dev,
 		(unsigned long long)removal->files[i].inode);
+	if (holds(removal, key))
+		return 0;
 	if (gate_enter(host, key, &removal->gates[removal->held], err) < 0)
 		return -1;
 	removal->held++;

@@ -102,6 +102,18 @@ static void test_a_disk_that_cannot_be_opened_stays(void **state)
 	unlink_image("shut");
 }
 
+static void test_two_disks_that_are_one_file_go_without_waiting_for_each_other(void **state)
+{
+	AUTO_REMOVED struct removed removed = { 0 };
+	(void)state;
+	make_image("twin");
+	define("twins", "twin", "twin");
+	remove_it("twins", &removed);
+	CHECK(removed.disks[0].removed, "%s", removed.disks[0].reason);
+	assert_string_equal(removed.disks[1].reason, "it does not exist");
+	assert_false(is_there("twin"));
+}
+
 static int set_up(void **state)
 {
 	struct err err;
@@ -127,6 +139,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_a_disk_that_cannot_be_opened_stays),
+		cmocka_unit_test(
+			test_two_disks_that_are_one_file_go_without_waiting_for_each_other),
 	};
 	return cmocka_run_group_tests(tests, set_up, tear_down);
 }
