@@ -74,7 +74,10 @@ static void look_at_image(const struct look *look, const char *image)
 	char backing[PATH_BYTES_MAX];
 	if (*image != '/')
 		return;
-	(void)snprintf(path, sizeof path, "%s", image);
+	if (snprintf(path, sizeof path, "%s", image) >= PATH_BYTES_MAX) {
+		cannot_tell(look);
+		return;
+	}
 	for (int depth = 0; *path; depth++) {
 		if (depth == CHAIN_MAX || !read_backing(path, backing)) {
 			cannot_tell(look);
