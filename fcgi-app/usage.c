@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "usage.h"
 
+#include "domain.h"
 #include "qcow2.h"
 
 #include <errno.h>
@@ -11,11 +12,14 @@
 
 /* As far as an image's backing files are followed. */
 enum { CHAIN_MAX = 8, PATH_BYTES_MAX = 2048 };
+/* Each is a question to libvirt of a millisecond or two. */
+enum { SNAPSHOTS_MAX = 4096 }; /* said in usage.h */
 
 struct look {
-	const char *who;
+	char who[96];
 	struct used_file *files;
 	size_t count;
+	size_t snapshots; /* of all VMs so far */
 	bool out_of_memory;
 };
 
@@ -142,54 +146,137 @@ static void look_at_disk(struct look *look, const struct xml_node *disk)
 void usage_look_at_disk(
 	const struct xml_node *disk, const char *who, struct used_file *files, size_t count)
 {
-	look_at_disk(&(struct look){ who, files, count, false }, disk);
+	struct look look = { .files = files, .count = count };
+	(void)snprintf(look.who, sizeof look.who, "%s", who);
+	look_at_disk(&look, disk);
 }
 
-static int look_at_definition(
-	struct lease *lease, struct look *look, virDomainPtr dom, unsigned flags, struct err *err)
+/* A document of libvirt's: a domain, or a snapshot, which keeps the domain that was. */
+static int look_at_document(struct look *look, const struct xml_node *root, struct err *err)
 {
-	AUTO(xml_free) struct xml *doc = NULL;
-	AUTO(free) char *text = virDomainGetXMLDesc(dom, flags);
-	if (!text) {
-		(void)virt_fail(lease, VIRT_READ, err);
-		return err->kind == ERR_VM_NOT_FOUND ? 0 : -1; /* it has gone meanwhile */
-	}
-	if (xml_parse_trusted(text, &doc, err) < 0)
-		return -1;
-	look_at_tree(look, xml_root(doc));
-	const struct xml_node *disk = xml_find(xml_root(doc), "devices/disk");
-	for (; disk; disk = xml_next(disk))
-		look_at_disk(look, disk);
+	static const char *const places[] = { "devices/disk", "disks/disk", "domain/devices/disk",
+		"inactiveDomain/devices/disk" };
+	look_at_tree(look, root);
+	for (size_t i = 0; i < ARRAY_LEN(places); i++)
+		for (const struct xml_node *n = xml_find(root, places[i]); n; n = xml_next(n))
+			look_at_disk(look, n);
 	return look->out_of_memory ? err_memory(err) : 0;
 }
 
-static int look_at_domain(struct lease *lease, virDomainPtr dom, const char *except_uuid,
-	struct used_file *files, size_t count, struct err *err)
+static int look_at_definition(
+	struct lease *lease, struct look *look, virDomainPtr dom, struct err *err)
 {
-	char uuid[UUID_SIZE];
-	char who[96];
-	if (virDomainGetUUIDString(dom, uuid) < 0 || !strcmp(uuid, except_uuid))
-		return 0;
-	(void)snprintf(who, sizeof who, "VM '%.64s'", virDomainGetName(dom));
-	struct look look = { who, files, count, false };
-	if (look_at_definition(lease, &look, dom, VIR_DOMAIN_XML_INACTIVE, err) < 0)
-		return -1;
-	return look_at_definition(lease, &look, dom, 0, err);
+	static const unsigned flags[] = { VIR_DOMAIN_XML_INACTIVE, 0 };
+	for (size_t i = 0; i < ARRAY_LEN(flags); i++) {
+		AUTO(xml_free) struct xml *doc = NULL;
+		if (domain_read_xml(lease, dom, flags[i], &doc, err) < 0)
+			return err->kind == ERR_VM_NOT_FOUND ? 0 : -1; /* it has gone meanwhile */
+		if (look_at_document(look, xml_root(doc), err) < 0)
+			return -1;
+	}
+	return 0;
 }
 
-int usage_find(struct lease *lease, const char *except_uuid, struct used_file *files, size_t count,
-	struct err *err)
+/* libvirt has it and does not show it. */
+static int explain_unreadable(
+	const struct lease *lease, const struct look *look, const struct err *err)
+{
+	if (lease->broken)
+		return -1;
+	if (err->kind != ERR_VM_NOT_FOUND && err->kind != ERR_SNAPSHOT_NOT_FOUND)
+		cannot_tell(look);
+	return 0;
+}
+
+static int look_at_save(struct lease *lease, struct look *look, virDomainPtr dom, struct err *err)
+{
+	AUTO(xml_free) struct xml *doc = NULL;
+	if (domain_read_saved_xml(lease, dom, &doc, err) < 0)
+		return explain_unreadable(lease, look, err);
+	return look_at_document(look, xml_root(doc), err);
+}
+
+static int look_at_snapshot(
+	struct lease *lease, struct look *look, virDomainSnapshotPtr snap, struct err *err)
+{
+	AUTO(xml_free) struct xml *doc = NULL;
+	AUTO(free) char *text = virDomainSnapshotGetXMLDesc(snap, 0);
+	if (!text) {
+		(void)virt_fail(lease, VIRT_SNAPSHOT_READ, err);
+		return explain_unreadable(lease, look, err);
+	}
+	if (xml_parse_trusted(text, &doc, err) < 0)
+		return -1;
+	return look_at_document(look, xml_root(doc), err);
+}
+
+static int look_at_snapshots(
+	struct lease *lease, struct look *look, virDomainPtr dom, struct err *err)
+{
+	virDomainSnapshotPtr *all = NULL;
+	int n = virDomainListAllSnapshots(dom, &all, 0);
+	if (n < 0) {
+		(void)virt_fail(lease, VIRT_SNAPSHOT_READ, err);
+		return explain_unreadable(lease, look, err);
+	}
+	look->snapshots += (size_t)n;
+	if (look->snapshots > SNAPSHOTS_MAX)
+		cannot_tell(look);
+	int rc = 0;
+	for (int i = 0; i < n; i++) {
+		if (!rc && look->snapshots <= SNAPSHOTS_MAX)
+			rc = look_at_snapshot(lease, look, all[i], err);
+		(void)virDomainSnapshotFree(all[i]);
+	}
+	free(all);
+	return rc;
+}
+
+/* What a VM may go back to is its own as much as what it is now. */
+static const struct kind {
+	unsigned filter; /* of the VMs that have it */
+	const char *of;  /* it, in words */
+	int (*look)(struct lease *lease, struct look *look, virDomainPtr dom, struct err *err);
+} kinds[] = {
+	{ 0, "", look_at_definition },
+	{ VIR_CONNECT_LIST_DOMAINS_MANAGEDSAVE, "the managed save of ", look_at_save },
+	{ VIR_CONNECT_LIST_DOMAINS_HAS_SNAPSHOT, "a snapshot of ", look_at_snapshots },
+};
+
+static int look_at_vm(struct lease *lease, struct look *look, const struct kind *kind,
+	virDomainPtr dom, const char *except_uuid, struct err *err)
+{
+	char uuid[UUID_SIZE];
+	if (virDomainGetUUIDString(dom, uuid) < 0 || !strcmp(uuid, except_uuid))
+		return 0;
+	(void)snprintf(
+		look->who, sizeof look->who, "%sVM '%.64s'", kind->of, virDomainGetName(dom));
+	return kind->look(lease, look, dom, err);
+}
+
+static int look_at_kind(struct lease *lease, struct look *look, const struct kind *kind,
+	const char *except_uuid, struct err *err)
 {
 	virDomainPtr *all = NULL;
-	int n = virConnectListAllDomains(lease->conn, &all, 0);
+	int n = virConnectListAllDomains(lease->conn, &all, kind->filter);
 	if (n < 0)
 		return virt_fail(lease, VIRT_READ, err);
 	int rc = 0;
 	for (int i = 0; i < n; i++) {
 		if (!rc)
-			rc = look_at_domain(lease, all[i], except_uuid, files, count, err);
+			rc = look_at_vm(lease, look, kind, all[i], except_uuid, err);
 		(void)virDomainFree(all[i]);
 	}
 	free(all);
 	return rc;
+}
+
+int usage_find(struct lease *lease, const char *except_uuid, struct used_file *files, size_t count,
+	struct err *err)
+{
+	struct look look = { .files = files, .count = count };
+	for (size_t i = 0; i < ARRAY_LEN(kinds); i++)
+		if (look_at_kind(lease, &look, &kinds[i], except_uuid, err) < 0)
+			return -1;
+	return 0;
 }

@@ -18,6 +18,9 @@ struct used_file {
 void usage_look_at_disk(
 	const struct xml_node *disk, const char *who, struct used_file *files, size_t count);
 
-/* Do the definitions and guests of all VMs but this one? */
+/*
+ * Do the definitions and guests of all VMs but this one, their managed saves, or the domains that
+ * their snapshots keep? Of no more than 4096 snapshots in all can it be told.
+ */
 int usage_find(struct lease *lease, const char *except_uuid, struct used_file *files, size_t count,
 	struct err *err);

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """VMs changed and deleted with their disks, for real: on libvirtd and QEMU (tests/e2e/namespace)."""
 
+import re
 import subprocess
 from pathlib import Path
 
@@ -170,6 +171,25 @@ def test_what_a_guest_that_runs_is_based_on_stays(make, admin):
     assert disks_of(admin.delete("/v1/vms/over?disks=1")) == {"over.qcow2": "virtgate did not make it"}
     for file in "base.qcow2", "over.qcow2":
         (IMAGES / file).unlink()
+
+
+@pytest.mark.parametrize("what", ["managed save", "snapshot"])
+def test_what_another_vm_can_go_back_to_stays(make, admin, tmp_path, what):
+    make(spec("first", disk("first.qcow2")))
+    make(spec("later", {"source": "first.qcow2", "format": "qcow2", "bus": "ide"}, start=True))
+    if what == "snapshot":
+        assert admin.post("/v1/vms/later/snapshots", json={"name": "one"}).status == 201
+        assert admin.post("/v1/vms/later/stop", json={"mode": "kill"}).status == 200
+    else:
+        virsh("managedsave", "later")
+    xml = virsh("dumpxml", "--inactive", "later")
+    (tmp_path / "later.xml").write_text(re.sub("<disk .*</disk>", "", xml, flags=re.DOTALL))
+    virsh("define", str(tmp_path / "later.xml"))
+    assert disks_of(admin.delete("/v1/vms/first?disks=1")) == {
+        "first.qcow2": f"{'the' if what == 'managed save' else 'a'} {what} of VM 'later' uses it"}
+    assert (IMAGES / "first.qcow2").exists()
+    admin.delete("/v1/vms/later")
+    (IMAGES / "first.qcow2").unlink()
 
 
 def test_what_lies_elsewhere_stays_whatever_the_host_says(admin, tmp_path):
