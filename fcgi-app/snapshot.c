@@ -636,16 +636,42 @@ static int name_doomed(struct lease *lease, virDomainSnapshotPtr snap, bool chil
 	return 0;
 }
 
-/* Of a VM that is off libvirt opens the images of now and, to delete from, those of then. */
-static int guard_deletion(struct hold *hold, virDomainSnapshotPtr snap, const struct config *config,
+static int guard_one(struct hold *hold, virDomainSnapshotPtr snap, const struct config *config,
 	struct guard *guard, struct err *err)
 {
 	AUTO(xml_free) struct xml *doc = NULL;
-	if (hold->vm.active)
-		return 0;
-	if (guard_off(hold, config, guard, err) < 0 || read_xml(&hold->lease, snap, &doc, err) < 0)
+	if (read_xml(&hold->lease, snap, &doc, err) < 0)
 		return -1;
 	return guard_snapshot(hold, doc, config, guard, err);
+}
+
+/* What a full guard does not hold it does not tell. */
+static int guard_children(struct hold *hold, virDomainSnapshotPtr snap, const struct config *config,
+	struct guard *guard, struct err *err)
+{
+	AUTO_SNAPSHOTS struct snapshots below = { 0 };
+	if (list_children(&hold->lease, snap, &below, err) < 0)
+		return -1;
+	for (int i = 0; i < below.count; i++)
+		if (guard_one(hold, below.list[i], config, guard, err) < 0)
+			return -1;
+	if (!below.count || guard->count < GUARD_IMAGES_MAX)
+		return 0;
+	(void)err_set(err, ERR_SNAPSHOT_UNSUPPORTED, "the snapshots have %d disks or more in all",
+		GUARD_IMAGES_MAX);
+	return err_hint(err, "delete them one by one");
+}
+
+/* Of a VM that is off libvirt opens the images of now and, to delete from, those of then. */
+static int guard_deletion(struct hold *hold, virDomainSnapshotPtr snap, const struct config *config,
+	bool children, struct guard *guard, struct err *err)
+{
+	if (hold->vm.active)
+		return 0;
+	if (guard_off(hold, config, guard, err) < 0 ||
+		guard_one(hold, snap, config, guard, err) < 0)
+		return -1;
+	return children ? guard_children(hold, snap, config, guard, err) : 0;
 }
 
 static int explain_deletion(
@@ -675,7 +701,8 @@ static int delete_held(struct hold *hold, virDomainSnapshotPtr snap, const struc
 	/* The test driver has nothing but metadata, and does not know the flag. */
 	if (how->metadata_only && !virt_is_test(&hold->lease))
 		flags |= VIR_DOMAIN_SNAPSHOT_DELETE_METADATA_ONLY;
-	if (!how->metadata_only && guard_deletion(hold, snap, config, &guard, err) < 0)
+	if (!how->metadata_only &&
+		guard_deletion(hold, snap, config, how->children, &guard, err) < 0)
 		return -1;
 	if (virDomainSnapshotDelete(snap, flags) < 0)
 		return explain_deletion(hold, doomed, err);

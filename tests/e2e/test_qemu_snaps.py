@@ -243,6 +243,27 @@ def test_children_go_with_a_snapshot_and_out_of_the_image(admin, create):
     assert [line.split()[1] for line in listed.splitlines()[2:]] == ["a"]
 
 
+def test_the_images_of_children_are_looked_at_before_they_go(admin, create, tmp_path):
+    vm = create(domain("heir", devices=disk("heir", "vda")), "")
+    at = f"/v1/vms/{vm['uuid']}"
+
+    def define(xml):
+        (tmp_path / "heir.xml").write_text(xml)
+        virsh("define", str(tmp_path / "heir.xml"))
+
+    assert admin.post(f"{at}/snapshots", json={"name": "a"}).status == 201
+    before = virsh("dumpxml", "--inactive", "heir")
+    define(before.replace("</devices>", disk("heir", "vdb") + "</devices>"))
+    assert admin.post(f"{at}/snapshots", json={"name": "b"}).status == 201
+    define(before)
+    subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", "-u", "-b", "/etc/passwd", "-F", "raw",
+                    IMAGES / "heir-vdb.img", "1M"], check=True)
+    answer = admin.delete(f"{at}/snapshots/a?children=1")
+    assert (answer.status, answer.code) == (422, "policy_denied"), answer
+    assert names(admin, at) == {"a", "b"}
+    assert admin.delete(f"{at}/snapshots/a?children=1&metadata_only=1").json["deleted"] == ["a", "b"]
+
+
 def test_the_list_can_be_read_while_snapshots_are_made_and_deleted(gateway, admin, create):
     vm = create(domain("busy", devices=disk("busy")))
     at = f"/v1/vms/{vm['uuid']}"
