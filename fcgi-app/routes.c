@@ -210,7 +210,7 @@ const struct route routes[] = {
 		.errors = VM "|unsupported|not_supported_by_driver",
 		.summary = "What its screen shows." },
 	{ "/v1/vms/{ref}/snapshots", HTTP_GET, ROLE_VIEWER, api_snapshot_list, 200,
-		.answer = api_snapshot_list_answer, .errors = HOST,
+		.answer = api_snapshot_list_answer, .errors = HOST "|snapshot_unsupported",
 		.summary = "A VM's snapshots, a tree by parent." },
 	{ "/v1/vms/{ref}/snapshots", HTTP_POST, ROLE_OPERATOR, api_snapshot_create, 201, JSON | XML,
 		.fields = snapshot_fields, .answer = api_snapshot_answer, .errors = SNAPSHOT_CREATE,

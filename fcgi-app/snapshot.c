@@ -184,13 +184,35 @@ static void snapshots_done(struct snapshots *snapshots)
 }
 #define AUTO_SNAPSHOTS __attribute__((cleanup(snapshots_done)))
 
-/* What the tree's links say needs no question to libvirt for each. */
-static void count_children(struct snapshot *list, size_t count)
+static int compare_names(const void *a, const void *b)
 {
+	const struct snapshot *const *x = a;
+	const struct snapshot *const *y = b;
+	return strcmp((*x)->name, (*y)->name);
+}
+
+static int compare_with_name(const void *name, const void *element)
+{
+	const struct snapshot *const *snapshot = element;
+	return strcmp(name, (*snapshot)->name);
+}
+
+/* What the tree's links say needs no question to libvirt for each. */
+static int count_children(struct snapshot *list, size_t count, struct err *err)
+{
+	AUTO(free) struct snapshot **by_name = calloc(count + 1, sizeof(struct snapshot *));
+	if (!by_name)
+		return err_memory(err);
 	for (size_t i = 0; i < count; i++)
-		for (size_t j = 0; j < count; j++)
-			list[i].children +=
-				list[j].parent[0] && !strcmp(list[j].parent, list[i].name);
+		by_name[i] = &list[i];
+	qsort(by_name, count, sizeof(struct snapshot *), compare_names);
+	for (size_t i = 0; i < count; i++) {
+		struct snapshot **parent = bsearch(list[i].parent, by_name, count,
+			sizeof(struct snapshot *), compare_with_name);
+		if (parent)
+			(*parent)->children++;
+	}
+	return 0;
 }
 
 struct listing {
@@ -242,6 +264,28 @@ static int describe_tree(
 	return 0;
 }
 
+static int refuse_long_list(struct lease *lease, virDomainPtr dom, struct err *err)
+{
+	int n = virDomainSnapshotNum(dom, 0);
+	if (n < 0)
+		return virt_fail(lease, VIRT_SNAPSHOT_READ, err);
+	if (n <= SNAPSHOTS_LISTED_MAX)
+		return 0;
+	(void)err_set(err, ERR_SNAPSHOT_UNSUPPORTED,
+		"VM '%s' has %d snapshots, and no more than %d can be listed",
+		virDomainGetName(dom), n, SNAPSHOTS_LISTED_MAX);
+	return err_hint(err, "delete some: by name each can be shown and deleted still");
+}
+
+static int describe_trees(struct lease *lease, const struct snapshots *roots,
+	struct listing *listing, struct err *err)
+{
+	for (int i = 0; i < roots->count; i++)
+		if (describe_tree(lease, roots->list[i], listing, err) < 0)
+			return -1;
+	return count_children(listing->list, listing->count, err);
+}
+
 /*
  * Root by root: libvirt 9.0.0 fails to list all in the tree's order while one is being made, which
  * it counts though it is not in the tree yet. So one that is being made is not listed.
@@ -251,19 +295,17 @@ static int describe_all(struct lease *lease, virDomainPtr dom, struct snapshot *
 {
 	AUTO_SNAPSHOTS struct snapshots roots = { 0 };
 	struct listing listing = { 0 };
-	int rc = 0;
+	if (refuse_long_list(lease, dom, err) < 0)
+		return -1;
 	roots.count = virDomainListAllSnapshots(dom, &roots.list, VIR_DOMAIN_SNAPSHOT_LIST_ROOTS);
 	if (roots.count < 0) {
 		roots.count = 0;
 		return virt_fail(lease, VIRT_SNAPSHOT_READ, err);
 	}
-	for (int i = 0; !rc && i < roots.count; i++)
-		rc = describe_tree(lease, roots.list[i], &listing, err);
-	if (rc < 0) {
+	if (describe_trees(lease, &roots, &listing, err) < 0) {
 		free(listing.list);
 		return -1;
 	}
-	count_children(listing.list, listing.count);
 	*ret = listing.list;
 	*ret_count = listing.count;
 	return 0;
@@ -652,14 +694,16 @@ static int guard_children(struct hold *hold, virDomainSnapshotPtr snap, const st
 	AUTO_SNAPSHOTS struct snapshots below = { 0 };
 	if (list_children(&hold->lease, snap, &below, err) < 0)
 		return -1;
-	for (int i = 0; i < below.count; i++)
+	bool few = below.count <= SNAPSHOTS_LISTED_MAX;
+	for (int i = 0; few && i < below.count; i++)
 		if (guard_one(hold, below.list[i], config, guard, err) < 0)
 			return -1;
-	if (!below.count || guard->count < GUARD_IMAGES_MAX)
+	if (few && (!below.count || guard->count < GUARD_IMAGES_MAX))
 		return 0;
-	(void)err_set(err, ERR_SNAPSHOT_UNSUPPORTED, "the snapshots have %d disks or more in all",
-		GUARD_IMAGES_MAX);
-	return err_hint(err, "delete them one by one");
+	(void)err_set(err, ERR_SNAPSHOT_UNSUPPORTED,
+		"the VM is off, and the snapshots are more than %d or have %d disk images or more",
+		SNAPSHOTS_LISTED_MAX, GUARD_IMAGES_MAX);
+	return err_hint(err, "delete them one by one, or their metadata only");
 }
 
 /* Of a VM that is off libvirt opens the images of now and, to delete from, those of then. */

@@ -53,7 +53,11 @@ int snapshot_xml_read(const char *text, size_t len, const struct snapshot_reques
 int snapshot_xml_make(const char *name, const char *description,
 	const struct snapshot_request *request, struct xml **ret, struct err *err);
 
-/* All of a VM's, parents before children. The caller frees *ret. */
+/*
+ * All of a VM's, parents before children. The caller frees *ret. Others may have made more than
+ * libvirt and we can list in a moment: ERR_SNAPSHOT_UNSUPPORTED. Each has its name still.
+ */
+enum { SNAPSHOTS_LISTED_MAX = 1024 };
 int snapshot_list(struct host *host, const char *ref, struct snapshot **ret, size_t *ret_count,
 	struct err *err);
 

@@ -272,3 +272,23 @@ def test_the_test_driver_keeps_snapshots_elsewhere_than_in_an_image_that_is_ther
         answer = admin.post("/v1/vms/held/snapshots/a/revert", json={"state": "paused"})
         assert (answer.status, answer.json["state"]) == (200, "paused"), answer
         assert admin.delete("/v1/vms/held?disks=1").status == 200
+
+
+def test_of_more_snapshots_than_can_be_listed_each_has_its_name(new_gateway, tmp_path):
+    def snapshot(i):
+        parent = f"<parent><name>s{i - 1}</name></parent>" if i else ""
+        return (f"<test:domainsnapshot><name>s{i}</name>{parent}<creationTime>1</creationTime>"
+                f"<state>shutoff</state>"
+                "<active>0</active></test:domainsnapshot>")
+
+    (tmp_path / "node.xml").write_text(
+        "<node><domain type='test' xmlns:test='http://libvirt.org/schemas/domain/test/1.0'>"
+        "<name>many</name><memory>8192</memory><os><type>hvm</type></os>"
+        f"<test:runstate>5</test:runstate>{''.join(map(snapshot, range(1025)))}</domain></node>")
+    gateway = new_gateway(uri=f"test://{tmp_path}/node.xml")
+    with gateway.client("admin") as admin:
+        answer = admin.get("/v1/vms/many/snapshots")
+        assert (answer.status, answer.code) == (409, "snapshot_unsupported"), answer
+        assert "1025" in answer.json["detail"]
+        assert admin.get("/v1/vms/many/snapshots/s7").json["parent"] == "s6"
+        assert admin.delete("/v1/vms/many/snapshots/s1024").json["deleted"] == ["s1024"]
