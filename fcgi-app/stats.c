@@ -52,7 +52,8 @@ static void *room_for(
 	return calloc(*ret + 1, size);
 }
 
-static void read_vcpu(const virDomainStatsRecord *r, size_t i, struct stats_vcpu *ret)
+/* false: there is none of that number now. */
+static bool read_vcpu(const virDomainStatsRecord *r, size_t i, struct stats_vcpu *ret)
 {
 	static const char *const states[] = {
 		[VIR_VCPU_OFFLINE] = "offline",
@@ -61,11 +62,13 @@ static void read_vcpu(const virDomainStatsRecord *r, size_t i, struct stats_vcpu
 	};
 	char name[VIR_TYPED_PARAM_FIELD_LENGTH];
 	int state = -1;
-	(void)virTypedParamsGetInt(
-		r->params, r->nparams, field_name(name, sizeof name, "vcpu", i, "state"), &state);
+	if (virTypedParamsGetInt(r->params, r->nparams,
+		    field_name(name, sizeof name, "vcpu", i, "state"), &state) != 1)
+		return false;
 	ret->number = (int)i;
 	ret->state = state >= 0 && (size_t)state < ARRAY_LEN(states) ? states[state] : NULL;
 	ret->time_ns = number_at(r, "vcpu", i, "time");
+	return true;
 }
 
 static void read_disk(
@@ -106,16 +109,16 @@ static void read_interface(const virDomainStatsRecord *r, size_t i, struct stats
 static int read_lists(
 	const virDomainStatsRecord *r, const char *images, struct stats *ret, struct err *err)
 {
-	ret->vcpus =
-		room_for(r, "vcpu.current", STATS_VCPUS_MAX, sizeof *ret->vcpus, &ret->vcpu_count);
+	size_t vcpus = 0;
+	ret->vcpus = room_for(r, "vcpu.maximum", STATS_VCPUS_MAX, sizeof *ret->vcpus, &vcpus);
 	ret->disks =
 		room_for(r, "block.count", STATS_DEVICES_MAX, sizeof *ret->disks, &ret->disk_count);
 	ret->interfaces = room_for(
 		r, "net.count", STATS_DEVICES_MAX, sizeof *ret->interfaces, &ret->interface_count);
 	if (!ret->vcpus || !ret->disks || !ret->interfaces)
 		return err_memory(err);
-	for (size_t i = 0; i < ret->vcpu_count; i++)
-		read_vcpu(r, i, &ret->vcpus[i]);
+	for (size_t i = 0; i < vcpus; i++) /* those plugged in have gaps between them */
+		ret->vcpu_count += read_vcpu(r, i, &ret->vcpus[ret->vcpu_count]);
 	for (size_t i = 0; i < ret->disk_count; i++)
 		read_disk(r, i, images, &ret->disks[i]);
 	for (size_t i = 0; i < ret->interface_count; i++)

@@ -271,6 +271,18 @@ def test_counters_count(admin, create):  # noqa: F811
         "shutoff", None, None)
 
 
+def test_processors_are_counted_by_their_numbers(admin, tmp_path):
+    vcpus = ("<vcpu current='2'>3</vcpu><vcpus><vcpu id='0' enabled='yes' hotpluggable='no'/>"
+             "<vcpu id='1' enabled='no' hotpluggable='yes'/>"
+             "<vcpu id='2' enabled='yes' hotpluggable='yes'/></vcpus>")
+    xml = domain("gap", type="qemu", log=False).replace("<vcpu>1</vcpu>", vcpus)
+    (tmp_path / "gap.xml").write_text(xml.replace("hello_", f"{IMAGES}/hello_"))
+    virsh("define", str(tmp_path / "gap.xml"))
+    assert admin.get("/v1/vms/gap/stats").json["vcpus"] == []
+    virsh("start", "gap")
+    assert [v["number"] for v in admin.get("/v1/vms/gap/stats").json["vcpus"]] == [0, 2]
+
+
 @pytest.fixture
 def saving():
     """Saves a VM as nobody's request; its end is waited for."""
