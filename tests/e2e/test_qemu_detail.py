@@ -10,7 +10,7 @@ import subprocess
 import time
 
 import pytest
-from gateway import PATIENCE, wait_until
+from gateway import PATIENCE, process_is_alive, wait_until
 from test_qemu import (  # noqa: F401
     IMAGES,
     create,
@@ -324,6 +324,23 @@ def test_a_save_is_seen_at_work_and_can_be_aborted(admin, create, saving):  # no
     vm = admin.get(at).json
     assert (vm["state"], vm["managed_save"]) == ("running", False)
     assert admin.delete(f"{at}/job").json["changed"] is False
+
+
+@pytest.mark.parametrize("method, what", [("GET", "stats"), ("POST", "suspend")])
+def test_a_vm_whose_qemu_hangs_is_killed_whoever_waits_for_it(gateway, admin, create, method, what):  # noqa: F811
+    create(domain("hello"))
+    pid = qemu_pid("hello")
+    os.kill(pid, signal.SIGSTOP)
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        def wait():
+            with gateway.client("admin") as client:
+                return client.request(method, f"/v1/vms/hello/{what}")
+        stuck = pool.submit(wait)
+        wait_until(lambda: "occupied" in virsh("domcontrol", "hello"), "it waits for QEMU")
+        answer = admin.post("/v1/vms/hello/stop", json={"mode": "kill"})
+        assert (answer.status, answer.json["state"], answer.json["how"]) == (200, "shutoff", "kill"), answer
+        assert not process_is_alive(pid)
+        assert stuck.result(60 * PATIENCE).status in (200, 409, 500), stuck.result()
 
 
 def test_a_daemon_that_hangs_keeps_no_process_that_shall_end(new_gateway):
