@@ -7,6 +7,7 @@
 
 VERSION := 0.1.0
 BUILD ?= build
+JOBS ?= $(shell nproc)
 RUN_DIR ?= $(BUILD)/run
 PORT ?= 8443
 URI ?= test:///default
@@ -52,16 +53,17 @@ $(BUILD)/obj/%.o: fcgi-app/%.c Makefile
 # The sub-make starts after the packages are there: what pkg-config says is asked for then.
 run:
 	@deploy/deps run
-	@$(MAKE) --no-print-directory all
+	@$(MAKE) --no-print-directory -j$(JOBS) all
 	@exec env BUILD='$(BUILD)' RUN_DIR='$(RUN_DIR)' PORT='$(PORT)' URI='$(URI)' deploy/quickstart
 
 demo:
 	@deploy/deps demo
-	@$(MAKE) --no-print-directory all
+	@$(MAKE) --no-print-directory -j$(JOBS) all
 	@exec env BUILD='$(BUILD)' deploy/demo
 
 check:
 	@deploy/deps check
+	@$(MAKE) --no-print-directory -j$(JOBS) all
 	@$(MAKE) --no-print-directory check-all
 
 clean:

@@ -39,7 +39,12 @@ $(BUILD)/tests/api/test_remove: LDLIBS += -Wl,--wrap=hostpath_open
 
 unit-tests: $(TESTS)
 
-check-all: check-style check-openapi check-unit check-gateway check-qemu check-covered check-fuzz
+# The tests on QEMU mostly wait for it, so those on the test driver run beside them.
+check-all: check-style check-openapi check-unit
+	@rm -rf $(BUILD)/seen
+	@$(MAKE) --no-print-directory -j2 --output-sync=target check-gateway check-qemu
+	@$(MAKE) --no-print-directory check-covered
+	@$(MAKE) --no-print-directory check-fuzz
 
 # A variant is the same makefile in another build directory.
 ASAN_BUILD = BUILD=$(BUILD)/asan SANITIZE='$(ASAN)'
@@ -48,7 +53,7 @@ TSAN_BUILD = BUILD=$(BUILD)/tsan SANITIZE='$(TSAN)'
 TSAN_RUN = TSAN_OPTIONS='halt_on_error=0 exitcode=66 ignore_noninstrumented_modules=1 suppressions=$(CURDIR)/tests/tsan.supp'
 
 check-unit:
-	@$(MAKE) --no-print-directory $(ASAN_BUILD) unit-tests
+	@$(MAKE) --no-print-directory -j$(JOBS) $(ASAN_BUILD) unit-tests $(BUILD)/asan/virtgate
 	@$(MAKE) --no-print-directory $(ASAN_BUILD) run-unit
 
 run-unit:
@@ -59,7 +64,6 @@ QEMU_TESTS := $(sort $(shell grep -lE "LIBVIRTD_PID_FILE|from test_qemu" tests/e
 GATEWAY_TESTS := $(filter-out $(QEMU_TESTS),$(sort $(wildcard tests/e2e/test_*.py)))
 
 check-gateway: all
-	@rm -rf $(BUILD)/seen
 	@$(MAKE) --no-print-directory $(ASAN_BUILD) $(BUILD)/asan/virtgate
 	VIRTGATE_BIN=$(BUILD)/asan/virtgate $(PYTEST) $(GATEWAY_TESTS)
 
@@ -84,7 +88,7 @@ check-qemu: all
 	tests/e2e/namespace env $(PYTEST) $(QEMU_TESTS)
 
 check-tsan: all
-	@$(MAKE) --no-print-directory $(TSAN_BUILD) unit-tests $(BUILD)/tsan/virtgate
+	@$(MAKE) --no-print-directory -j$(JOBS) $(TSAN_BUILD) unit-tests $(BUILD)/tsan/virtgate
 	@$(TSAN_RUN) $(MAKE) --no-print-directory $(TSAN_BUILD) run-unit
 	$(TSAN_RUN) VIRTGATE_BIN=$(BUILD)/tsan/virtgate $(PYTEST) tests/e2e/test_load.py
 
@@ -112,7 +116,7 @@ FUZZ_RUNS := 8000
 FUZZ_SANITIZE := -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all \
 	-fno-omit-frame-pointer
 # What a document meets on its way to the policy.
-FUZZ_MODULES := base domain_xml err field hostpath json metadata policy qcow2 spec template virt xml
+FUZZ_MODULES := base domain_xml err field hash hostpath json metadata policy qcow2 spec template virt xml
 FUZZ_SOURCES := $(sort $(filter-out %/fuzz_argv.c,$(wildcard tests/fuzz/*.c)))
 FUZZ_OBJECTS := $(FUZZ_SOURCES:tests/fuzz/%.c=$(BUILD)/obj/fuzz/%.o)
 FUZZ_BUILD = BUILD=$(BUILD)/fuzz CC=clang SANITIZE='$(FUZZ_SANITIZE)'
@@ -135,7 +139,7 @@ $(BUILD)/fuzz_argv: $(BUILD)/obj/fuzz/fuzz_argv.o $(MODULES:%=$(BUILD)/obj/%.o)
 -include $(FUZZ_OBJECTS:.o=.d) $(BUILD)/obj/fuzz/fuzz_argv.d
 
 fuzzers: guests
-	@$(MAKE) --no-print-directory $(FUZZ_BUILD) $(BUILD)/fuzz/fuzz_domain $(BUILD)/fuzz/fuzz_argv
+	@$(MAKE) --no-print-directory -j$(JOBS) $(FUZZ_BUILD) $(BUILD)/fuzz/fuzz_domain $(BUILD)/fuzz/fuzz_argv
 
 # A file for each of the command lines.
 FUZZ_ARGV = $(BUILD)/fuzz/fuzz_argv -max_len=4096 -timeout=60
