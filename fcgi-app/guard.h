@@ -26,5 +26,11 @@ struct guard {
  */
 int guard_enter(struct guard *guard, struct host *host, const struct xml_node *domain,
 	const struct config *config, bool off, struct err *err);
+/* The same for images alone, at which nobody looks. ERR_VM_BUSY. */
+struct image_id {
+	uint64_t dev, inode;
+};
+int guard_hold(struct guard *guard, struct host *host, const struct image_id *ids, size_t count,
+	struct err *err);
 void guard_leave(struct guard *guard);
 #define AUTO_GUARD __attribute__((cleanup(guard_leave)))

@@ -3,6 +3,7 @@
 
 #include "carrier.h"
 #include "disk.h"
+#include "guard.h"
 #include "hostpath.h"
 #include "metadata.h"
 #include "qcow2.h"
@@ -64,14 +65,12 @@ struct removal {
 	size_t at[DISKS_MAX];
 	char *paths[DISKS_MAX]; /* owned */
 	size_t count;
-	struct gate gates[DISKS_MAX];
-	size_t held;
+	struct guard guard;
 };
 
 static void removal_done(struct removal *removal)
 {
-	while (removal->held)
-		gate_leave(&removal->gates[--removal->held]);
+	guard_leave(&removal->guard);
 	for (size_t i = 0; i < removal->count; i++)
 		free(removal->paths[i]);
 	if (removal->definition)
@@ -166,28 +165,15 @@ static void look_at_own(struct removal *removal, const struct xml *doc)
 	}
 }
 
-static bool holds(const struct removal *removal, const char *key)
+/* As a start does: nothing that starts meanwhile opens them. */
+static int hold_images(struct removal *removal, struct host *host, struct err *err)
 {
-	for (size_t i = 0; i < removal->held; i++)
-		if (!strcmp(removal->gates[i].key, key))
-			return true;
-	return false;
+	struct image_id ids[DISKS_MAX];
+	for (size_t i = 0; i < removal->count; i++)
+		ids[i] = (struct image_id){ removal->files[i].dev, removal->files[i].inode };
+	return guard_hold(&removal->guard, host, ids, removal->count, err);
 }
-
-/* As a start does (guard.c): nothing that starts meanwhile opens it. Two disks may be one file. */
-static int hold_image(struct removal *removal, struct host *host, size_t i, struct err *err)
-{
-	char key[64];
-	(void)snprintf(key, sizeof key, "image:%llx:%llx",
-		(unsigned long long)removal->files[i].dev,
-		(unsigned long long)removal->files[i].inode);
-	if (holds(removal, key))
-		return 0;
-	if (gate_enter(host, key, &removal->gates[removal->held], err) < 0)
-		return -1;
-	removal->held++;
-	return 0;
-}
+_Static_assert((int)DISKS_MAX <= (int)GUARD_IMAGES_MAX, "all of them are held");
 
 static const char *remove_disk(const struct removal *removal, const struct used_file *file)
 {
@@ -210,11 +196,8 @@ static void set_reason(struct removal *removal, size_t i, const char *why)
 /* The VM is gone, so whatever goes wrong with its disks is told and is no failure. */
 static void remove_disks(struct removal *removal, struct lease *lease)
 {
-	struct host *host = lease->host;
 	struct err err;
-	bool told = true;
-	for (size_t i = 0; told && i < removal->count; i++)
-		told = !hold_image(removal, host, i, &err);
+	bool told = !hold_images(removal, lease->host, &err);
 	look_at_own(removal, removal->definition);
 	look_at_own(removal, removal->guest);
 	if (told && removal->count)
