@@ -239,13 +239,11 @@ int domain_check_version(struct hold *hold, const char *if_match, struct err *er
 static int enter(struct host *host, const char *uuid, const struct target *target, struct gate *ret,
 	struct err *err)
 {
-	char key[sizeof "kill:" + UUID_SIZE];
 	if (!gate_enter(host, uuid, ret, err))
 		return 0;
 	if (!target->kill || err->kind != ERR_VM_BUSY)
 		return -1;
-	(void)snprintf(key, sizeof key, "kill:%s", uuid);
-	return gate_enter(host, key, ret, err);
+	return gate_enter_for(host, "kill", uuid, ret, err);
 }
 
 int domain_hold(struct host *host, const struct target *target, struct hold *ret, struct err *err)

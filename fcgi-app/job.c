@@ -126,11 +126,9 @@ static int read_job(struct lease *lease, void *data, struct err *err)
 static int enter(struct host *host, const char *what, const char *ref, struct vm_ref *ret_id,
 	struct gate *ret, struct err *err)
 {
-	char key[sizeof ret->key];
 	if (domain_resolve(host, ref, ret_id, err) < 0)
 		return -1;
-	(void)snprintf(key, sizeof key, "%s:%s", what, ret_id->uuid);
-	return gate_enter(host, key, ret, err);
+	return gate_enter_for(host, what, ret_id->uuid, ret, err);
 }
 
 int job_read(struct host *host, const char *ref, struct job *ret, struct err *err)

@@ -156,11 +156,9 @@ static void fill_gaps(virDomainPtr dom, struct stats *stats)
 static int hold_for_stats(struct host *host, const char *ref, struct hold *ret, struct err *err)
 {
 	struct vm_ref id;
-	char key[sizeof "stats:" + UUID_SIZE];
-	if (domain_resolve(host, ref, &id, err) < 0)
-		return -1;
-	(void)snprintf(key, sizeof key, "stats:%s", id.uuid);
-	if (gate_enter(host, key, &ret->gate, err) < 0 || lease_take(host, &ret->lease, err) < 0 ||
+	if (domain_resolve(host, ref, &id, err) < 0 ||
+		gate_enter_for(host, "stats", id.uuid, &ret->gate, err) < 0 ||
+		lease_take(host, &ret->lease, err) < 0 ||
 		domain_lookup(&ret->lease, id.uuid, &ret->dom, err) < 0)
 		return -1;
 	return domain_read(&ret->lease, ret->dom, &ret->vm, err);

@@ -558,6 +558,14 @@ int gate_enter(struct host *host, const char *key, struct gate *ret, struct err 
 	return gate_enter_within(host, key, GATE_WAIT_MS, ret, err);
 }
 
+int gate_enter_for(
+	struct host *host, const char *what, const char *uuid, struct gate *ret, struct err *err)
+{
+	char key[sizeof ret->key];
+	(void)snprintf(key, sizeof key, "%s:%s", what, uuid);
+	return gate_enter(host, key, ret, err);
+}
+
 void gate_leave(struct gate *gate)
 {
 	if (!gate->host)
