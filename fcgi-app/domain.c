@@ -80,6 +80,13 @@ enum vm_state domain_read_state(virDomainPtr dom)
 	return state_of(state);
 }
 
+enum vm_state domain_read_state_after(virDomainPtr dom, const struct err *err)
+{
+	if (err->libvirt_code == VIR_ERR_SYSTEM_ERROR && err->libvirt_domain == VIR_FROM_QEMU)
+		return VM_SHUTOFF;
+	return domain_read_state(dom);
+}
+
 int domain_read(struct lease *lease, virDomainPtr dom, struct vm *ret, struct err *err)
 {
 	struct vm vm = { 0 };

@@ -79,6 +79,11 @@ int domain_version_of(
 /* ERR_VM_NOT_FOUND when it went away. */
 int domain_read(struct lease *lease, virDomainPtr dom, struct vm *ret, struct err *err);
 enum vm_state domain_read_state(virDomainPtr dom); /* VM_UNKNOWN when it cannot be read */
+/*
+ * The state in which libvirt refused something, for the reason in err: VM_SHUTOFF when QEMU was
+ * gone before it answered, which libvirt itself may not have noticed yet.
+ */
+enum vm_state domain_read_state_after(virDomainPtr dom, const struct err *err);
 
 /*
  * The domain's XML, as virDomainGetXMLDesc() has it by these flags; or that of its managed save,

@@ -58,12 +58,6 @@ static int wrong_state(const struct action *action, enum vm_state state, struct 
 	return -1;
 }
 
-/* QEMU was gone before it answered; libvirt may not have seen to that yet. */
-static bool has_died(const struct err *err)
-{
-	return err->libvirt_code == VIR_ERR_SYSTEM_ERROR && err->libvirt_domain == VIR_FROM_QEMU;
-}
-
 /*
  * libvirt's refusal, which is in err: because somebody else was quicker (0), because of the state,
  * or for its reason.
@@ -72,7 +66,7 @@ static int explain_refusal(struct hold *hold, const struct action *action, struc
 {
 	if (hold->lease.broken || err->kind == ERR_VM_NOT_FOUND || err->kind == ERR_VM_BUSY)
 		return -1;
-	enum vm_state state = has_died(err) ? VM_SHUTOFF : domain_read_state(hold->dom);
+	enum vm_state state = domain_read_state_after(hold->dom, err);
 	if (IN(state) & action->done)
 		return 0;
 	if (!(IN(state) & action->from) && state != VM_UNKNOWN)

@@ -82,10 +82,12 @@ static int explain_refusal(struct hold *hold, struct err *err)
 {
 	if (hold->lease.broken || err->kind == ERR_VM_NOT_FOUND || err->kind == ERR_VM_BUSY)
 		return -1;
-	enum vm_state state = domain_read_state(hold->dom);
+	enum vm_state state = domain_read_state_after(hold->dom, err);
 	if (state == VM_SHUTOFF) {
 		struct err ignored;
 		(void)domain_read(&hold->lease, hold->dom, &hold->vm, &ignored);
+		hold->vm.state = VM_SHUTOFF;
+		hold->vm.active = false;
 		return 0;
 	}
 	if (err->kind == ERR_WRONG_STATE)
