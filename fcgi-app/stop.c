@@ -74,6 +74,13 @@ static int refuse_state(enum vm_state state, struct err *err)
 		state == VM_PAUSED ? "resume it first; or " : "");
 }
 
+static void set_off(struct vm *vm)
+{
+	vm->state = VM_SHUTOFF;
+	vm->reason = "unknown";
+	vm->active = false;
+}
+
 /*
  * libvirt's refusal, which is in err: because the guest has gone already (0), because of what it is
  * now, or for its reason.
@@ -86,8 +93,8 @@ static int explain_refusal(struct hold *hold, struct err *err)
 	if (state == VM_SHUTOFF) {
 		struct err ignored;
 		(void)domain_read(&hold->lease, hold->dom, &hold->vm, &ignored);
-		hold->vm.state = VM_SHUTOFF;
-		hold->vm.active = false;
+		if (hold->vm.state != VM_SHUTOFF)
+			set_off(&hold->vm);
 		return 0;
 	}
 	if (err->kind == ERR_WRONG_STATE)
@@ -175,9 +182,7 @@ int stop_ask(struct inventory *inventory, const struct target *target, const str
 static void set_gone(struct stop *stop)
 {
 	stop->waiting = false;
-	stop->vm.state = VM_SHUTOFF;
-	stop->vm.reason = "unknown";
-	stop->vm.active = false;
+	set_off(&stop->vm);
 }
 
 static int look_at(struct lease *lease, struct stop *stop, struct err *err)
