@@ -4,23 +4,15 @@
 #include "api_power.h"
 #include "bulk.h"
 
-enum { REF_MAX = 256 };
-
 /* As of GET /v1/vms. */
 static const struct field select_fields[] = {
-	{ "state", .type = FIELD_TEXT, .max = 128, .says = "states, separated by commas",
-		.example = "\"running,paused\"" },
-	{ "name", .type = FIELD_TEXT, .max = REF_MAX, .says = "a pattern with * and ?",
-		.example = "\"web-*\"" },
-	{ "label", .type = FIELD_TEXT, .max = 1024,
-		.says = "NAME or NAME=TEXT, several separated by commas: all must fit",
-		.example = "\"tier=front\"" },
+	SELECTION_FIELDS,
 	{ 0 },
 };
 
 #define REFS \
 	{ \
-		"refs", .type = FIELD_TEXTS, .min = REF_MAX, .max = BULK_VMS_MAX, \
+		"refs", .type = FIELD_TEXTS, .min = REF_BYTES_MAX, .max = BULK_VMS_MAX, \
 			.says = "names and uuids, no VM twice" \
 	}
 #define SELECT \

@@ -17,17 +17,15 @@
 #include "api_template.h"
 #include "api_vm.h"
 #include "patch.h"
+#include "select.h"
 #include "snapshot.h"
 #include "spec.h"
 #include "words.h"
 #include "xml.h"
 
-/* Longer than any name that there can be: such a one is answered "not found", not refused. */
-enum { REF_MAX = 256 };
-
 /* The seed's routes name the VM in the query. */
 static const struct field ref_query[] = {
-	{ "name", .as = "ref", .type = FIELD_TEXT, .required = true, .max = REF_MAX },
+	{ "name", .as = "ref", .type = FIELD_TEXT, .required = true, .max = REF_BYTES_MAX },
 	{ 0 },
 };
 
@@ -45,18 +43,12 @@ static const struct field create_query[] = {
 };
 
 static const struct field list_query[] = {
-	{ "state", .type = FIELD_TEXT, .max = 128, .says = "states, separated by commas",
-		.example = "\"running,paused\"" },
-	{ "name", .type = FIELD_TEXT, .max = REF_MAX, .says = "a pattern with * and ?",
-		.example = "\"web-*\"" },
-	{ "label", .type = FIELD_TEXT, .max = 1024,
-		.says = "NAME or NAME=TEXT, several separated by commas: all must fit",
-		.example = "\"tier=front\"" },
+	SELECTION_FIELDS,
 	{ "fields", .type = FIELD_TEXT, .max = 1024,
 		.says = "members of each item, separated by commas", .example = "\"name,state\"" },
 	{ "limit", .type = FIELD_NUMBER, .min = 1, .max = 1000, .says = "items; 100 by default",
 		.example = "100" },
-	{ "after", .type = FIELD_TEXT, .max = REF_MAX,
+	{ "after", .type = FIELD_TEXT, .max = REF_BYTES_MAX,
 		.says = "a name: only those that come after it; `next` of the page before" },
 	{ 0 },
 };

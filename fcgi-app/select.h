@@ -2,6 +2,22 @@
 #pragma once
 /* Which VMs a list or an action on many means. Thread-safe: no state. */
 #include "domain.h"
+#include "field.h"
+
+/* A longer name than any that there can be: such a one is answered "not found", not refused. */
+enum { REF_BYTES_MAX = 256 };
+
+/* How a client says it, as rows of a table of fields. */
+/* clang-format off */
+#define SELECTION_FIELDS \
+	{ "state", .type = FIELD_TEXT, .max = 128, .says = "states, separated by commas", \
+		.example = "\"running,paused\"" }, \
+	{ "name", .type = FIELD_TEXT, .max = REF_BYTES_MAX, .says = "a pattern with * and ?", \
+		.example = "\"web-*\"" }, \
+	{ "label", .type = FIELD_TEXT, .max = 1024, \
+		.says = "NAME or NAME=TEXT, several separated by commas: all must fit", \
+		.example = "\"tier=front\"" }
+/* clang-format on */
 
 struct selection {
 	unsigned states;   /* 1 << enum vm_state each; 0: any */
