@@ -2,9 +2,9 @@
 #pragma once
 /*
  * Before libvirt opens a VM's files: do they lead nowhere else still, and does no other VM write
- * to its images? And until it has opened them, no other call of this process lets libvirt open the
- * same images: a guest that starts meanwhile could write another header into one, which libvirt,
- * as root, would follow.
+ * to its images? And until it has opened them, nobody who shares the gates (virt.h) lets libvirt
+ * open the same images: a guest that starts meanwhile could write another header into one, which
+ * libvirt, as root, would follow.
  *	AUTO_GUARD struct guard guard = { 0 };
  *	if (guard_enter(&guard, host, domain, config, true, err) < 0)
  *		return -1;

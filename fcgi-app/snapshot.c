@@ -381,7 +381,7 @@ int snapshot_get(
 
 /*
  * libvirt's own default, the time in seconds, gives two snapshots of one second one name. Of a
- * request, every process makes the same.
+ * request, every virtgate makes the same.
  */
 static void make_name(const struct snapshot_request *request, char *ret, size_t size)
 {
@@ -578,7 +578,7 @@ static bool is_being_made(
 }
 
 /*
- * It could not be made: by another process the same request may have been answered meanwhile, or be
+ * It could not be made: by a virtgate elsewhere the same request may have been answered meanwhile, or be
  * worked on.
  */
 static int find_request_again(struct hold *hold, const char *name,

@@ -284,7 +284,7 @@ static int create_new(const struct config *config, struct lease *lease, struct d
 	return 0;
 }
 
-/* Another process may be at the same request: the gate is ours alone. */
+/* The gate is this host's: a virtgate elsewhere may be at the same request. */
 static int create_once(const struct config *config, struct lease *lease, struct domain_xml *domain,
 	const struct vm_create *how, virDomainPtr *ret, bool *ret_replayed, struct err *err)
 {
