@@ -38,7 +38,7 @@ struct api {
 	const struct route *routes;
 	size_t route_count;
 	struct {
-		char *text; /* owned by whoever made it; NULL: it is made for each request */
+		char *text; /* owned by whoever has it made */
 		size_t len;
 		char etag[ETAG_SIZE];
 	} document; /* the OpenAPI document: see api_docs_prepare() */

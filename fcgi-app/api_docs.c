@@ -29,8 +29,6 @@ int api_docs_prepare(struct api *api, struct err *err)
 int api_docs_openapi(struct api_call *call, struct api_reply *reply, struct err *err)
 {
 	const struct api *api = call->api;
-	if (!api->document.text)
-		return api_reply_json(reply, openapi_json(api->routes, api->route_count), err);
 	(void)snprintf(reply->etag, sizeof reply->etag, "%s", api->document.etag);
 	if (api_is_held(call, reply))
 		return 0;

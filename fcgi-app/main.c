@@ -7,7 +7,6 @@
 #include "host.h"
 #include "inventory.h"
 #include "log.h"
-#include "openapi.h"
 #include "policy.h"
 #include "routes.h"
 #include "server.h"
@@ -176,13 +175,12 @@ static int run(const struct config *config)
 
 static int print_openapi(void)
 {
-	AUTO(json_free) struct json *document = openapi_json(routes, route_count);
-	AUTO(free) char *text = NULL;
-	size_t len = 0;
+	struct api api = { .routes = routes, .route_count = route_count };
 	struct err err;
-	if (json_text(document, &text, &len, &err) < 0)
+	if (api_docs_prepare(&api, &err) < 0)
 		return complain(&err, EXIT_FAILURE);
-	(void)puts(text);
+	(void)puts(api.document.text);
+	free(api.document.text);
 	return EXIT_SUCCESS;
 }
 

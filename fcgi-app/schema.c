@@ -21,12 +21,20 @@ struct json *schema_words(const char *words)
 	return array;
 }
 
-void schema_put_example(struct json *object, const char *name, const char *example)
+/* NULL: there is none. The tests see to it that it is JSON. */
+static struct json *parse_example(const char *example)
 {
 	struct json *value = NULL;
-	struct err ignored; /* the tests see to it that it is JSON */
-	if (example && !json_parse(example, strlen(example), &value, &ignored))
-		json_put(object, name, value);
+	struct err ignored;
+	if (example)
+		(void)json_parse(example, strlen(example), &value, &ignored);
+	return value;
+}
+
+void schema_put_example(struct json *object, const char *name, const char *example)
+{
+	if (example)
+		json_put(object, name, parse_example(example));
 }
 
 static void put_type(struct json *o, const char *type, bool nullable)
@@ -152,18 +160,13 @@ static void put_value(struct writer *w, struct json *o, const struct field *fiel
 static struct json *value_schema(struct writer *w, const struct field *field)
 {
 	struct json *o = json_new_object();
-	struct json *examples = json_new_array();
 	put_value(w, o, field);
 	if (field->says)
 		json_put_string(o, "description", field->says);
-	if (!field->example) {
-		json_free(examples);
+	if (!field->example)
 		return o;
-	}
-	struct json *value = NULL;
-	struct err ignored;
-	if (!json_parse(field->example, strlen(field->example), &value, &ignored))
-		json_push(examples, value);
+	struct json *examples = json_new_array();
+	json_push(examples, parse_example(field->example));
 	json_put(o, "examples", examples);
 	return o;
 }
