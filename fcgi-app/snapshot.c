@@ -578,8 +578,8 @@ static bool is_being_made(
 }
 
 /*
- * It could not be made: by a virtgate elsewhere the same request may have been answered meanwhile, or be
- * worked on.
+ * It could not be made: by a virtgate elsewhere the same request may have been answered meanwhile,
+ * or be worked on.
  */
 static int find_request_again(struct hold *hold, const char *name,
 	const struct snapshot_request *request, struct snapshot *ret, bool *ret_found,
