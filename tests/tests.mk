@@ -24,7 +24,7 @@ PYTEST := PYTHONDONTWRITEBYTECODE=1 /usr/bin/python3 -m pytest -q -p no:cachepro
 
 TESTS := $(patsubst tests/%.c,$(BUILD)/tests/%,$(sort $(wildcard tests/unit/*.c tests/api/*.c)))
 
-$(BUILD)/tests/%: tests/%.c tests/unit/check.h $(MODULES:%=$(BUILD)/obj/%.o)
+$(BUILD)/tests/%: tests/%.c tests/unit/check.h tests/api/in_process.h $(MODULES:%=$(BUILD)/obj/%.o)
 	@mkdir -p $(@D)
 	$(if $(V),,@echo "  CC $@")
 	$(Q)$(CC) $(ALL_CFLAGS) -DTEMPLATES='"$(CURDIR)/xml"' -DCORPUS='"$(CURDIR)/tests/corpus"' -o $@ \

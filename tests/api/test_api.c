@@ -4,13 +4,13 @@
  * values out. test:///default is one host for the whole process, so each test makes VMs of its
  * own and removes them.
  */
-#include "../unit/check.h"
+#include "in_process.h"
 
 #include "../../fcgi-app/agents.h"
+#include "../../fcgi-app/api_docs.h"
 #include "../../fcgi-app/events.h"
 #include "../../fcgi-app/json.h"
 #include "../../fcgi-app/routes.h"
-#include "../../fcgi-app/xml.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -38,25 +38,21 @@ struct request {
 
 static void send(const struct request *r, struct api_reply *ret)
 {
-	const char *body = r->body ? r->body : "";
-	struct http_req req = {
-		.method = http_method_of(r->method),
-		.target = r->target,
-		.content_type = r->media ? r->media
-			: r->body        ? "application/json"
-					 : "",
-		.body = body,
-		.body_len = r->body_len ? r->body_len : strlen(body),
-		.request_id = "id-1",
-		.user = "somebody",
-		.role = r->role ? r->role : "admin",
-		.origin = "",
-		.sec_fetch_site = "",
-		.host = "",
-		.if_match = r->if_match ? r->if_match : "",
-		.if_none_match = r->if_none_match ? r->if_none_match : "",
-		.idempotency_key = r->idempotency_key ? r->idempotency_key : "",
-	};
+	struct http_req req =
+		test_request(http_method_of(r->method), r->target, r->role ? r->role : "admin");
+	if (r->body) {
+		req.content_type = "application/json";
+		req.body = r->body;
+		req.body_len = r->body_len ? r->body_len : strlen(r->body);
+	}
+	if (r->media)
+		req.content_type = r->media;
+	if (r->if_match)
+		req.if_match = r->if_match;
+	if (r->if_none_match)
+		req.if_none_match = r->if_none_match;
+	if (r->idempotency_key)
+		req.idempotency_key = r->idempotency_key;
 	api_answer(&api, &req, ret);
 }
 
@@ -203,19 +199,8 @@ static void test_every_path_knows_its_methods(void **state)
 
 static void test_strangers_learn_nothing(void **state)
 {
-	struct http_req req = { .method = HTTP_GET,
-		.target = "/nowhere",
-		.content_type = "",
-		.body = "",
-		.request_id = "",
-		.user = "",
-		.role = "admin",
-		.origin = "",
-		.sec_fetch_site = "",
-		.host = "",
-		.if_match = "",
-		.if_none_match = "",
-		.idempotency_key = "" };
+	struct http_req req = test_request(HTTP_GET, "/nowhere", "admin");
+	req.user = "";
 	struct api_reply reply;
 	(void)state;
 	api_answer(&api, &req, &reply);
@@ -244,19 +229,10 @@ static void test_strangers_learn_nothing(void **state)
 
 static void test_pages_of_other_sites_may_read_and_change_nothing(void **state)
 {
-	struct http_req req = { .method = HTTP_POST,
-		.target = "/shutdown",
-		.content_type = "",
-		.body = "",
-		.request_id = "",
-		.user = "somebody",
-		.role = "admin",
-		.origin = "https://elsewhere.example",
-		.sec_fetch_site = "cross-site",
-		.host = "localhost",
-		.if_match = "",
-		.if_none_match = "",
-		.idempotency_key = "" };
+	struct http_req req = test_request(HTTP_POST, "/shutdown", "admin");
+	req.origin = "https://elsewhere.example";
+	req.sec_fetch_site = "cross-site";
+	req.host = "localhost";
 	struct api_reply reply;
 	(void)state;
 	api_answer(&api, &req, &reply);
@@ -969,35 +945,31 @@ static void test_of_many_creators_of_one_name_one_wins(void **state)
 	delete ("/v1/vms/race", 200, NULL);
 }
 
-static struct host *host;
-
 static int set_up(void **state)
 {
 	struct err err;
 	(void)state;
-	xml_init();
-	if (virt_start(&err) < 0)
+	api.host = test_host_new(4);
+	if (!api.host)
 		return -1;
-	host = virt_host_new("local", "test:///default", 4, 2);
-	api.host = host;
-	api.inventory = inventory_new(host);
-	api.events = events_new(host);
-	api.agents = agents_new(host);
+	api.inventory = inventory_new(api.host);
+	api.events = events_new(api.host);
+	api.agents = agents_new(api.host);
 	api.routes = routes;
 	api.route_count = route_count;
 	api.metrics = api_metrics_new(routes, route_count);
-	return 0;
+	return api_docs_prepare(&api, &err);
 }
 
 static int tear_down(void **state)
 {
 	(void)state;
+	free(api.document.text);
 	agents_free(api.agents);
 	events_free(api.events);
 	inventory_free(api.inventory);
 	metrics_free(api.metrics);
-	virt_host_free(host);
-	virt_stop();
+	test_host_free(api.host);
 	return 0;
 }
 

@@ -3,7 +3,7 @@
  * Which disks go along with a VM, where the hosts that the other tests run on cannot show it: on
  * libvirt's test driver, with a hostpath_open() that fails for one path.
  */
-#include "../unit/check.h"
+#include "in_process.h"
 
 #include "../../fcgi-app/hostpath.h"
 #include "../../fcgi-app/remove.h"
@@ -116,12 +116,8 @@ static void test_two_disks_that_are_one_file_go_without_waiting_for_each_other(v
 
 static int set_up(void **state)
 {
-	struct err err;
 	(void)state;
-	xml_init();
-	if (!mkdtemp(images) || virt_start(&err) < 0)
-		return -1;
-	host = virt_host_new("local", "test:///default", 2, 1);
+	host = mkdtemp(images) ? test_host_new(2) : NULL;
 	inventory = host ? inventory_new(host) : NULL;
 	return inventory ? 0 : -1;
 }
@@ -130,8 +126,7 @@ static int tear_down(void **state)
 {
 	(void)state;
 	inventory_free(inventory);
-	virt_host_free(host);
-	virt_stop();
+	test_host_free(host);
 	return rmdir(images);
 }
 

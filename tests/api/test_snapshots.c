@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* More snapshots of one VM than virtgate makes: on libvirt's test driver. */
-#include "../unit/check.h"
+#include "in_process.h"
 
 #include "../../fcgi-app/snapshot.h"
 
@@ -49,20 +49,15 @@ static void test_a_list_of_snapshots_has_an_end(void **state)
 
 static int set_up(void **state)
 {
-	struct err err;
 	(void)state;
-	xml_init();
-	if (virt_start(&err) < 0)
-		return -1;
-	host = virt_host_new("local", "test:///default", 2, 1);
+	host = test_host_new(2);
 	return host ? 0 : -1;
 }
 
 static int tear_down(void **state)
 {
 	(void)state;
-	virt_host_free(host);
-	virt_stop();
+	test_host_free(host);
 	return 0;
 }
 

@@ -3,10 +3,9 @@
  * One VM that libvirt cannot read does not empty the list: it is an item that says so. On libvirt's
  * test driver, with a virDomainGetInfo() that fails for VMs of one name.
  */
-#include "../unit/check.h"
+#include "in_process.h"
 
 #include "../../fcgi-app/routes.h"
-#include "../../fcgi-app/xml.h"
 
 #include <string.h>
 
@@ -26,19 +25,7 @@ static struct api api = { .config = &config };
 
 static void get(const char *target, struct api_reply *ret)
 {
-	struct http_req req = { .method = HTTP_GET,
-		.target = target,
-		.content_type = "",
-		.body = "",
-		.request_id = "",
-		.user = "somebody",
-		.role = "viewer",
-		.origin = "",
-		.sec_fetch_site = "",
-		.host = "",
-		.if_match = "",
-		.if_none_match = "",
-		.idempotency_key = "" };
+	struct http_req req = test_request(HTTP_GET, target, "viewer");
 	api_answer(&api, &req, ret);
 }
 
@@ -64,14 +51,10 @@ static void test_a_vm_that_cannot_be_read_is_an_item_with_an_error(void **state)
 
 static int set_up(void **state)
 {
-	struct err err;
 	(void)state;
-	xml_init();
-	if (virt_start(&err) < 0)
-		return -1;
 	api.routes = routes;
 	api.route_count = route_count;
-	api.host = virt_host_new("local", "test:///default", 2, 1);
+	api.host = test_host_new(2);
 	api.inventory = api.host ? inventory_new(api.host) : NULL;
 	return api.inventory ? 0 : -1;
 }
@@ -80,8 +63,7 @@ static int tear_down(void **state)
 {
 	(void)state;
 	inventory_free(api.inventory);
-	virt_host_free(api.host);
-	virt_stop();
+	test_host_free(api.host);
 	return 0;
 }
 
