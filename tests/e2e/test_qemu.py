@@ -6,6 +6,7 @@ halts, ticker counts seconds aloud, so that one hears it stand still and go back
 """
 
 import concurrent.futures
+import contextlib
 import os
 import re
 import shutil
@@ -71,6 +72,26 @@ def make_disk(name):
 
 def qemu_pid(name):
     return int(Path(f"/run/libvirt/qemu/{name}.pid").read_text())
+
+
+@contextlib.contextmanager
+def hanging(gateway, vm, method, what, user="admin"):
+    """A QEMU that hangs, and a request that waits for it: its process, and the answer to come."""
+    pid = qemu_pid(vm)
+
+    def wait():
+        with gateway.client(user) as client:
+            return client.request(method, f"/v1/vms/{vm}/{what}")
+
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            stuck = pool.submit(wait)
+            wait_until(lambda: "occupied" in virsh("domcontrol", vm), "it waits for QEMU")
+            yield pid, stuck
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGCONT)
 
 
 def names_in(answer):

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: MIT
 """Screenshots, and saves that are dropped, of guests that QEMU runs. In tests/e2e/namespace."""
 
-import concurrent.futures
 import os
 import signal
 import struct
@@ -14,10 +13,9 @@ from test_qemu import (  # noqa: F401
     create,
     domain,
     gateway,
+    hanging,
     last_tick,
     no_vm_stays,
-    qemu_pid,
-    virsh,
     wait_for_tick,
 )
 
@@ -48,23 +46,13 @@ def test_a_vm_without_a_screen_or_that_is_off_is_refused_as_on_the_test_driver(
 
 def test_while_qemu_hangs_a_second_screenshot_is_busy_soon(gateway, operator, create):  # noqa: F811
     create(domain("seen", devices=SCREEN))
-    pid = qemu_pid("seen")
-    os.kill(pid, signal.SIGSTOP)
-    try:
-        with concurrent.futures.ThreadPoolExecutor(1) as pool:
-            def first():
-                with gateway.client("operator") as client:
-                    return client.get("/v1/vms/seen/screenshot")
-            stuck = pool.submit(first)
-            wait_until(lambda: "occupied" in virsh("domcontrol", "seen"), "it waits for QEMU")
-            start = time.monotonic()
-            answer = operator.get("/v1/vms/seen/screenshot")
-            assert (answer.status, answer.code) == (503, "vm_busy"), answer
-            assert time.monotonic() - start < 4 * PATIENCE
-            os.kill(pid, signal.SIGCONT)
-            assert stuck.result().body.startswith(PNG)
-    finally:
+    with hanging(gateway, "seen", "GET", "screenshot", "operator") as (pid, stuck):
+        start = time.monotonic()
+        answer = operator.get("/v1/vms/seen/screenshot")
+        assert (answer.status, answer.code) == (503, "vm_busy"), answer
+        assert time.monotonic() - start < 4 * PATIENCE
         os.kill(pid, signal.SIGCONT)
+        assert stuck.result().body.startswith(PNG)
 
 
 # Dropping a save
