@@ -36,9 +36,11 @@ static int check_fields(const char *fields, struct err *err)
 	for (const char *s = fields; s; s = strchr(s, ','), s = s ? s + 1 : NULL) {
 		char name[64];
 		(void)snprintf(name, sizeof name, "%.*s", (int)strcspn(s, ","), s);
-		if (!field_find(vm_json_fields, name) && !field_find(vm_json_item_fields + 1, name))
-			return err_set(err, ERR_BAD_REQUEST,
-				"fields: '%s' is no member of a VM in a list", name);
+		if (field_find(vm_json_item_fields, name))
+			continue;
+		(void)err_set(
+			err, ERR_BAD_REQUEST, "fields: '%s' is no member of a VM in a list", name);
+		return field_hint(vm_json_item_fields, err);
 	}
 	return 0;
 }

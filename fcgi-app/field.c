@@ -8,20 +8,41 @@
 
 const struct field *field_find(const struct field *fields, const char *name)
 {
-	for (; fields && fields->name; fields++)
-		if (!strcmp(fields->name, name))
+	for (; fields && fields->name; fields++) {
+		const struct field *also =
+			fields->type == FIELD_ALSO ? field_find(fields->of, name) : NULL;
+		if (also)
+			return also;
+		if (fields->type != FIELD_ALSO && !strcmp(fields->name, name))
 			return fields;
+	}
 	return NULL;
+}
+
+/* Writes behind what is there; returns how long that is then, or would be. */
+static size_t add_names(const struct field *fields, char *ret, size_t size, size_t n)
+{
+	for (; fields && fields->name && n < size; fields++) {
+		if (fields->type == FIELD_ALSO)
+			n = add_names(fields->of, ret, size, n);
+		else
+			n += (size_t)snprintf(
+				ret + n, size - n, "%s%s", n ? ", " : "", fields->name);
+	}
+	return n;
+}
+
+int field_hint(const struct field *fields, struct err *err)
+{
+	char known[200] = "";
+	(void)add_names(fields, known, sizeof known, 0);
+	return known[0] ? err_hint(err, "it takes %s", known) : err_hint(err, "it takes none");
 }
 
 int field_unknown(const struct field *fields, const char *what, const char *name, struct err *err)
 {
 	(void)err_set(err, ERR_UNKNOWN_PARAMETER, "'%.100s' is not a %s here", name, what);
-	char known[200] = "";
-	for (size_t n = 0; fields && fields->name && n < sizeof known; fields++)
-		n += (size_t)snprintf(
-			known + n, sizeof known - n, "%s%s", n ? ", " : "", fields->name);
-	return known[0] ? err_hint(err, "it takes %s", known) : err_hint(err, "it takes none");
+	return field_hint(fields, err);
 }
 
 /* Values; `at` names the place. */

@@ -57,5 +57,8 @@ int field_check_param(const struct field *field, const char *value, struct err *
  */
 int field_check_object(const struct field *fields, const struct json *object, struct err *err);
 
+/* Adds the names of all rows to an error that is set, as a hint. Always -1. */
+int field_hint(const struct field *fields, struct err *err);
+
 /* ERR_UNKNOWN_PARAMETER for a name that is in no row; `what` is "field" or "query parameter". */
 int field_unknown(const struct field *fields, const char *what, const char *name, struct err *err);

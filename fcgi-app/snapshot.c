@@ -525,11 +525,13 @@ static int find_request(struct hold *hold, const struct snapshot_request *reques
 		i++;
 	if (i == count)
 		return 0;
-	if (strcmp(list[i].request.body, request->body) != 0)
-		return err_set(err, ERR_KEY_REUSED,
+	if (strcmp(list[i].request.body, request->body) != 0) {
+		(void)err_set(err, ERR_KEY_REUSED,
 			"this Idempotency-Key came with another body before, which made snapshot "
 			"'%.64s'",
 			list[i].name);
+		return err_hint(err, "a new request has a new key");
+	}
 	*ret = list[i];
 	*ret_found = true;
 	return 0;

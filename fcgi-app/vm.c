@@ -256,10 +256,12 @@ static int find_made(struct lease *lease, const struct domain_xml *domain, const
 	if (domain_read_xml(lease, dom, VIR_DOMAIN_XML_INACTIVE, &doc, err) < 0)
 		return -1;
 	metadata_get_request(xml_root(doc), made_by);
-	if (strcmp(made_by, request) != 0)
-		return err_set(err, ERR_KEY_REUSED,
+	if (strcmp(made_by, request) != 0) {
+		(void)err_set(err, ERR_KEY_REUSED,
 			"Idempotency-Key: VM '%s' was made with it by another request",
 			virDomainGetName(dom));
+		return err_hint(err, "a new request has a new key");
+	}
 	*ret = TAKE(dom);
 	return 0;
 }
