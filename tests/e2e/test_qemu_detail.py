@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Reading one VM, its counters and its job, under QEMU. Runs in tests/e2e/namespace."""
 
+import concurrent.futures
 import datetime
 import os
 import re
@@ -313,6 +314,24 @@ def test_a_save_is_seen_at_work_and_can_be_aborted(admin, create, saving):  # no
     vm = admin.get(at).json
     assert (vm["state"], vm["managed_save"]) == ("running", False)
     assert admin.delete(f"{at}/job").json["changed"] is False
+
+
+def test_a_save_that_a_request_aborts_is_told_so_to_who_asked_for_it(gateway, admin, create):  # noqa: F811
+    create(domain("hello").replace("2048", str(8 << 20)))
+    at = "/v1/vms/hello"
+
+    def save():
+        with gateway.client("operator") as client:
+            return client.post(f"{at}/save")
+
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        saved = pool.submit(save)
+        wait_until(lambda: admin.get(f"{at}/job").json["job"], "it is being saved")
+        assert admin.delete(f"{at}/job").json["changed"] is True
+        answer = saved.result(60 * PATIENCE)
+    assert (answer.status, answer.code) == (409, "aborted"), answer
+    vm = admin.get(at).json
+    assert (vm["state"], vm["managed_save"]) == ("running", False)
 
 
 @pytest.mark.parametrize("method, what", [("GET", "stats"), ("POST", "suspend")])
