@@ -24,8 +24,7 @@ static int read_states(const char *states, unsigned *ret, struct err *err)
 		while (state < VM_STATE_COUNT && strcmp(vm_state_name(state), word) != 0)
 			state++;
 		if (state == VM_STATE_COUNT) {
-			(void)err_set(
-				err, ERR_BAD_REQUEST, "state: '%s' is none", word);
+			(void)err_set(err, ERR_BAD_REQUEST, "state: '%s' is none", word);
 			return err_hint(err, "states are %s", VM_STATES);
 		}
 		read |= 1U << state;
