@@ -175,6 +175,6 @@ check-style:
 	$(Q)clang-tidy --quiet $(SOURCES) -- $(ALL_CFLAGS) 2>/dev/null
 	$(Q)shellcheck deploy/deps deploy/quickstart deploy/demo tests/layers \
 		tests/e2e/namespace tests/e2e/libvirtd tests/e2e/valgrind tests/fuzz/run tests/slow/build \
-		tests/slow/guest/init tests/slow/guest/etc/acpi/PWRF/* \
+		tests/slow/guest/init tests/slow/guest/etc/acpi/PWRF/* tests/slow/guest/sbin/* \
 		tests/slow/guest/srv/cgi-bin/state .ci/run
 	$(Q)xmllint --noout xml/*.xml

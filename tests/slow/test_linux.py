@@ -218,7 +218,9 @@ def test_what_a_guests_agent_says_of_its_addresses_is_shown_and_delays_nothing(a
         return {a["address"]: a for a in interface["addresses"] if a["source"] == "agent"}
 
     with timed("from the request to what the agent says"):
-        said_by_agent = wait_until(addresses, "the agent has told its address", 120)
+        said_by_agent = wait_until(
+            lambda: {a["family"] for a in addresses().values()} == {"ipv4", "ipv6"} and addresses(),
+            "the agent has told its addresses of both families", 120)
     assert said_by_agent[guest.address] == {
         "address": guest.address, "prefix": 24, "family": "ipv4", "source": "agent"}
     assert any(a["family"] == "ipv6" for a in said_by_agent.values())
@@ -229,4 +231,10 @@ def test_what_a_guests_agent_says_of_its_addresses_is_shown_and_delays_nothing(a
         assert guest.address in addresses()
         time.sleep(0.2)
     assert slowest < 1 * PATIENCE
+
+    assert admin.post(f"{at}/resume").json["state"] == "running"
+    with timed("shut down by the agent"):
+        answer = admin.post(f"{at}/stop", json={"mode": "agent", "timeout": 60})
+    assert (answer.status, answer.json["state"], answer.json["how"]) == (200, "shutoff", "agent"), answer
+    assert "the agent was asked" in said("agent")
     assert admin.delete(at).status == 200
