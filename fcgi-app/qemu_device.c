@@ -13,35 +13,52 @@ static int boot_order(struct qemu_list *list)
 
 /* Disks */
 
-/* A format on top of a file, or the file itself: -blockdev builds them by node names. */
+/* The node that holds the file, or the file's own keys within the format's ("file."). */
+static void read_file_node(struct qemu_list *list, const char *key, struct qemu_disk *disk)
+{
+	const char *file_name = qemu_list_take(list, key);
+	disk->source = file_name ? qemu_path(file_name) : NULL;
+}
+
+/* What any node of a disk may say. False unless its driver is one of drivers. */
+static bool read_node(struct qemu_list *list, const char *drivers, struct qemu_disk *disk)
+{
+	const char *driver = qemu_list_take(list, "driver");
+	(void)qemu_list_take(list, "auto-read-only");
+	(void)qemu_list_take(list, "discard");
+	if (qemu_list_take_flag(list, "read-only"))
+		disk->readonly = true;
+	if (!driver || !text_is_word(drivers, '|', driver))
+		return false;
+	if (!disk->format)
+		disk->format = strcmp(driver, "file") != 0 ? driver : "raw";
+	return true;
+}
+
+/*
+ * -blockdev builds an image of nodes: a format on a file, or the file alone. Never a format on a
+ * format: that is no image we can keep, and nodes may name each other in a circle.
+ */
 static bool read_blockdev(struct qemu_reading *r, struct qemu_option *o, struct qemu_disk *disk)
 {
-	const char *driver = qemu_list_take(&o->list, "driver");
-	bool formatted = driver && text_is_word("qcow2|raw", '|', driver);
-	const char *file = qemu_list_take(&o->list, "file");
-	(void)qemu_list_take(&o->list, "auto-read-only");
-	(void)qemu_list_take(&o->list, "discard");
-	if (qemu_list_take_flag(&o->list, "read-only"))
-		disk->readonly = true;
-	if (driver && !strcmp(driver, "file")) {
-		const char *file_name = qemu_list_take(&o->list, "filename");
-		disk->source = file_name ? qemu_path(file_name) : NULL;
-		disk->format = disk->format ? disk->format : "raw";
-	} else if (formatted && file) {
-		struct qemu_option *below = qemu_find_backend(r, "blockdev", "node-name", file);
-		disk->format = driver;
-		if (!below || !read_blockdev(r, below, disk))
-			return false;
-		qemu_say(below, QEMU_MAPPED, "the file of that disk");
-	} else if (formatted) {
-		const char *protocol = qemu_list_take(&o->list, "file.driver");
-		disk->format = driver;
-		const char *file_name = qemu_list_take(&o->list, "file.filename");
-		disk->source = file_name ? qemu_path(file_name) : NULL;
-		if (protocol && strcmp(protocol, "file") != 0)
-			return false;
+	if (read_node(&o->list, "file", disk)) {
+		read_file_node(&o->list, "filename", disk);
+		return disk->source;
 	}
-	return disk->source;
+	if (!read_node(&o->list, "qcow2|raw", disk))
+		return false;
+	const char *file = qemu_list_take(&o->list, "file");
+	if (file) {
+		struct qemu_option *below = qemu_find_backend(r, "blockdev", "node-name", file);
+		if (!below || !read_node(&below->list, "file", disk))
+			return false;
+		read_file_node(&below->list, "filename", disk);
+		qemu_say(below, QEMU_MAPPED, "the file of that disk");
+		return disk->source;
+	}
+	const char *protocol = qemu_list_take(&o->list, "file.driver");
+	read_file_node(&o->list, "file.filename", disk);
+	return disk->source && (!protocol || !strcmp(protocol, "file"));
 }
 
 static int on_disk_device(struct qemu_reading *r, struct qemu_option *o, const char *arg)
