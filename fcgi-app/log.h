@@ -4,7 +4,7 @@
  * One line per call on standard error, where a supervisor collects it:
  *	2006-01-02T15:04:05.999Z info request id=… status=200 …
  * Control characters and malformed UTF-8 become '?'. A line is written with one write(), so that
- * threads do not mix. Only main and server log; everything else returns errors.
+ * threads do not mix. Only main, server and request_log do; everything else returns errors.
  */
 #include "base.h"
 

@@ -13,11 +13,7 @@
 
 struct server;
 
-/*
- * Opens the socket: systemd's (LISTEN_FDS, sd_listen_fds(3)) if there is one, else
- * config->listen, a unix path or host:port on the loopback. A stale unix socket is replaced, one
- * that somebody serves is not.
- */
+/* Opens the socket, as listen.h says. */
 int server_open(const struct config *config, struct api *api, struct server **ret, struct err *err);
 
 /*
