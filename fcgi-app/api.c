@@ -157,9 +157,7 @@ struct json *api_problem_json(
 static void reply_error(struct api_reply *reply, const struct http_req *req, const struct err *err)
 {
 	struct err failed;
-	struct api_reply made = {
-		.role = reply->role, .route = reply->route, .failed = true, .err = *err
-	};
+	struct api_reply made = { .role = reply->role, .failed = true, .err = *err };
 	struct json *violations = TAKE(reply->violations);
 	api_reply_done(reply);
 	if (api_reply_json(&made, api_problem_json(err, req->request_id, reply->role, violations),
@@ -172,10 +170,10 @@ static void reply_error(struct api_reply *reply, const struct http_req *req, con
 	*reply = made;
 }
 
-void api_answer_error(const struct http_req *req, const struct err *err, struct api_reply *ret)
+void api_answer_error(const struct api_call *call, const struct err *err, struct api_reply *ret)
 {
-	*ret = (struct api_reply){ 0 };
-	reply_error(ret, req, err);
+	*ret = (struct api_reply){ .role = call->role };
+	reply_error(ret, call->req, err);
 }
 
 /* Arguments */
@@ -515,20 +513,26 @@ static int run(struct api_call *call, const struct http_query *query, struct api
 	return 0;
 }
 
+void api_call_init(struct api *api, const struct http_req *req, struct api_call *ret)
+{
+	*ret = (struct api_call){ .api = api, .req = req, .role = role_of(api, req) };
+	ret->found = http_path_parse(req->target, &ret->path, &ret->missing);
+	if (!ret->found)
+		ret->found = find_route(ret, &ret->path, &ret->missing);
+}
+
+void api_call_done(struct api_call *call)
+{
+	http_path_done(&call->path);
+}
+
 static int answer(struct api_call *call, struct api_reply *reply, struct err *err)
 {
-	__attribute__((cleanup(http_path_done))) struct http_path path = { 0 };
 	__attribute__((cleanup(http_query_done))) struct http_query query = { 0 };
-	struct err where;
-	call->role = reply->role = role_of(call->api, call->req);
-	int found = http_path_parse(call->req->target, &path, &where);
-	if (!found)
-		found = find_route(call, &path, &where);
-	reply->route = call->route;
 	if (refuse_strangers(call, err) < 0 || refuse_other_sites(call, err) < 0)
 		return -1;
-	if (found < 0) {
-		*err = where;
+	if (call->found < 0) {
+		*err = call->missing;
 		return -1;
 	}
 	if (!call->route) {
@@ -540,13 +544,12 @@ static int answer(struct api_call *call, struct api_reply *reply, struct err *er
 	return run(call, &query, reply, err);
 }
 
-void api_answer(struct api *api, const struct http_req *req, struct api_reply *ret)
+void api_answer(struct api_call *call, struct api_reply *ret)
 {
-	struct api_call call = { .api = api, .req = req };
 	struct err err;
-	*ret = (struct api_reply){ 0 };
-	if (answer(&call, ret, &err) < 0)
-		reply_error(ret, req, &err);
+	*ret = (struct api_reply){ .role = call->role };
+	if (answer(call, ret, &err) < 0)
+		reply_error(ret, call->req, &err);
 }
 
 /* Metrics */
@@ -564,10 +567,10 @@ struct metrics *api_metrics_new(const struct route *table, size_t count)
 	return metrics_new(rows, count + HTTP_METHOD_COUNT);
 }
 
-void api_count(const struct api *api, const struct http_req *req, const struct api_reply *reply,
-	int64_t microseconds)
+void api_count(const struct api_call *call, const struct api_reply *reply, int64_t microseconds)
 {
-	size_t row = reply->route ? (size_t)(reply->route - api->routes)
-				  : api->route_count + req->method;
+	const struct api *api = call->api;
+	size_t row = call->route ? (size_t)(call->route - api->routes)
+				 : api->route_count + call->req->method;
 	metrics_count(api->metrics, row, reply->status, microseconds);
 }

@@ -59,24 +59,28 @@ struct api_reply {
 	bool stop;                /* the process ends after this reply */
 	struct json *violations;  /* owned; of an error that has some, else NULL */
 
-	/* For the log and the metrics. */
-	const struct route *route; /* NULL: none was found */
+	/* For the log. */
 	enum role role;
 	bool failed;
 	struct err err; /* when failed */
 };
 
-/* Always makes a reply; api_reply_done() frees it. */
-void api_answer(struct api *api, const struct http_req *req, struct api_reply *ret);
-/* The same for a request that went wrong before it could be dispatched. */
-void api_answer_error(const struct http_req *req, const struct err *err, struct api_reply *ret);
+/*
+ * A request's way: who asks and which row of the table it is, which never waits; then the answer,
+ * which may. Always makes a reply; api_reply_done() frees it.
+ */
+struct api_call;
+void api_call_init(struct api *api, const struct http_req *req, struct api_call *ret);
+void api_call_done(struct api_call *call);
+void api_answer(struct api_call *call, struct api_reply *ret);
+/* The same for a request that went wrong, and is not to be acted upon. */
+void api_answer_error(const struct api_call *call, const struct err *err, struct api_reply *ret);
 void api_reply_done(struct api_reply *reply);
 
 /* Counters for all routes. NULL: memory. */
 struct metrics *api_metrics_new(const struct route *routes, size_t count);
 /* Counts a request that metrics_begin() was told of, and its answer. */
-void api_count(const struct api *api, const struct http_req *req, const struct api_reply *reply,
-	int64_t microseconds);
+void api_count(const struct api_call *call, const struct api_reply *reply, int64_t microseconds);
 
 const char *api_role_name(enum role role);
 
@@ -96,7 +100,10 @@ enum { API_ARGS_MAX = 24 };
 struct api_call {
 	struct api *api;
 	const struct http_req *req;
-	const struct route *route; /* NULL until it is found */
+	struct http_path path;
+	int found; /* -1: there is no such route, and missing says why */
+	struct err missing;
+	const struct route *route; /* NULL: none, or OPTIONS, which has no row */
 	bool open;                 /* the path is for everybody */
 	bool patchable;            /* the path knows PATCH */
 	char allow[64];            /* the methods that it knows */

@@ -187,14 +187,15 @@ static int64_t clock_us(void)
 static bool answer(struct server *server, struct exchange *exchange, struct api_reply *reply)
 {
 	int64_t start = clock_us();
-	const struct http_req *req = exchange_request(exchange);
+	__attribute__((cleanup(api_call_done))) struct api_call call;
 	const struct err *failure = exchange_failure(exchange);
 	metrics_begin(server->api->metrics);
+	api_call_init(server->api, exchange_request(exchange), &call);
 	if (failure)
-		api_answer_error(req, failure, reply);
+		api_answer_error(&call, failure, reply);
 	else
-		api_answer(server->api, req, reply);
-	api_count(server->api, req, reply, clock_us() - start);
+		api_answer(&call, reply);
+	api_count(&call, reply, clock_us() - start);
 	bool kept = exchange_answer(exchange, reply);
 	request_log(exchange, reply, clock_us() - start);
 	return kept;

@@ -3,7 +3,7 @@
 /* What tests in process share: libvirt's test driver as their host, and requests as values. */
 #include "../unit/check.h"
 
-#include "../../fcgi-app/http.h"
+#include "../../fcgi-app/api.h"
 #include "../../fcgi-app/virt.h"
 #include "../../fcgi-app/xml.h"
 
@@ -42,4 +42,12 @@ static inline struct http_req test_request(
 		.if_none_match = "",
 		.idempotency_key = "",
 	};
+}
+
+static inline void test_answer(struct api *api, const struct http_req *req, struct api_reply *ret)
+{
+	struct api_call call;
+	api_call_init(api, req, &call);
+	api_answer(&call, ret);
+	api_call_done(&call);
 }

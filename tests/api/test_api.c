@@ -53,7 +53,7 @@ static void send(const struct request *r, struct api_reply *ret)
 		req.if_none_match = r->if_none_match;
 	if (r->idempotency_key)
 		req.idempotency_key = r->idempotency_key;
-	api_answer(&api, &req, ret);
+	test_answer(&api, &req, ret);
 }
 
 /* Sends it and says whether status and a part of the body are as wanted. */
@@ -203,21 +203,21 @@ static void test_strangers_learn_nothing(void **state)
 	req.user = "";
 	struct api_reply reply;
 	(void)state;
-	api_answer(&api, &req, &reply);
+	test_answer(&api, &req, &reply);
 	assert_int_equal(reply.status, 401);
 	api_reply_done(&reply);
 	req.target = "/healthz";
-	api_answer(&api, &req, &reply);
+	test_answer(&api, &req, &reply);
 	assert_int_equal(reply.status, 200);
 	api_reply_done(&reply);
 	req.method = HTTP_PUT;
-	api_answer(&api, &req, &reply);
+	test_answer(&api, &req, &reply);
 	assert_int_equal(reply.status, 405);
 	api_reply_done(&reply);
 	req.method = HTTP_GET;
 	config.anonymous = ROLE_VIEWER;
 	req.target = "/v1";
-	api_answer(&api, &req, &reply);
+	test_answer(&api, &req, &reply);
 	config.anonymous = ROLE_NONE;
 	assert_int_equal(reply.status, 200);
 	CHECK(strstr(reply.body, "\"role\":\"viewer\""), "%s", reply.body);
@@ -235,13 +235,13 @@ static void test_pages_of_other_sites_may_read_and_change_nothing(void **state)
 	req.host = "localhost";
 	struct api_reply reply;
 	(void)state;
-	api_answer(&api, &req, &reply);
+	test_answer(&api, &req, &reply);
 	CHECK(reply.status == 403 && !reply.stop, "%d", reply.status);
 	CHECK(strstr(reply.body, "\"code\":\"cross_site\""), "%s", reply.body);
 	api_reply_done(&reply);
 	req.method = HTTP_GET;
 	req.target = "/v1/vms";
-	api_answer(&api, &req, &reply);
+	test_answer(&api, &req, &reply);
 	assert_int_equal(reply.status, 200);
 	api_reply_done(&reply);
 }

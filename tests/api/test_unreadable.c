@@ -26,7 +26,7 @@ static struct api api = { .config = &config };
 static void get(const char *target, struct api_reply *ret)
 {
 	struct http_req req = test_request(HTTP_GET, target, "viewer");
-	api_answer(&api, &req, ret);
+	test_answer(&api, &req, ret);
 }
 
 static void test_a_vm_that_cannot_be_read_is_an_item_with_an_error(void **state)
