@@ -5,7 +5,8 @@
  * uuid is looked for first. All functions may be called from any thread.
  */
 #include "etag.h"
-#include "virt.h"
+#include "gate.h"
+#include "pool.h"
 #include "xml.h"
 
 /* virDomainState under API names; "blocked" is running. */

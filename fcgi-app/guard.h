@@ -10,7 +10,7 @@
  *		return -1;
  */
 #include "config.h"
-#include "virt.h"
+#include "gate.h"
 #include "xml.h"
 
 enum { GUARD_IMAGES_MAX = 32 }; /* what the policy allows; of more the rest is not held */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "host.h"
 
+#include "pool.h"
 #include "xml.h"
 
 #include <stdio.h>

@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+/*
+ * A libvirt host and the connections to it.
+ *
+ * A connection is leased to one thread for one sequence of calls and used by no other meanwhile:
+ * libvirt 9.0.0's client corrupts its event loop when two threads are inside calls on one
+ * connection (CVE-2024-4418), and its daemon starves the keepalive of one with five in flight.
+ *
+ * All functions may be called from any thread between virt_start() and virt_stop().
+ */
+#include "virt.h"
+
+/*
+ * A libvirt host with its pool of at most max_connections, which are opened when first needed, and
+ * room for max_long long works at a time, or for one.
+ */
+struct host *virt_host_new(const char *name, const char *uri, int max_connections, int max_long);
+void virt_host_free(struct host *host); /* no lease may be out */
+const char *virt_host_name(const struct host *host);
+
+/*
+ * A connection for the holder alone, given back at the end of the scope:
+ *	AUTO_LEASE struct lease lease = { 0 };
+ *	if (lease_take(host, &lease, err) < 0)
+ *		return -1;
+ * ERR_HYPERVISOR_UNAVAILABLE at once when the host cannot be reached, or after a short wait when
+ * reaching it takes long; ERR_HOST_BUSY when all connections stay leased for LEASE_WAIT_MS.
+ */
+enum { LEASE_WAIT_MS = 2000 };
+int lease_take(struct host *host, struct lease *ret, struct err *err);
+void lease_give(struct lease *lease);
+#define AUTO_LEASE __attribute__((cleanup(lease_give)))
+
+/*
+ * A connection of the caller's own, beside the pool: for what stays, such as events. Opening has no
+ * timeout. NULL: the host cannot be reached.
+ */
+virConnectPtr virt_connect(const struct host *host);
+
+/*
+ * Runs a read on a leased connection; if that is lost meanwhile, once more on a fresh one. A read
+ * changes nothing at the host, and on failure nothing in data.
+ */
+typedef int virt_read_fn(struct lease *lease, void *data, struct err *err);
+int virt_read(struct host *host, virt_read_fn *read, void *data, struct err *err);
+
+/* What of a host is in use now. Never asks libvirt. */
+struct host_load {
+	int open; /* connections, also one that is being opened */
+	int idle; /* of them: not leased */
+	int max;
+	int long_works, max_long;
+	int gates; /* held, one for each VM */
+};
+struct host_load virt_host_load(struct host *host);
