@@ -521,6 +521,14 @@ void api_call_init(struct api *api, const struct http_req *req, struct api_call 
 		ret->found = find_route(ret, &ret->path, &ret->missing);
 }
 
+int api_deadline(const struct api_call *call)
+{
+	const struct config *config = call->api->config;
+	if (call->route && call->route->takes_long)
+		return config->long_deadline;
+	return is_safe(call->req->method) ? config->read_deadline : config->action_deadline;
+}
+
 void api_call_done(struct api_call *call)
 {
 	http_path_done(&call->path);

@@ -27,7 +27,7 @@ enum { API_KEY_MAX = 255 };
 
 struct route;
 
-/* What all requests share; set before the first, constant but for `draining`. */
+/* What all requests share; set before the first, constant but for the atomic ones. */
 struct api {
 	const struct config *config;
 	struct host *host;
@@ -43,6 +43,7 @@ struct api {
 		char etag[ETAG_SIZE];
 	} document; /* the OpenAPI document: see api_docs_prepare() */
 	atomic_bool draining;
+	atomic_int stuck; /* requests that were answered by the watchdog, and go on */
 };
 
 struct api_reply {
@@ -73,6 +74,7 @@ struct api_call;
 void api_call_init(struct api *api, const struct http_req *req, struct api_call *ret);
 void api_call_done(struct api_call *call);
 void api_answer(struct api_call *call, struct api_reply *ret);
+int api_deadline(const struct api_call *call); /* seconds that this may take */
 /* The same for a request that went wrong, and is not to be acted upon. */
 void api_answer_error(const struct api_call *call, const struct err *err, struct api_reply *ret);
 void api_reply_done(struct api_reply *reply);
@@ -153,6 +155,9 @@ struct route {
 	const struct field *dry_answer; /* of a 200 with dry_run=1; or NULL */
 	const char *errors;             /* codes that the handler adds, separated by | */
 	const char *example;            /* a body, as JSON; or NULL */
+
+	bool instant;    /* never waits: is answered however much there is to do */
+	bool takes_long; /* has the long deadline */
 
 	bool if_match; /* a mutation that heeds If-Match: others refuse it */
 	bool keyed;    /* heeds Idempotency-Key: others have no need of it */

@@ -13,6 +13,9 @@ static void put_process(const struct api *api, FILE *out)
 	metric_put(out, "virtgate_workers", METRIC_GAUGE,
 		"Threads that answer requests: so many are answered at a time.",
 		api->config->workers);
+	metric_put(out, "virtgate_workers_stuck", METRIC_GAUGE,
+		"Threads whose request was answered 504 and that have not come back from it.",
+		atomic_load(&api->stuck));
 }
 
 static void put_load(struct host *host, FILE *out)

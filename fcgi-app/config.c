@@ -50,6 +50,13 @@ static const struct setting settings[] = {
 	{ "connections", NUMBER, AT(connections), "8", 1, 16,
 		.help = "connections to a libvirt host at most; its daemon serves\n"
 			"20 calls at a time in all" },
+	{ "read-deadline", NUMBER, AT(read_deadline), "10", 1, 600,
+		.help = "seconds until a request that only reads is answered 504" },
+	{ "action-deadline", NUMBER, AT(action_deadline), "30", 1, 600,
+		.help = "the same for one that changes something" },
+	{ "long-deadline", NUMBER, AT(long_deadline), "600", 1, 600,
+		.help = "the same for what may take minutes: start, stop, save,\n"
+			"snapshots, and what is done to many VMs" },
 	{ "drain", NUMBER, AT(drain), "30", 0, 3600,
 		.help = "seconds that running requests get to finish at SIGTERM" },
 	{ "anonymous-role", WORD, AT(anonymous), "none", .values = "none|viewer|operator|admin",

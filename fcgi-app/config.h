@@ -41,12 +41,15 @@ struct config {
 	const char *logs;
 	const char *networks; /* names, separated by commas */
 	const char *bridges;
-	int workers;     /* threads */
-	int connections; /* to libvirt, per host */
-	int drain;       /* seconds */
-	int accel;       /* enum accel */
-	int anonymous;   /* enum role */
-	int policy;      /* enum policy_mode */
+	int workers;       /* threads */
+	int connections;   /* to libvirt, per host */
+	int read_deadline; /* seconds */
+	int action_deadline;
+	int long_deadline;
+	int drain;     /* seconds */
+	int accel;     /* enum accel */
+	int anonymous; /* enum role */
+	int policy;    /* enum policy_mode */
 };
 
 int config_load(struct config *ret, int argc, char *const argv[], struct err *err);

@@ -56,13 +56,14 @@
 	X(ERR_HOST_BUSY, 503, "host_busy", 1) \
 	X(ERR_VM_BUSY, 503, "vm_busy", 1) \
 	X(ERR_DRAINING, 503, "draining", 1) \
+	X(ERR_OVERLOADED, 503, "overloaded", 1) \
+	X(ERR_DEADLINE_EXCEEDED, 504, "deadline_exceeded", 0) \
 	/* nginx */ \
 	X(ERR_REQUEST_TIMEOUT, 408, "request_timeout", 0) \
 	X(ERR_URI_TOO_LONG, 414, "uri_too_long", 0) \
 	X(ERR_TOO_MANY_REQUESTS, 429, "too_many_requests", 1) \
 	X(ERR_HEADERS_TOO_LARGE, 431, "headers_too_large", 0) \
-	X(ERR_BACKEND_UNAVAILABLE, 502, "backend_unavailable", 1) \
-	X(ERR_DEADLINE_EXCEEDED, 504, "deadline_exceeded", 0)
+	X(ERR_BACKEND_UNAVAILABLE, 502, "backend_unavailable", 1)
 
 enum err_kind {
 #define X(kind, status, code, retry) kind,

@@ -434,7 +434,8 @@ static struct json *other_response(void)
 	struct json *o = json_new_object();
 	json_put_string(o, "description",
 		"What any request may meet: nginx's limits (408, 411, 413, 414, 429, 431), an "
-		"internal error (500), virtgate stopped or hung (502, 503, 504)");
+		"internal error (500), virtgate stopped (502), too much to do (503), a host that "
+		"hangs (504)");
 	json_put(o, "content", problem_content(reference("#/components/schemas/Problem")));
 	return o;
 }

@@ -41,3 +41,11 @@ void request_log(
 		reply->body_len, (long long)microseconds / 1000, (long long)microseconds % 1000,
 		failure);
 }
+
+void request_log_late(
+	const struct exchange *exchange, const struct api_reply *reply, int64_t microseconds)
+{
+	log_info("late id=%s status=%d ms=%lld%s%s", exchange_request(exchange)->request_id,
+		reply->status, (long long)microseconds / 1000, reply->failed ? " code=" : "",
+		reply->failed ? err_code(reply->err.kind) : "");
+}

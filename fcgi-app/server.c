@@ -2,56 +2,471 @@
 #include "server.h"
 
 #include "exchange.h"
-#include "listen.h"
+#include "intake.h"
 #include "log.h"
 #include "request_log.h"
 
 #include <errno.h>
-#include <poll.h>
 #include <signal.h>
 #include <string.h>
-#include <sys/epoll.h>
-#include <sys/eventfd.h>
 #include <sys/resource.h>
-#include <sys/socket.h>
 
 enum {
-	/* nginx sends a request at once and whole; a peer that stalls inside one is dropped. */
-	IO_TIMEOUT_SECONDS = 30,
 	/* libvirt's client parses XML and the test driver checks schemas on these stacks. */
 	STACK_BYTES = 1024 * 1024,
 };
 
-/* From nginx; busy while a worker has it, else waiting in the epoll set. */
-struct connection {
-	int fd;
-	bool busy;
-	struct connection *next, *previous;
+struct worker {
+	struct server *server;
+	struct worker *next; /* the main thread's alone */
+	pthread_t thread;
+	struct exchange *exchange;
+	atomic_bool ended;
+	bool stuck; /* with the server's lock */
+
+	/*
+	 * What it answers now. An odd turn says that the rest is there to be read: whoever moves it
+	 * on, with one compare-and-swap, answers.
+	 */
+	atomic_uint turn;
+	_Atomic int64_t deadline; /* clock_ms() */
+	const struct api_call *call;
+	const char *ref; /* of the path; or NULL */
+	struct connection *connection;
+	int64_t began_at; /* clock_us() */
 };
 
 struct server {
 	const struct config *config;
 	struct api *api;
-	int epoll;
-	int wake; /* readable from the moment that workers shall end */
-	pthread_t *workers;
-	int worker_count;
+	struct intake *intake;
+	struct worker *workers; /* the main thread's alone */
+	pthread_t receptionist;
+	bool receives;
+
+	pthread_mutex_t expiry; /* held while the watchdog answers for a worker */
 
 	pthread_mutex_t lock;
-	struct listener listener; /* closed once nothing more is accepted */
-	struct connection *connections;
+	pthread_cond_t changed;
+	int serving; /* threads that are neither stuck nor ended */
 };
 
-/* The epoll set */
-
-/* Arms a descriptor for one event, which will carry the tag. */
-static int arm(const struct server *server, int fd, void *tag, int op)
+static int64_t clock_us(void)
 {
-	struct epoll_event event = {
-		.events = EPOLLIN | EPOLLRDHUP | EPOLLONESHOT,
-		.data.ptr = tag,
-	};
-	return epoll_ctl(server->epoll, op, fd, &event);
+	struct timespec now;
+	(void)clock_gettime(CLOCK_MONOTONIC, &now);
+	return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
+}
+
+/* Answers; false: the connection is of no more use. Who has an answer finds it counted. */
+static bool answer(struct exchange *exchange, const struct api_call *call,
+	const struct api_reply *reply, int64_t began_at)
+{
+	api_count(call, reply, clock_us() - began_at);
+	bool kept = exchange_answer(exchange, reply);
+	request_log(exchange, reply, clock_us() - began_at);
+	return kept;
+}
+
+static enum intake_end end_of(bool kept)
+{
+	return kept ? INTAKE_KEPT : INTAKE_CLOSE;
+}
+
+/* Workers */
+
+static void begin_turn(struct worker *worker, const struct api_call *call,
+	struct connection *connection, int64_t began_at)
+{
+	worker->call = call;
+	worker->ref = api_text(call, "ref");
+	worker->connection = connection;
+	worker->began_at = began_at;
+	atomic_store(&worker->deadline, clock_ms() + (int64_t)api_deadline(call) * 1000);
+	(void)atomic_fetch_add(&worker->turn, 1);
+}
+
+/* false: the watchdog has answered, and is done with what it needed for that. */
+static bool end_turn(struct worker *worker)
+{
+	unsigned mine = atomic_load(&worker->turn) | 1;
+	if (atomic_compare_exchange_strong(&worker->turn, &mine, mine + 1))
+		return true;
+	LOCK(&worker->server->expiry);
+	return false;
+}
+
+static void make_reply(
+	const struct exchange *exchange, struct api_call *call, struct api_reply *ret)
+{
+	const struct err *failure = exchange_failure(exchange);
+	if (failure)
+		api_answer_error(call, failure, ret);
+	else
+		api_answer(call, ret);
+}
+
+static void serve_request(struct worker *worker, struct connection *connection)
+{
+	struct exchange *exchange = worker->exchange;
+	struct intake *intake = worker->server->intake;
+	int64_t began_at = clock_us();
+	__attribute__((cleanup(api_call_done))) struct api_call call;
+	struct api_reply reply;
+	metrics_begin(worker->server->api->metrics);
+	api_call_init(worker->server->api, exchange_request(exchange), &call);
+	begin_turn(worker, &call, connection, began_at);
+	make_reply(exchange, &call, &reply);
+	bool in_time = end_turn(worker);
+	bool kept = in_time && answer(exchange, &call, &reply, began_at);
+	if (!in_time)
+		request_log_late(exchange, &reply, clock_us() - began_at);
+	if (reply.stop)
+		(void)kill(getpid(), SIGTERM);
+	api_reply_done(&reply);
+	exchange_done(exchange);
+	if (in_time)
+		intake_give(intake, connection, end_of(kept));
+}
+
+/* Of a worker that was stuck: is it needed again? */
+static bool goes_on(struct worker *worker)
+{
+	struct server *server = worker->server;
+	LOCK(&server->lock);
+	if (!worker->stuck)
+		return true;
+	worker->stuck = false;
+	(void)atomic_fetch_sub(&server->api->stuck, 1);
+	if (server->serving >= server->config->workers)
+		return false;
+	server->serving++;
+	return true;
+}
+
+static void leave_service(struct server *server)
+{
+	LOCK(&server->lock);
+	server->serving--;
+	(void)pthread_cond_signal(&server->changed);
+}
+
+static void *work(void *data)
+{
+	struct worker *worker = data;
+	struct intake *intake = worker->server->intake;
+	struct connection *connection = NULL;
+	bool needed = true;
+	while (needed && (connection = intake_take(intake))) {
+		if (exchange_read(worker->exchange, intake_fd(connection)))
+			serve_request(worker, connection);
+		else
+			intake_give(intake, connection, INTAKE_CLOSED);
+		needed = goes_on(worker);
+	}
+	if (needed)
+		leave_service(worker->server);
+	atomic_store(&worker->ended, true);
+	return NULL;
+}
+
+/* The receptionist */
+
+/* What never waits is answered even now. */
+static void turn_away(
+	struct server *server, struct exchange *exchange, struct connection *connection)
+{
+	int64_t began_at = clock_us();
+	__attribute__((cleanup(api_call_done))) struct api_call call;
+	struct api_reply reply;
+	struct err err;
+	metrics_begin(server->api->metrics);
+	api_call_init(server->api, exchange_request(exchange), &call);
+	(void)err_set(&err, ERR_OVERLOADED,
+		"virtgate answers %d requests at a time, and all of them take long",
+		server->config->workers);
+	if (!call.route || call.route->instant)
+		make_reply(exchange, &call, &reply);
+	else
+		api_answer_error(&call, &err, &reply);
+	bool kept = answer(exchange, &call, &reply, began_at);
+	api_reply_done(&reply);
+	exchange_done(exchange);
+	intake_give(server->intake, connection, end_of(kept));
+}
+
+static void *receive(void *data)
+{
+	struct server *server = data;
+	AUTO(exchange_free) struct exchange *exchange = exchange_new();
+	struct connection *connection = NULL;
+	while (exchange && (connection = intake_take_late(server->intake))) {
+		if (exchange_read(exchange, intake_fd(connection)))
+			turn_away(server, exchange, connection);
+		else
+			intake_give(server->intake, connection, INTAKE_CLOSED);
+	}
+	leave_service(server);
+	return NULL;
+}
+
+/* Starting */
+
+static int start_thread(pthread_t *ret, const char *name, void *(*run)(void *), void *data)
+{
+	pthread_attr_t attr;
+	(void)pthread_attr_init(&attr);
+	(void)pthread_attr_setstacksize(&attr, STACK_BYTES);
+	int rc = pthread_create(ret, &attr, run, data);
+	(void)pthread_attr_destroy(&attr);
+	if (!rc)
+		(void)pthread_setname_np(*ret, name);
+	return rc ? -1 : 0;
+}
+
+/* It serves from the moment that it is counted, so that nobody ends before it has begun. */
+static void count_serving(struct server *server, int by)
+{
+	LOCK(&server->lock);
+	server->serving += by;
+}
+
+static void worker_free(struct worker *worker)
+{
+	if (worker->exchange)
+		exchange_free(worker->exchange);
+	free(worker);
+}
+
+static int start_worker(struct server *server)
+{
+	struct worker *worker = calloc(1, sizeof *worker);
+	if (!worker)
+		return -1;
+	worker->server = server;
+	worker->exchange = exchange_new();
+	count_serving(server, 1);
+	if (!worker->exchange || start_thread(&worker->thread, "worker", work, worker) < 0) {
+		count_serving(server, -1);
+		worker_free(worker);
+		return -1;
+	}
+	worker->next = server->workers;
+	server->workers = worker;
+	return 0;
+}
+
+static int start_threads(struct server *server)
+{
+	for (int i = 0; i < server->config->workers; i++)
+		if (start_worker(server) < 0)
+			break;
+	count_serving(server, 1);
+	server->receives = !start_thread(&server->receptionist, "receptionist", receive, server);
+	if (!server->receives)
+		count_serving(server, -1);
+	return server->workers ? 0 : -1;
+}
+
+/* The watchdog */
+
+static void deadline_exceeded(const struct worker *worker, struct err *err)
+{
+	const struct route *route = worker->call->route;
+	int seconds = api_deadline(worker->call);
+	if (!route || route->method == HTTP_GET) {
+		(void)err_set(err, ERR_DEADLINE_EXCEEDED,
+			"the host or the VM has not answered within %d s", seconds);
+		return;
+	}
+	(void)err_set(err, ERR_DEADLINE_EXCEEDED,
+		"this was not done within %d s; it is still under way, and may yet succeed",
+		seconds);
+	(void)err_hint(err, "look what became of it before you try again: GET /v1/vms/%.100s",
+		worker->ref ? worker->ref : "");
+}
+
+static void count_stuck(struct worker *worker)
+{
+	struct server *server = worker->server;
+	LOCK(&server->lock);
+	worker->stuck = true;
+	server->serving--;
+	(void)atomic_fetch_add(&server->api->stuck, 1);
+	(void)pthread_cond_signal(&server->changed);
+}
+
+static bool is_stuck(struct worker *worker)
+{
+	LOCK(&worker->server->lock);
+	return worker->stuck;
+}
+
+/* Answers for a worker that is past its deadline, unless that one does so just now. */
+static bool expire(struct worker *worker, unsigned turn)
+{
+	struct server *server = worker->server;
+	struct api_reply reply;
+	struct err err;
+	LOCK(&server->expiry);
+	/* 0: the worker's own compare-and-swap fails, and its next turn is odd again. */
+	if (!atomic_compare_exchange_strong(&worker->turn, &turn, 0))
+		return false;
+	deadline_exceeded(worker, &err);
+	api_answer_error(worker->call, &err, &reply);
+	bool kept = answer(worker->exchange, worker->call, &reply, worker->began_at);
+	api_reply_done(&reply);
+	intake_give(server->intake, worker->connection, end_of(kept));
+	count_stuck(worker);
+	return true;
+}
+
+static bool lacks_worker(struct server *server)
+{
+	LOCK(&server->lock);
+	return server->serving < server->config->workers + server->receives &&
+		atomic_load(&server->api->stuck) <= server->config->workers;
+}
+
+static void expire_late(struct server *server)
+{
+	int64_t now = clock_ms();
+	bool expired = false;
+	for (struct worker *w = server->workers; w; w = w->next) {
+		unsigned turn = atomic_load(&w->turn);
+		if (turn & 1 && atomic_load(&w->deadline) <= now)
+			expired = expire(w, turn) || expired;
+	}
+	if (expired && lacks_worker(server) && start_worker(server) < 0)
+		log_error("a worker is stuck, and no other could be started");
+}
+
+/* Those that came back and were not needed any more. */
+static void free_ended(struct server *server)
+{
+	struct worker **at = &server->workers;
+	while (*at) {
+		struct worker *worker = *at;
+		if (!atomic_load(&worker->ended)) {
+			at = &worker->next;
+			continue;
+		}
+		*at = worker->next;
+		(void)pthread_join(worker->thread, NULL);
+		worker_free(worker);
+	}
+}
+
+/*
+ * When the watchdog has to look again, in clock_ms(): no request that comes meanwhile is late
+ * before the shortest deadline has passed.
+ */
+static int64_t next_look(const struct server *server)
+{
+	const struct config *config = server->config;
+	int shortest = config->read_deadline < config->action_deadline ? config->read_deadline
+								       : config->action_deadline;
+	if (config->long_deadline < shortest)
+		shortest = config->long_deadline;
+	int64_t next = clock_ms() + (int64_t)shortest * 1000;
+	for (struct worker *w = server->workers; w; w = w->next) {
+		int64_t deadline = atomic_load(&w->deadline);
+		if (atomic_load(&w->turn) & 1 && deadline < next)
+			next = deadline;
+	}
+	return next;
+}
+
+static struct timespec timespec_until(int64_t ms)
+{
+	int64_t left = ms - clock_ms();
+	left = left > 0 ? left : 0;
+	return (struct timespec){ .tv_sec = left / 1000, .tv_nsec = left % 1000 * 1000000 };
+}
+
+static void watch_until_stopped(struct server *server)
+{
+	sigset_t signals;
+	(void)sigemptyset(&signals);
+	(void)sigaddset(&signals, SIGTERM);
+	(void)sigaddset(&signals, SIGINT);
+	for (;;) {
+		struct timespec patience = timespec_until(next_look(server));
+		if (sigtimedwait(&signals, NULL, &patience) > 0)
+			return;
+		expire_late(server);
+		free_ended(server);
+	}
+}
+
+/* Stopping */
+
+/* false: some still serve at that time. */
+static bool await_end(struct server *server, int64_t until)
+{
+	struct timespec deadline = clock_after_ms(until - clock_ms());
+	LOCK(&server->lock);
+	while (server->serving)
+		if (pthread_cond_timedwait(&server->changed, &server->lock, &deadline) == ETIMEDOUT)
+			return !server->serving;
+	return true;
+}
+
+static bool drain(struct server *server)
+{
+	/* Without a moment for the threads to end, --drain 0 would always find some. */
+	int64_t patience = server->config->drain ? server->config->drain : 1;
+	int64_t end = clock_ms() + patience * 1000;
+	atomic_store(&server->api->draining, true);
+	intake_drain(server->intake);
+	for (;;) {
+		int64_t look = next_look(server);
+		if (await_end(server, look < end ? look : end))
+			return true;
+		if (clock_ms() >= end)
+			return false;
+		expire_late(server);
+	}
+}
+
+/* All but those that are stuck. */
+static void join_threads(struct server *server)
+{
+	if (server->receives)
+		(void)pthread_join(server->receptionist, NULL);
+	for (struct worker *w = server->workers; w; w = w->next)
+		if (!is_stuck(w))
+			(void)pthread_join(w->thread, NULL);
+}
+
+int server_run(struct server *server)
+{
+	if (start_threads(server) < 0) {
+		log_error("no worker could be started");
+		return 1;
+	}
+	watch_until_stopped(server);
+	if (drain(server)) {
+		join_threads(server);
+		return 0;
+	}
+	int unfinished = intake_taken(server->intake);
+	return unfinished ? unfinished : 1;
+}
+
+void server_free(struct server *server)
+{
+	while (server->workers) {
+		struct worker *worker = server->workers;
+		server->workers = worker->next;
+		worker_free(worker);
+	}
+	if (server->intake)
+		intake_free(server->intake);
+	(void)pthread_cond_destroy(&server->changed);
+	(void)pthread_mutex_destroy(&server->lock);
+	(void)pthread_mutex_destroy(&server->expiry);
+	free(server);
 }
 
 /* nginx may keep more connections than the usual 1024 allow. */
@@ -69,268 +484,20 @@ int server_open(const struct config *config, struct api *api, struct server **re
 	struct server *server = calloc(1, sizeof *server);
 	if (!server)
 		return err_memory(err);
-	*server = (struct server){ .config = config, .api = api, .listener.fd = -1 };
+	*server = (struct server){ .config = config, .api = api };
 	(void)pthread_mutex_init(&server->lock, NULL);
+	(void)pthread_mutex_init(&server->expiry, NULL);
+	cond_init_monotonic(&server->changed);
 	allow_many_files();
-	server->wake = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-	server->epoll = epoll_create1(EPOLL_CLOEXEC);
-	server->workers = calloc((size_t)config->workers, sizeof server->workers[0]);
-	struct epoll_event wake = { .events = EPOLLIN, .data.ptr = &server->wake };
-	bool good = server->workers && !exchange_init() &&
-		!epoll_ctl(server->epoll, EPOLL_CTL_ADD, server->wake, &wake);
-	if (!good)
-		(void)err_set(err, ERR_INTERNAL, "cannot set up: %s", strerror(errno));
-	if (good && !listener_open(config, &server->listener, err)) {
-		/* libfcgi puts a handler of its own on it. */
-		(void)signal(SIGPIPE, SIG_IGN);
-		if (!arm(server, server->listener.fd, &server->listener, EPOLL_CTL_ADD)) {
-			*ret = server;
-			return 0;
-		}
-		(void)err_set(err, ERR_INTERNAL, "cannot set up: %s", strerror(errno));
+	int rc = exchange_init();
+	/* libfcgi puts a handler of its own on it. */
+	(void)signal(SIGPIPE, SIG_IGN);
+	if (rc < 0)
+		(void)err_set(err, ERR_INTERNAL, "libfcgi cannot be initialised");
+	else if (!intake_open(config, &server->intake, err)) {
+		*ret = server;
+		return 0;
 	}
 	server_free(server);
 	return -1;
-}
-
-void server_free(struct server *server)
-{
-	listener_close(&server->listener);
-	if (server->epoll >= 0)
-		(void)close(server->epoll);
-	if (server->wake >= 0)
-		(void)close(server->wake);
-	(void)pthread_mutex_destroy(&server->lock);
-	free(server->workers);
-	free(server);
-}
-
-/* Connections; the lock is held for these. */
-
-static void add_connection(struct server *server, int fd)
-{
-	const struct timeval timeout = { .tv_sec = IO_TIMEOUT_SECONDS };
-	struct connection *connection = calloc(1, sizeof *connection);
-	(void)setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof timeout);
-	(void)setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof timeout);
-	if (!connection || arm(server, fd, connection, EPOLL_CTL_ADD) < 0) {
-		free(connection);
-		(void)close(fd);
-		return;
-	}
-	connection->fd = fd;
-	connection->next = server->connections;
-	if (connection->next)
-		connection->next->previous = connection;
-	server->connections = connection;
-}
-
-/* Its descriptor is closed already. The last one to go, in draining, lets the workers end. */
-static void remove_connection(struct server *server, struct connection *connection)
-{
-	if (connection->next)
-		connection->next->previous = connection->previous;
-	if (connection->previous)
-		connection->previous->next = connection->next;
-	else
-		server->connections = connection->next;
-	free(connection);
-	if (!server->connections && atomic_load(&server->api->draining))
-		(void)eventfd_write(server->wake, 1);
-}
-
-/*
- * In draining: closes a connection that has nothing more to say, by letting a worker read its end.
- * One whose next request is there already is answered first.
- */
-static void end_if_silent(const struct connection *connection)
-{
-	struct pollfd pending = { .fd = connection->fd, .events = POLLIN };
-	if (!poll(&pending, 1, 0))
-		(void)shutdown(connection->fd, SHUT_RD);
-}
-
-/* A worker is done with it: nginx closed it, or it waits for its next request. */
-static void release_connection(struct server *server, struct connection *connection, bool closed)
-{
-	LOCK(&server->lock);
-	connection->busy = false;
-	if (!closed && atomic_load(&server->api->draining))
-		end_if_silent(connection);
-	if (!closed && !arm(server, connection->fd, connection, EPOLL_CTL_MOD))
-		return;
-	if (!closed)
-		(void)close(connection->fd);
-	remove_connection(server, connection);
-}
-
-/* Accepts one connection; false: there is none. *ret_error is errno then. */
-static bool accept_one(struct server *server, int *ret_error)
-{
-	int fd = accept4(server->listener.fd, NULL, NULL, SOCK_CLOEXEC);
-	*ret_error = errno;
-	if (fd >= 0)
-		add_connection(server, fd);
-	return fd >= 0;
-}
-
-/* Requests */
-
-static int64_t clock_us(void)
-{
-	struct timespec now;
-	(void)clock_gettime(CLOCK_MONOTONIC, &now);
-	return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
-}
-
-/* Who has an answer finds it counted. */
-static bool answer(struct server *server, struct exchange *exchange, struct api_reply *reply)
-{
-	int64_t start = clock_us();
-	__attribute__((cleanup(api_call_done))) struct api_call call;
-	const struct err *failure = exchange_failure(exchange);
-	metrics_begin(server->api->metrics);
-	api_call_init(server->api, exchange_request(exchange), &call);
-	if (failure)
-		api_answer_error(&call, failure, reply);
-	else
-		api_answer(&call, reply);
-	api_count(&call, reply, clock_us() - start);
-	bool kept = exchange_answer(exchange, reply);
-	request_log(exchange, reply, clock_us() - start);
-	return kept;
-}
-
-static bool serve_request(struct server *server, struct exchange *exchange)
-{
-	struct api_reply reply;
-	bool kept = answer(server, exchange, &reply);
-	if (reply.stop)
-		(void)kill(getpid(), SIGTERM);
-	api_reply_done(&reply);
-	exchange_done(exchange);
-	return kept;
-}
-
-/* Reads one request from a connection that has something to read, and answers it. */
-static void serve_connection(
-	struct server *server, struct exchange *exchange, struct connection *connection)
-{
-	{
-		LOCK(&server->lock);
-		connection->busy = true;
-	}
-	bool kept = false;
-	if (exchange_read(exchange, connection->fd)) {
-		kept = serve_request(server, exchange);
-		if (!kept)
-			(void)close(connection->fd);
-	}
-	release_connection(server, connection, !kept);
-}
-
-static void accept_connection(struct server *server)
-{
-	enum { PAUSE_MICROSECONDS = 10000 };
-	int error = 0;
-	bool accepted = true;
-	{
-		LOCK(&server->lock);
-		if (server->listener.fd >= 0)
-			accepted = accept_one(server, &error);
-	}
-	/* Out of descriptors or memory the listener stays ready: without a pause this would spin.
-	 */
-	if (!accepted && error != EAGAIN && error != ECONNABORTED)
-		(void)usleep(PAUSE_MICROSECONDS);
-	LOCK(&server->lock);
-	if (server->listener.fd >= 0)
-		(void)arm(server, server->listener.fd, &server->listener, EPOLL_CTL_MOD);
-}
-
-/* Workers */
-
-static void *work(void *data)
-{
-	struct server *server = data;
-	AUTO(exchange_free) struct exchange *exchange = exchange_new();
-	while (exchange) {
-		struct epoll_event event;
-		if (epoll_wait(server->epoll, &event, 1, -1) < 1)
-			continue;
-		if (event.data.ptr == &server->wake)
-			break;
-		if (event.data.ptr == &server->listener)
-			accept_connection(server);
-		else
-			serve_connection(server, exchange, event.data.ptr);
-	}
-	return NULL;
-}
-
-static void start_workers(struct server *server)
-{
-	pthread_attr_t attr;
-	(void)pthread_attr_init(&attr);
-	(void)pthread_attr_setstacksize(&attr, STACK_BYTES);
-	for (int i = 0; i < server->config->workers; i++) {
-		if (pthread_create(&server->workers[i], &attr, work, server))
-			break;
-		(void)pthread_setname_np(server->workers[i], "worker");
-		server->worker_count++;
-	}
-	(void)pthread_attr_destroy(&attr);
-}
-
-/* Returns how many requests are not finished when time is up. */
-static int join_workers(struct server *server)
-{
-	struct timespec deadline;
-	(void)clock_gettime(CLOCK_REALTIME, &deadline);
-	/* Without a moment for the threads to end, --drain 0 would always find some. */
-	deadline.tv_sec += server->config->drain ? server->config->drain : 1;
-	bool late = false;
-	for (int i = 0; i < server->worker_count; i++)
-		late |= pthread_timedjoin_np(server->workers[i], NULL, &deadline) != 0;
-	if (!late)
-		return 0;
-	LOCK(&server->lock);
-	int unfinished = 0;
-	for (const struct connection *c = server->connections; c; c = c->next)
-		unfinished += c->busy;
-	return unfinished ? unfinished : 1;
-}
-
-/* Accepts no more but what waits already; ends what is idle, and the rest when it is answered. */
-static void drain(struct server *server)
-{
-	LOCK(&server->lock);
-	atomic_store(&server->api->draining, true);
-	(void)epoll_ctl(server->epoll, EPOLL_CTL_DEL, server->listener.fd, NULL);
-	int error = 0;
-	while (!server->listener.inherited && accept_one(server, &error))
-		;
-	listener_close(&server->listener);
-	for (const struct connection *c = server->connections; c; c = c->next)
-		if (!c->busy)
-			end_if_silent(c);
-	if (!server->connections)
-		(void)eventfd_write(server->wake, 1);
-}
-
-int server_run(struct server *server)
-{
-	sigset_t signals;
-	int got = 0;
-	(void)sigemptyset(&signals);
-	(void)sigaddset(&signals, SIGTERM);
-	(void)sigaddset(&signals, SIGINT);
-	start_workers(server);
-	if (!server->worker_count) {
-		log_error("no worker could be started");
-		return 1;
-	}
-	(void)sigwait(&signals, &got);
-	drain(server);
-	return join_workers(server);
 }

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 /*
- * FastCGI (specification 1.0) to nginx: a listening socket, kept-alive connections, N workers.
+ * The threads that answer requests, and who watches over them.
  *
- * The listening socket and all connections stand in one epoll set, each armed for one event;
- * every worker waits there for the next. So a connection that is kept alive holds no thread, and
- * what nginx sends is answered by whichever worker is free.
+ * A thread that is stuck in libvirt cannot be ended, but its request can be answered: past its
+ * row's deadline the watchdog, which is the main thread, answers 504 in the worker's place and
+ * starts another. When the stuck one comes back its late answer is thrown away, and it goes on as a
+ * worker if one is missing, or ends. As many as there are workers may be stuck; after that no more
+ * are started.
  *
  * Once per process, from the main thread.
  */
@@ -19,9 +21,9 @@ int server_open(const struct config *config, struct api *api, struct server **re
 /*
  * Serves until SIGTERM or SIGINT, which the caller has blocked in all threads. Then accepts no
  * more, answers what has arrived, closes what is idle, and returns: 0, or the number of requests
- * that had not finished within config->drain seconds; after that the process can only exit. A
- * listening socket that was handed over keeps its backlog, for whoever serves it next.
+ * that had not been answered within config->drain seconds. When there are such, or api->stuck is
+ * not 0, threads are left that may use anything, and the process can only exit.
  */
 int server_run(struct server *server);
 
-void server_free(struct server *server); /* after server_run() returned 0 */
+void server_free(struct server *server); /* no thread is left */

@@ -1,0 +1,352 @@
+/* SPDX-License-Identifier: MIT */
+#include "intake.h"
+
+#include "listen.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+
+enum {
+	/* nginx sends a request at once and whole; a peer that stalls inside one is dropped. */
+	IO_TIMEOUT_SECONDS = 30,
+	/* More of them in line than that are not worth waiting. */
+	LINE_PER_WORKER = 4,
+};
+
+/* From nginx; taken while somebody has it or it stands in line, else waiting in the epoll set. */
+struct connection {
+	int fd;
+	bool taken;
+	int64_t lined_up_at; /* clock_ms() */
+	struct connection *behind;
+	struct connection *next, *previous;
+};
+
+struct intake {
+	const struct config *config;
+	int epoll;
+	int wake; /* readable from the moment that nothing more will come */
+
+	atomic_int idle; /* workers that wait in the epoll set */
+	atomic_int line_length;
+	atomic_bool resting; /* the receptionist, as long as a worker is idle */
+
+	pthread_mutex_t lock;
+	pthread_cond_t busy; /* no worker is idle, or it is over */
+	struct listener listener;
+	struct connection *connections;
+	struct connection *first, *last; /* of the line */
+	bool draining;
+	bool over;
+};
+
+int intake_fd(const struct connection *connection)
+{
+	return connection->fd;
+}
+
+/* Arms a descriptor for one event, which will carry the tag. */
+static int arm(const struct intake *intake, int fd, void *tag, int op)
+{
+	struct epoll_event event = {
+		.events = EPOLLIN | EPOLLRDHUP | EPOLLONESHOT,
+		.data.ptr = tag,
+	};
+	return epoll_ctl(intake->epoll, op, fd, &event);
+}
+
+int intake_open(const struct config *config, struct intake **ret, struct err *err)
+{
+	struct intake *intake = calloc(1, sizeof *intake);
+	if (!intake)
+		return err_memory(err);
+	*intake = (struct intake){ .config = config, .listener.fd = -1 };
+	(void)pthread_mutex_init(&intake->lock, NULL);
+	(void)pthread_cond_init(&intake->busy, NULL);
+	intake->wake = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+	intake->epoll = epoll_create1(EPOLL_CLOEXEC);
+	struct epoll_event wake = { .events = EPOLLIN, .data.ptr = &intake->wake };
+	if (epoll_ctl(intake->epoll, EPOLL_CTL_ADD, intake->wake, &wake) < 0)
+		(void)err_set(err, ERR_INTERNAL, "cannot set up: %s", strerror(errno));
+	else if (!listener_open(config, &intake->listener, err)) {
+		if (!arm(intake, intake->listener.fd, &intake->listener, EPOLL_CTL_ADD)) {
+			*ret = intake;
+			return 0;
+		}
+		(void)err_set(err, ERR_INTERNAL, "cannot set up: %s", strerror(errno));
+	}
+	intake_free(intake);
+	return -1;
+}
+
+void intake_free(struct intake *intake)
+{
+	listener_close(&intake->listener);
+	while (intake->connections) {
+		struct connection *connection = intake->connections;
+		intake->connections = connection->next;
+		(void)close(connection->fd);
+		free(connection);
+	}
+	if (intake->epoll >= 0)
+		(void)close(intake->epoll);
+	if (intake->wake >= 0)
+		(void)close(intake->wake);
+	(void)pthread_cond_destroy(&intake->busy);
+	(void)pthread_mutex_destroy(&intake->lock);
+	free(intake);
+}
+
+/* Connections; the lock is held for these. */
+
+static void add_connection(struct intake *intake, int fd)
+{
+	const struct timeval timeout = { .tv_sec = IO_TIMEOUT_SECONDS };
+	struct connection *connection = calloc(1, sizeof *connection);
+	(void)setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof timeout);
+	(void)setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof timeout);
+	if (!connection || arm(intake, fd, connection, EPOLL_CTL_ADD) < 0) {
+		free(connection);
+		(void)close(fd);
+		return;
+	}
+	connection->fd = fd;
+	connection->next = intake->connections;
+	if (connection->next)
+		connection->next->previous = connection;
+	intake->connections = connection;
+}
+
+/* The last one to go, in draining, lets all who wait end. */
+static void end_if_over(struct intake *intake)
+{
+	if (!intake->draining || intake->connections)
+		return;
+	intake->over = true;
+	(void)eventfd_write(intake->wake, 1);
+	(void)pthread_cond_broadcast(&intake->busy);
+}
+
+/* Its descriptor is closed already. */
+static void remove_connection(struct intake *intake, struct connection *connection)
+{
+	if (connection->next)
+		connection->next->previous = connection->previous;
+	if (connection->previous)
+		connection->previous->next = connection->next;
+	else
+		intake->connections = connection->next;
+	free(connection);
+	end_if_over(intake);
+}
+
+/*
+ * In draining: closes a connection that has nothing more to say, by letting a worker read its end.
+ * One whose next request is there already is answered first; one that nginx would send it later
+ * is refused by the kernel, whole, so that nginx can send it elsewhere.
+ */
+static void end_if_silent(const struct connection *connection)
+{
+	struct pollfd pending = { .fd = connection->fd, .events = POLLIN };
+	if (!poll(&pending, 1, 0))
+		(void)shutdown(connection->fd, SHUT_RD);
+}
+
+void intake_give(struct intake *intake, struct connection *connection, enum intake_end end)
+{
+	LOCK(&intake->lock);
+	connection->taken = false;
+	if (end == INTAKE_KEPT) {
+		if (intake->draining)
+			end_if_silent(connection);
+		if (!arm(intake, connection->fd, connection, EPOLL_CTL_MOD))
+			return;
+	}
+	if (end != INTAKE_CLOSED)
+		(void)close(connection->fd);
+	remove_connection(intake, connection);
+}
+
+int intake_taken(struct intake *intake)
+{
+	LOCK(&intake->lock);
+	int taken = 0;
+	for (const struct connection *c = intake->connections; c; c = c->next)
+		taken += c->taken;
+	return taken;
+}
+
+/* Accepts one connection; false: there is none, and errno tells why. */
+static bool accept_one(struct intake *intake)
+{
+	int fd = accept4(intake->listener.fd, NULL, NULL, SOCK_CLOEXEC);
+	if (fd >= 0)
+		add_connection(intake, fd);
+	return fd >= 0;
+}
+
+static void accept_connection(struct intake *intake)
+{
+	enum { PAUSE_MICROSECONDS = 10000 };
+	int error = 0;
+	{
+		LOCK(&intake->lock);
+		if (intake->listener.fd >= 0 && !accept_one(intake))
+			error = errno;
+	}
+	/* Out of descriptors or memory the listener stays ready: without a pause this would spin.
+	 */
+	if (error && error != EAGAIN && error != ECONNABORTED)
+		(void)usleep(PAUSE_MICROSECONDS);
+	LOCK(&intake->lock);
+	if (intake->listener.fd >= 0)
+		(void)arm(intake, intake->listener.fd, &intake->listener, EPOLL_CTL_MOD);
+}
+
+/* The line */
+
+static void line_up(struct intake *intake, struct connection *connection)
+{
+	LOCK(&intake->lock);
+	connection->taken = true;
+	connection->lined_up_at = clock_ms();
+	connection->behind = NULL;
+	if (intake->last)
+		intake->last->behind = connection;
+	else
+		intake->first = connection;
+	intake->last = connection;
+	atomic_fetch_add(&intake->line_length, 1);
+}
+
+/* The first in line, if it has been there for so long, or the line is too long. Else NULL. */
+static struct connection *leave_line(struct intake *intake, int ms)
+{
+	if (!atomic_load(&intake->line_length))
+		return NULL;
+	LOCK(&intake->lock);
+	struct connection *first = intake->first;
+	if (!first ||
+		(clock_ms() - first->lined_up_at < ms &&
+			atomic_load(&intake->line_length) <=
+				intake->config->workers * LINE_PER_WORKER))
+		return NULL;
+	intake->first = first->behind;
+	if (!intake->first)
+		intake->last = NULL;
+	atomic_fetch_sub(&intake->line_length, 1);
+	return first;
+}
+
+/* How long until leave_line() has one for the receptionist, if none comes meanwhile. */
+static int line_patience(struct intake *intake)
+{
+	LOCK(&intake->lock);
+	int64_t waited = intake->first ? clock_ms() - intake->first->lined_up_at : 0;
+	return waited < INTAKE_PATIENCE_MS ? INTAKE_PATIENCE_MS - (int)waited : 0;
+}
+
+/* Workers */
+
+/*
+ * false: there is no event, but perhaps somebody in line. Whoever lines somebody up looks for idle
+ * workers afterwards, and an idle worker at the line: one of them sees the other.
+ */
+static bool await_event(struct intake *intake, struct epoll_event *ret)
+{
+	atomic_fetch_add(&intake->idle, 1);
+	int n = atomic_load(&intake->line_length) ? 0 : epoll_wait(intake->epoll, ret, 1, -1);
+	if (atomic_fetch_sub(&intake->idle, 1) == 1 && atomic_load(&intake->resting)) {
+		LOCK(&intake->lock);
+		(void)pthread_cond_signal(&intake->busy);
+	}
+	return n == 1;
+}
+
+struct connection *intake_take(struct intake *intake)
+{
+	for (;;) {
+		struct epoll_event event;
+		struct connection *connection = leave_line(intake, 0);
+		if (connection)
+			return connection;
+		if (!await_event(intake, &event))
+			continue;
+		if (event.data.ptr == &intake->wake)
+			return NULL;
+		if (event.data.ptr == &intake->listener) {
+			accept_connection(intake);
+			continue;
+		}
+		connection = event.data.ptr;
+		LOCK(&intake->lock);
+		connection->taken = true;
+		return connection;
+	}
+}
+
+/* The receptionist */
+
+/* Until no worker is idle; false: it is over. */
+static bool rest(struct intake *intake)
+{
+	LOCK(&intake->lock);
+	atomic_store(&intake->resting, true);
+	while (!intake->over && atomic_load(&intake->idle))
+		(void)pthread_cond_wait(&intake->busy, &intake->lock);
+	atomic_store(&intake->resting, false);
+	return !intake->over;
+}
+
+/* A worker that has come free waits in the epoll set, where it does not see the line. */
+static void pass_on(struct intake *intake)
+{
+	struct connection *connection = NULL;
+	while (atomic_load(&intake->idle) && (connection = leave_line(intake, 0)))
+		intake_give(intake, connection, INTAKE_KEPT);
+}
+
+struct connection *intake_take_late(struct intake *intake)
+{
+	while (rest(intake)) {
+		struct connection *late = leave_line(intake, INTAKE_PATIENCE_MS);
+		if (late)
+			return late;
+		struct epoll_event event;
+		if (epoll_wait(intake->epoll, &event, 1, line_patience(intake)) == 1 &&
+			event.data.ptr != &intake->wake) {
+			if (event.data.ptr == &intake->listener)
+				accept_connection(intake);
+			else
+				line_up(intake, event.data.ptr);
+		}
+		pass_on(intake);
+	}
+	return NULL;
+}
+
+/* Stopping */
+
+/*
+ * The path goes first: after that nobody can come whom the last accept would miss, and who could
+ * then send a request to nobody.
+ */
+void intake_drain(struct intake *intake)
+{
+	LOCK(&intake->lock);
+	intake->draining = true;
+	(void)epoll_ctl(intake->epoll, EPOLL_CTL_DEL, intake->listener.fd, NULL);
+	listener_unlink(&intake->listener);
+	while (!intake->listener.inherited && accept_one(intake))
+		;
+	listener_close(&intake->listener);
+	for (const struct connection *c = intake->connections; c; c = c->next)
+		if (!c->taken)
+			end_if_silent(c);
+	end_if_over(intake);
+}

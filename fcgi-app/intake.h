@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+/*
+ * The listening socket and the connections from nginx, each for one thread at a time.
+ *
+ * All stand in one epoll set, each armed for one event; every worker waits there for the next, so
+ * that a connection that is kept alive holds no thread, and what nginx sends is answered by
+ * whichever worker is free. When none is, the receptionist (one thread) lines up what has something
+ * to read: workers go on with the line as they come free, and what none of them takes in time is
+ * the receptionist's, who answers at once.
+ *
+ * All functions may be called from any thread.
+ */
+#include "config.h"
+
+#include <stdatomic.h>
+
+/* In milliseconds: how long a request waits for a worker. */
+enum { INTAKE_PATIENCE_MS = 30 };
+
+struct intake;
+struct connection;
+
+/* Opens the socket, as listen.h says. */
+int intake_open(const struct config *config, struct intake **ret, struct err *err);
+void intake_free(struct intake *intake); /* closes connections, too; no thread is in it */
+
+/*
+ * Waits for a connection that has something to read; it is the caller's until given back. NULL:
+ * there will be none any more.
+ */
+struct connection *intake_take(struct intake *intake);
+/* The same for the receptionist: one that had to wait too long, or of which too many wait. */
+struct connection *intake_take_late(struct intake *intake);
+int intake_fd(const struct connection *connection);
+/* Gives it back to wait for its next request; or closes it; or it is closed already. */
+enum intake_end { INTAKE_KEPT, INTAKE_CLOSE, INTAKE_CLOSED };
+void intake_give(struct intake *intake, struct connection *connection, enum intake_end end);
+int intake_taken(struct intake *intake); /* how many are somebody's, or stand in line */
+
+/*
+ * Accepts no more but what waits already, closes what is idle, and the rest when it is given back.
+ * A listening socket that was handed over keeps its backlog, for whoever serves it next.
+ */
+void intake_drain(struct intake *intake);

@@ -1,0 +1,150 @@
+# SPDX-License-Identifier: MIT
+"""A libvirtd that hangs: each request is answered in time, and the workers it holds are replaced.
+
+Runs in tests/e2e/namespace, where the daemon is a test's own to stop; its test driver is the host.
+"""
+
+import contextlib
+import os
+import re
+import signal
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from conftest import test_domain
+from gateway import PATIENCE, wait_until
+
+if "LIBVIRTD_PID_FILE" not in os.environ:
+    pytest.skip("needs a libvirtd of its own: run it by tests/e2e/namespace",
+                allow_module_level=True)
+
+DEADLINE = 1
+
+
+@contextlib.contextmanager
+def hung_daemon():
+    pid = int(Path(os.environ["LIBVIRTD_PID_FILE"]).read_text())
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(pid, signal.SIGCONT)
+
+
+@pytest.fixture
+def gateway(new_gateway):
+    """Made with few workers and short deadlines; with one running VM."""
+
+    def make(workers, read_deadline=DEADLINE):
+        gateway = new_gateway(uri="test+unix:///default", workers=workers,
+                              read_deadline=read_deadline, action_deadline=DEADLINE)
+        with gateway.client("admin") as admin:
+            answer = admin.post("/v1/vms?start=1", xml=test_domain("watched"))
+            assert answer.status in (201, 409), answer
+            assert admin.post("/v1/vms/watched/resume").status == 200
+        return gateway
+
+    return make
+
+
+def ask(gateway, method, target):
+    """The answer, and after how many seconds it came."""
+    with gateway.client("admin") as admin:
+        start = time.monotonic()
+        answer = admin.request(method, target)
+        return answer, time.monotonic() - start
+
+
+def figure(gateway, name):
+    with gateway.client("viewer") as viewer:
+        text = viewer.get("/metrics?vms=0").body.decode()
+    return int(re.search(rf"^{name} (\d+)$", text, re.M)[1])
+
+
+def threads(gateway):
+    return len(os.listdir(f"/proc/{gateway.virtgate.pid}/task"))
+
+
+def test_a_read_is_answered_at_its_deadline(gateway):
+    gateway = gateway(workers=4)
+    with hung_daemon():
+        answer, seconds = ask(gateway, "GET", "/v1/vms/watched")
+        assert answer.status == 504 and answer.code == "deadline_exceeded", answer
+        assert "within 1 s" in answer.json["detail"] and "hint" not in answer.json, answer
+        assert seconds >= DEADLINE
+        assert figure(gateway, "virtgate_workers_stuck") == 1
+    wait_until(lambda: figure(gateway, "virtgate_workers_stuck") == 0, "it has come back")
+    assert ask(gateway, "GET", "/v1/vms/watched")[0].status == 200
+    late = re.findall(r" late id=(\w+) status=(\d+)", gateway.log())
+    assert [request_id for request_id, _ in late] == [answer.request_id]
+    assert gateway.log().count(f"request id={answer.request_id} ") == 1
+
+
+def test_a_change_past_its_deadline_says_that_it_may_yet_be_made(gateway):
+    gateway = gateway(workers=4)
+    with hung_daemon():
+        answer, _ = ask(gateway, "POST", "/v1/vms/watched/suspend")
+        assert answer.status == 504 and answer.code == "deadline_exceeded", answer
+        assert "may yet succeed" in answer.json["detail"], answer
+        assert answer.json["hint"].endswith("GET /v1/vms/watched"), answer
+    wait_until(lambda: figure(gateway, "virtgate_workers_stuck") == 0, "it has come back")
+    # Here it was the lookup that hung, and what follows in the request was done all the same.
+    assert ask(gateway, "GET", "/v1/vms/watched")[0].json["state"] == "paused"
+    assert ask(gateway, "POST", "/v1/vms/watched/resume")[0].json["changed"] is True
+
+
+def test_stuck_workers_are_replaced_and_the_surplus_ends(gateway):
+    gateway = gateway(workers=3)
+    before = threads(gateway)
+    with hung_daemon():
+        for _ in range(3):
+            assert ask(gateway, "GET", "/v1/vms/watched")[0].status == 504
+        assert figure(gateway, "virtgate_workers_stuck") == 3
+        assert threads(gateway) >= before + 3
+        assert ask(gateway, "GET", "/v1/openapi.json")[0].status == 200
+    wait_until(lambda: figure(gateway, "virtgate_workers_stuck") == 0, "they have come back")
+    wait_until(lambda: threads(gateway) <= before, "no more threads than before")
+
+
+def test_more_than_there_are_workers_is_refused_at_once(gateway):
+    gateway = gateway(workers=2, read_deadline=4)
+    with hung_daemon(), ThreadPoolExecutor(16) as pool:
+        asked = [pool.submit(ask, gateway, "GET", "/v1/vms/watched") for _ in range(16)]
+        wait_until(lambda: sum(a.done() for a in asked) == 14, "those beyond are answered", 3)
+        assert ask(gateway, "GET", "/healthz")[0].status == 200
+        answers = [a.result() for a in asked]
+        refused = [answer for answer, seconds in answers if answer.code == "overloaded"]
+        assert len(refused) == 14 and all(a.headers["Retry-After"] == "1" for a in refused)
+        waited = [(answer.status, seconds) for answer, seconds in answers if answer not in refused]
+        assert all(status == 504 and seconds >= 4 for status, seconds in waited), waited
+
+
+def test_when_as_many_are_stuck_as_there_are_workers_no_more_are_started(gateway):
+    gateway = gateway(workers=2)
+    with hung_daemon():
+        codes = [ask(gateway, "GET", "/v1/vms/watched")[0].code for _ in range(6)]
+        assert codes[:4] == ["deadline_exceeded"] * 4, codes
+        assert set(codes[4:]) == {"overloaded"}, codes
+        assert ask(gateway, "GET", "/healthz")[0].status == 200
+    wait_until(lambda: ask(gateway, "GET", "/v1/vms/watched")[0].status == 200, "it recovers")
+    assert figure(gateway, "virtgate_workers_stuck") == 0
+
+
+def test_what_is_stuck_does_not_keep_the_process(gateway):
+    gateway = gateway(workers=4)
+    with hung_daemon():
+        assert ask(gateway, "GET", "/v1/vms/watched")[0].status == 504
+        under_way = []
+        asker = threading.Thread(
+            target=lambda: under_way.append(ask(gateway, "GET", "/v1/vms/watched")[0]))
+        asker.start()
+        wait_until(lambda: figure(gateway, "virtgate_requests_in_flight") > 1, "it is under way")
+        gateway.virtgate.send_signal(signal.SIGTERM)
+        assert gateway.virtgate.wait(20 * PATIENCE) == 0
+        asker.join()
+        assert under_way[0].status == 504, "answered in draining, too"
+    assert "answered but under way" in gateway.log()
+    gateway.virtgate = None
