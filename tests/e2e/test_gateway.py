@@ -265,7 +265,7 @@ def test_a_logged_path_stays_on_its_line(gateway, admin):
     "/nothing", "/v1/", "/v1/nothing", "/v1/vms/", "/v1/vms/x/y", "/v1/vms/x/xml/", "/V1", "/VMS",
     "/v1//vms", "//v1", "/v1/vms/x/snapshots/", "/v1/vms/x/snapshots/y/z", "/vm/", "/index.html",
     "/v1/vms/x/snapshots/y/revert/z", "/v1;x", "/.git/config", "/" + "x/" * 30, "/v1%2Fvms",
-    "/v1/vms/./xml", "/v1/vms/x/../y", "/virtgate.conf", "/htpasswd", "/_problem", "/@once",
+    "/v1/vms/./xml", "/v1/vms/x/../y", "/virtgate.conf", "/htpasswd", "/_problem", "/@change", "/@again",
 ])
 def test_an_unknown_path_is_404(admin, target):
     answer = admin.get(target)
