@@ -16,6 +16,7 @@ struct gates {
 	pthread_mutex_t lock; /* of what follows */
 	pthread_cond_t changed;
 	struct gate *held;
+	struct gate *waiting;
 
 	pthread_cond_t long_changed;
 	int long_count;
@@ -93,28 +94,64 @@ static bool await_key(const struct gates *gates, const char *key, const struct t
 	return true;
 }
 
-static bool is_held(const struct gates *gates, const char *key)
+static struct gate *find_holder(const struct gates *gates, const char *key)
 {
-	for (const struct gate *g = gates->held; g; g = g->next)
-		if (!strcmp(g->key, key))
-			return true;
-	return false;
+	struct gate *g = gates->held;
+	while (g && strcmp(g->key, key) != 0)
+		g = g->next;
+	return g;
 }
 
-static bool enter_here(
-	struct host *host, const char *key, const struct timespec *deadline, struct gate *ret)
+static void push(struct gate **list, struct gate *gate)
+{
+	gate->next = *list;
+	*list = gate;
+}
+
+static void pull(struct gate **list, struct gate *gate)
+{
+	while (*list != gate)
+		list = &(*list)->next;
+	*list = gate->next;
+}
+
+/* Is it worth waiting for? Who has it for so long already will hardly leave it sooner. */
+static bool has_prospect(const struct gates *gates, const struct gate *holder, int ms)
+{
+	int waiting = 0;
+	for (const struct gate *g = gates->waiting; g; g = g->next)
+		waiting += !strcmp(g->key, holder->key);
+	return clock_ms() - holder->since < ms && waiting < GATE_WAITERS_MAX;
+}
+
+/* Until nobody has it here. */
+static bool await_here(
+	struct gates *gates, struct gate *gate, int ms, const struct timespec *deadline)
+{
+	const struct gate *holder = find_holder(gates, gate->key);
+	if (!holder)
+		return true;
+	if (!has_prospect(gates, holder, ms))
+		return false;
+	bool late = false;
+	push(&gates->waiting, gate);
+	while (!late && find_holder(gates, gate->key))
+		late = pthread_cond_timedwait(&gates->changed, &gates->lock, deadline) == ETIMEDOUT;
+	pull(&gates->waiting, gate);
+	return !find_holder(gates, gate->key);
+}
+
+static bool enter_here(struct host *host, const char *key, int ms, const struct timespec *deadline,
+	struct gate *ret)
 {
 	struct gates *gates = host->gates;
 	LOCK(&gates->lock);
-	for (bool late = false; is_held(gates, key);) {
-		if (late)
-			return false;
-		late = pthread_cond_timedwait(&gates->changed, &gates->lock, deadline) == ETIMEDOUT;
-	}
-	ret->host = host;
 	(void)snprintf(ret->key, sizeof ret->key, "%s", key);
-	ret->next = gates->held;
-	gates->held = ret;
+	if (!await_here(gates, ret, ms, deadline))
+		return false;
+	ret->host = host;
+	ret->since = clock_ms();
+	push(&gates->held, ret);
 	return true;
 }
 
@@ -122,10 +159,7 @@ static void leave_here(struct gate *gate)
 {
 	struct gates *gates = gate->host->gates;
 	LOCK(&gates->lock);
-	struct gate **at = &gates->held;
-	while (*at != gate)
-		at = &(*at)->next;
-	*at = gate->next;
+	pull(&gates->held, gate);
 	gate->host = NULL;
 	(void)pthread_cond_broadcast(&gates->changed);
 }
@@ -133,7 +167,7 @@ static void leave_here(struct gate *gate)
 int gate_enter_within(struct host *host, const char *key, int ms, struct gate *ret, struct err *err)
 {
 	struct timespec deadline = clock_after_ms(ms);
-	bool entered = enter_here(host, key, &deadline, ret);
+	bool entered = enter_here(host, key, ms, &deadline, ret);
 	if (entered && await_key(host->gates, key, &deadline))
 		return 0;
 	if (entered)
@@ -225,5 +259,7 @@ struct gates_load gates_load(struct gates *gates)
 	struct gates_load load = { .long_works = gates->long_count, .max_long = gates->max_long };
 	for (const struct gate *g = gates->held; g; g = g->next)
 		load.gates++;
+	for (const struct gate *g = gates->waiting; g; g = g->next)
+		load.waiting++;
 	return load;
 }

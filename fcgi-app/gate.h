@@ -19,15 +19,18 @@ int virt_share_gates(struct host *host, const char *path, struct err *err);
 
 /*
  * At most one mutation per VM at a time, from all processes that share the gates; key is the VM's
- * uuid, or the name that is being created. Waits GATE_WAIT_MS at most, then ERR_VM_BUSY.
+ * uuid, or the name that is being created. Waits GATE_WAIT_MS at most, then ERR_VM_BUSY; that at
+ * once when somebody has had it for so long already, or GATE_WAITERS_MAX wait for it: each of them
+ * holds a worker, and one VM that hangs must not have them all.
  *	AUTO_GATE struct gate gate = { 0 };
  *	if (gate_enter(host, uuid, &gate, err) < 0)
  *		return -1;
  */
-enum { GATE_WAIT_MS = 2000 };
+enum { GATE_WAIT_MS = 2000, GATE_WAITERS_MAX = 16 };
 struct gate {
 	struct host *host;
 	struct gate *next;
+	int64_t since; /* clock_ms() */
 	char key[256];
 };
 int gate_enter(struct host *host, const char *key, struct gate *ret, struct err *err);
@@ -62,7 +65,8 @@ void long_leave(struct long_work *work);
 
 /* What is held now. */
 struct gates_load {
-	int gates; /* one for each VM */
+	int gates;   /* one for each VM */
+	int waiting; /* for them */
 	int long_works, max_long;
 };
 struct gates_load gates_load(struct gates *gates);
