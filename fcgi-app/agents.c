@@ -177,7 +177,7 @@ static void *run(void *data)
 		AUTO_LEASE struct lease lease = { 0 };
 		struct said said = { 0 };
 		struct err ignored; /* it has no addresses to tell, then */
-		bool heard = !lease_take(agents->host, &lease, &ignored) &&
+		bool heard = !lease_take(agents->host, LEASE_CALL, &lease, &ignored) &&
 			!ask(&lease, uuid, &said, &ignored);
 		note(agents, uuid, id, heard ? &said : NULL);
 	}

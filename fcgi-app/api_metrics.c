@@ -18,28 +18,65 @@ static void put_process(const struct api *api, FILE *out)
 		atomic_load(&api->stuck));
 }
 
+static void put_leases(const struct host_load *load, const char *host, FILE *out)
+{
+	static const char *const names[] = {
+		[LEASE_READ] = "read",
+		[LEASE_CALL] = "call",
+		[LEASE_KILL] = "kill",
+	};
+	_Static_assert(ARRAY_LEN(names) == LEASE_CLASS_COUNT, "a name for each");
+	metric_head(out, "virtgate_libvirt_connections_leased", METRIC_GAUGE,
+		"Connections that a request has now, by what for: a call may hang in a QEMU.");
+	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+		const struct metric_label labels[] = { { "host", host }, { "class", names[i] } };
+		metric_sample(out, "virtgate_libvirt_connections_leased", labels, ARRAY_LEN(labels),
+			load->leased[i]);
+	}
+}
+
 static void put_load(struct host *host, FILE *out)
 {
+	enum { MS = 1000 };
 	struct host_load load = virt_host_load(host);
 	const struct metric_label label = { "host", virt_host_name(host) };
 	const struct {
 		const char *name, *help;
-		int value;
+		enum metric_kind kind;
+		double value;
 	} rows[] = {
 		{ "virtgate_libvirt_connections", "Connections to libvirt, one being opened too.",
-			load.open },
-		{ "virtgate_libvirt_connections_leased", "Those that a request has now.",
-			load.open - load.idle },
-		{ "virtgate_libvirt_connections_max", "The most of them.", load.max },
+			METRIC_GAUGE, load.open },
+		{ "virtgate_libvirt_connections_max", "The most of them.", METRIC_GAUGE, load.max },
+		{ "virtgate_libvirt_waiting", "Requests that wait for a connection.", METRIC_GAUGE,
+			load.waiting },
+		{ "virtgate_libvirt_refused_total", "Requests for a connection that got none.",
+			METRIC_COUNTER, (double)load.refused },
+		{ "virtgate_libvirt_opens_total", "Attempts to open a connection.", METRIC_COUNTER,
+			(double)load.opener.attempts },
+		{ "virtgate_libvirt_open_failures_total", "Those that failed.", METRIC_COUNTER,
+			(double)load.opener.failures },
+		{ "virtgate_libvirt_opening_seconds", "How long one is under way; 0: none is.",
+			METRIC_GAUGE, (double)load.opener.opening_ms / MS },
+		{ "virtgate_libvirt_pause_seconds",
+			"After a failure, until the next attempt, about; 0: the last succeeded.",
+			METRIC_GAUGE, (double)load.opener.pause_ms / MS },
+		{ "virtgate_libvirt_opens_given_up", "Attempts that hang and were given up.",
+			METRIC_GAUGE, load.opener.given_up },
 		{ "virtgate_long_work", "Requests that take minutes and are under way.",
-			load.long_works },
-		{ "virtgate_long_work_max", "The most of them; more are refused.", load.max_long },
-		{ "virtgate_gates_held", "VMs that a request has for itself now.", load.gates },
+			METRIC_GAUGE, load.long_works },
+		{ "virtgate_long_work_max", "The most of them; more are refused.", METRIC_GAUGE,
+			load.max_long },
+		{ "virtgate_gates_held", "VMs that a request has for itself now.", METRIC_GAUGE,
+			load.gates },
+		{ "virtgate_gates_waiting", "Requests that wait for such a VM.", METRIC_GAUGE,
+			load.gates_waiting },
 	};
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
-		metric_head(out, rows[i].name, METRIC_GAUGE, rows[i].help);
+		metric_head(out, rows[i].name, rows[i].kind, rows[i].help);
 		metric_sample(out, rows[i].name, &label, 1, rows[i].value);
 	}
+	put_leases(&load, label.value, out);
 }
 
 /* VMs */

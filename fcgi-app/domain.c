@@ -253,14 +253,34 @@ static int enter(struct host *host, const char *uuid, const struct target *targe
 	return gate_enter_for(host, "kill", uuid, ret, err);
 }
 
+static void let_connection_go(struct hold *hold)
+{
+	if (hold->dom)
+		(void)virDomainFree(TAKE(hold->dom));
+	lease_give(&hold->lease);
+}
+
+int domain_reach(struct host *host, const char *uuid, enum lease_class class, struct hold *ret,
+	struct err *err)
+{
+	for (int attempt = 1;; attempt++) {
+		if (lease_take(host, class, &ret->lease, err) < 0)
+			return -1;
+		if (!domain_lookup(&ret->lease, uuid, &ret->dom, err) &&
+			!domain_read(&ret->lease, ret->dom, &ret->vm, err))
+			return 0;
+		if (!ret->lease.broken || attempt == 2)
+			return -1;
+		let_connection_go(ret);
+	}
+}
+
 int domain_hold(struct host *host, const struct target *target, struct hold *ret, struct err *err)
 {
 	struct vm_ref id;
 	if (domain_resolve(host, target->ref, &id, err) < 0 ||
 		enter(host, id.uuid, target, &ret->gate, err) < 0 ||
-		lease_take(host, &ret->lease, err) < 0 ||
-		domain_lookup(&ret->lease, id.uuid, &ret->dom, err) < 0 ||
-		domain_read(&ret->lease, ret->dom, &ret->vm, err) < 0)
+		domain_reach(host, id.uuid, target->kill ? LEASE_KILL : LEASE_CALL, ret, err) < 0)
 		return -1;
 	if (domain_check_version(ret, target->if_match, err) < 0)
 		return -1;
@@ -269,8 +289,6 @@ int domain_hold(struct host *host, const struct target *target, struct hold *ret
 
 void domain_let_go(struct hold *hold)
 {
-	if (hold->dom)
-		(void)virDomainFree(hold->dom);
-	lease_give(&hold->lease);
+	let_connection_go(hold);
 	gate_leave(&hold->gate);
 }

@@ -117,5 +117,11 @@ struct hold {
 int domain_hold(struct host *host, const struct target *target, struct hold *ret, struct err *err);
 /* The same of a VM that is held. */
 int domain_check_version(struct hold *hold, const char *if_match, struct err *err);
+/*
+ * Of a hold that has its gate the rest: nothing is changed yet, so a connection that turns out to
+ * be lost is replaced.
+ */
+int domain_reach(struct host *host, const char *uuid, enum lease_class class, struct hold *ret,
+	struct err *err);
 void domain_let_go(struct hold *hold);
 #define AUTO_HOLD __attribute__((cleanup(domain_let_go)))

@@ -8,8 +8,8 @@
 enum {
 	REMEMBERED_MAX = 16384, /* as many domains as libvirt itself puts into a list */
 	BUCKETS = 4096,
-	BACKOFF_MIN_MS = 250,
-	BACKOFF_MAX_MS = 10000,
+	PAUSE_MIN_MS = 250,
+	PAUSE_MAX_MS = 10000,
 	RELEASE_WAIT_MS = 1000,
 };
 
@@ -25,10 +25,10 @@ struct change {
 struct events {
 	struct host *host;
 	pthread_t thread;
+	atomic_bool stop;
 
 	pthread_mutex_t lock; /* of what follows; held for moments only: libvirt's loop takes it */
 	pthread_cond_t changed;
-	bool stop;
 	bool lost;       /* the connection */
 	bool registered; /* until libvirt has let the callback go */
 	size_t count;
@@ -202,40 +202,39 @@ static void unwatch(struct events *events, virConnectPtr conn, int callback)
 static void await_loss(struct events *events)
 {
 	LOCK(&events->lock);
-	while (!events->stop && !events->lost)
+	while (!atomic_load(&events->stop) && !events->lost)
 		(void)pthread_cond_wait(&events->changed, &events->lock);
 }
 
 /* false: the watch shall end. */
-static bool back_off(struct events *events, int ms)
+static bool pause_for(struct events *events, int ms)
 {
 	struct timespec deadline = clock_after_ms(ms);
 	LOCK(&events->lock);
-	while (!events->stop &&
+	while (!atomic_load(&events->stop) &&
 		pthread_cond_timedwait(&events->changed, &events->lock, &deadline) != ETIMEDOUT)
 		;
-	return !events->stop;
+	return !atomic_load(&events->stop);
 }
 
+/* The pauses are for a driver that takes no callbacks, and a daemon that drops who watches it. */
 static void *run(void *data)
 {
 	struct events *events = data;
-	int wait_ms = 0;
+	int pause_ms = 0;
 	do {
-		virConnectPtr conn = virt_connect(events->host);
-		wait_ms = wait_ms ? wait_ms * 2 : BACKOFF_MIN_MS;
-		if (wait_ms > BACKOFF_MAX_MS)
-			wait_ms = BACKOFF_MAX_MS;
+		virConnectPtr conn = virt_connect(events->host, &events->stop);
 		if (!conn)
-			continue;
+			break;
 		int callback = watch(events, conn);
-		if (callback >= 0)
-			wait_ms = BACKOFF_MIN_MS;
+		pause_ms = callback >= 0 || !pause_ms ? PAUSE_MIN_MS : pause_ms * 2;
+		if (pause_ms > PAUSE_MAX_MS)
+			pause_ms = PAUSE_MAX_MS;
 		await_loss(events);
 		unwatch(events, conn, callback);
 		LOCK(&events->lock);
 		forget_all(events);
-	} while (back_off(events, wait_ms));
+	} while (pause_for(events, pause_ms));
 	return NULL;
 }
 
@@ -268,9 +267,10 @@ void events_free(struct events *events)
 {
 	{
 		LOCK(&events->lock);
-		events->stop = true;
+		atomic_store(&events->stop, true);
 		(void)pthread_cond_broadcast(&events->changed);
 	}
+	virt_wake(events->host);
 	(void)pthread_join(events->thread, NULL);
 	{
 		LOCK(&events->lock);

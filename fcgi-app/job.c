@@ -138,7 +138,7 @@ int job_read(struct host *host, const char *ref, struct job *ret, struct err *er
 	if (enter(host, "job", ref, &id, &gate, err) < 0)
 		return -1;
 	struct read_args args = { .uuid = id.uuid };
-	if (virt_read(host, read_job, &args, err) < 0)
+	if (virt_read_as(host, LEASE_CALL, read_job, &args, err) < 0)
 		return -1;
 	*ret = args.job;
 	return 0;
@@ -168,7 +168,8 @@ int job_abort(
 	AUTO_GATE struct gate gate = { 0 };
 	AUTO_LEASE struct lease lease = { 0 };
 	AUTO(virDomainFree) virDomainPtr dom = NULL;
-	if (enter(host, "abort", ref, ret, &gate, err) < 0 || lease_take(host, &lease, err) < 0 ||
+	if (enter(host, "abort", ref, ret, &gate, err) < 0 ||
+		lease_take_sure(host, LEASE_CALL, &lease, err) < 0 ||
 		domain_lookup(&lease, ret->uuid, &dom, err) < 0)
 		return -1;
 	if (virDomainAbortJob(dom) < 0)

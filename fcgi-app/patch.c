@@ -538,7 +538,7 @@ static int reach(struct hold *hold, struct err *err)
 	if (hold->dom)
 		(void)virDomainFree(TAKE(hold->dom));
 	lease_give(&hold->lease);
-	if (lease_take(host, &hold->lease, err) < 0)
+	if (lease_take(host, LEASE_CALL, &hold->lease, err) < 0)
 		return -1;
 	return domain_lookup(&hold->lease, hold->vm.uuid, &hold->dom, err);
 }

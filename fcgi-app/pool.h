@@ -9,7 +9,10 @@
  *
  * All functions may be called from any thread between virt_start() and virt_stop().
  */
-#include "virt.h"
+#include "opener.h"
+#include "places.h"
+
+#include <stdatomic.h>
 
 /*
  * A libvirt host with its pool of at most max_connections, which are opened when first needed, and
@@ -22,21 +25,25 @@ const char *virt_host_name(const struct host *host);
 /*
  * A connection for the holder alone, given back at the end of the scope:
  *	AUTO_LEASE struct lease lease = { 0 };
- *	if (lease_take(host, &lease, err) < 0)
+ *	if (lease_take(host, LEASE_READ, &lease, err) < 0)
  *		return -1;
- * ERR_HYPERVISOR_UNAVAILABLE at once when the host cannot be reached, or after a short wait when
- * reaching it takes long; ERR_HOST_BUSY when all connections stay leased for LEASE_WAIT_MS.
+ * Who comes first is served first, within LEASE_WAIT_MS. Nobody waits in vain:
+ * ERR_HYPERVISOR_UNAVAILABLE at once while the host cannot be reached, or does not answer for that
+ * long already; ERR_HOST_BUSY at once when those that are out come back too slowly.
  */
 enum { LEASE_WAIT_MS = 2000 };
-int lease_take(struct host *host, struct lease *ret, struct err *err);
+int lease_take(struct host *host, enum lease_class class, struct lease *ret, struct err *err);
+/* For a change that begins with no read: the connection has just answered. */
+int lease_take_sure(struct host *host, enum lease_class class, struct lease *ret, struct err *err);
 void lease_give(struct lease *lease);
 #define AUTO_LEASE __attribute__((cleanup(lease_give)))
 
 /*
- * A connection of the caller's own, beside the pool: for what stays, such as events. Opening has no
- * timeout. NULL: the host cannot be reached.
+ * A connection of the caller's own, beside the pool: for what stays, such as events. Waits until
+ * there is one; NULL when *stop is true, which virt_wake() makes it look at.
  */
-virConnectPtr virt_connect(const struct host *host);
+virConnectPtr virt_connect(struct host *host, const atomic_bool *stop);
+void virt_wake(struct host *host);
 
 /*
  * Runs a read on a leased connection; if that is lost meanwhile, once more on a fresh one. A read
@@ -44,13 +51,21 @@ virConnectPtr virt_connect(const struct host *host);
  */
 typedef int virt_read_fn(struct lease *lease, void *data, struct err *err);
 int virt_read(struct host *host, virt_read_fn *read, void *data, struct err *err);
+/* The same of one that may hang. */
+int virt_read_as(
+	struct host *host, enum lease_class class, virt_read_fn *read, void *data, struct err *err);
 
 /* What of a host is in use now. Never asks libvirt. */
 struct host_load {
 	int open; /* connections, also one that is being opened */
 	int idle; /* of them: not leased */
 	int max;
+	int leased[LEASE_CLASS_COUNT];
+	int waiting;      /* for a lease */
+	uint64_t refused; /* ever: no lease could be expected, or none came */
+	struct opener_load opener;
 	int long_works, max_long;
-	int gates; /* held, one for each VM */
+	int gates;         /* held, one for each VM */
+	int gates_waiting; /* for those */
 };
 struct host_load virt_host_load(struct host *host);

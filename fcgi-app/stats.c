@@ -157,11 +157,9 @@ static int hold_for_stats(struct host *host, const char *ref, struct hold *ret, 
 {
 	struct vm_ref id;
 	if (domain_resolve(host, ref, &id, err) < 0 ||
-		gate_enter_for(host, "stats", id.uuid, &ret->gate, err) < 0 ||
-		lease_take(host, &ret->lease, err) < 0 ||
-		domain_lookup(&ret->lease, id.uuid, &ret->dom, err) < 0)
+		gate_enter_for(host, "stats", id.uuid, &ret->gate, err) < 0)
 		return -1;
-	return domain_read(&ret->lease, ret->dom, &ret->vm, err);
+	return domain_reach(host, id.uuid, LEASE_CALL, ret, err);
 }
 
 int stats_read(

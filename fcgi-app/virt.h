@@ -25,7 +25,6 @@ void virt_stop(void);
 /* A libvirt host, which pool.h makes; its parts are the business of pool and gate alone. */
 struct host {
 	char *name;
-	char *uri;
 	struct pool *pool;
 	struct gates *gates;
 };
@@ -35,6 +34,10 @@ struct lease {
 	struct host *host;
 	virConnectPtr conn;
 	bool broken; /* the connection is lost: not given back but closed */
+
+	/* for pool alone */
+	int place;
+	unsigned epoch;
 };
 
 /* Is it libvirt's test driver, which only pretends to run VMs? */

@@ -93,7 +93,7 @@ static void undo_define(struct lease *lease, const char *uuid)
 	bool nvram = false;
 	if (lease->broken) {
 		lease_give(lease);
-		if (lease_take(host, lease, &ignored) < 0)
+		if (lease_take(host, LEASE_CALL, lease, &ignored) < 0)
 			return;
 	}
 	AUTO(virDomainFree) virDomainPtr dom = virDomainLookupByUUIDString(lease->conn, uuid);
@@ -328,7 +328,8 @@ int vm_create(const struct config *config, struct inventory *inventory, struct d
 	bool keyed = how->request[0];
 	if (keyed && enter_key(host, domain->uuid, &key, err) < 0)
 		return -1;
-	if (gate_enter(host, domain->name, &gate, err) < 0 || lease_take(host, &lease, err) < 0)
+	if (gate_enter(host, domain->name, &gate, err) < 0 ||
+		lease_take_sure(host, LEASE_CALL, &lease, err) < 0)
 		return -1;
 	if (keyed ? create_once(config, &lease, domain, how, &dom, &replayed, err)
 		  : create_new(config, &lease, domain, how, &dom, err))

@@ -116,7 +116,7 @@ FUZZ_RUNS := 8000
 FUZZ_SANITIZE := -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all \
 	-fno-omit-frame-pointer
 # What a document meets on its way to the policy.
-FUZZ_MODULES := base domain_xml err field gate hash hostpath json metadata policy pool qcow2 spec template virt xml
+FUZZ_MODULES := base domain_xml err field gate hash hostpath json metadata opener places policy pool qcow2 spec template virt xml
 FUZZ_SOURCES := $(sort $(filter-out %/fuzz_argv.c,$(wildcard tests/fuzz/*.c)))
 FUZZ_OBJECTS := $(FUZZ_SOURCES:tests/fuzz/%.c=$(BUILD)/obj/fuzz/%.o)
 FUZZ_BUILD = BUILD=$(BUILD)/fuzz CC=clang SANITIZE='$(FUZZ_SANITIZE)'

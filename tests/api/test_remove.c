@@ -71,7 +71,7 @@ static void define(const char *name, const char *first, const char *second)
 		"<disk type='file'><driver name='qemu' type='raw'/><source file='%s/%s'/>"
 		"<target dev='vdb'/></disk></devices></domain>",
 		name, images, first, images, second, images, first, images, second);
-	assert_int_equal(lease_take(host, &lease, &err), 0);
+	assert_int_equal(lease_take(host, LEASE_READ, &lease, &err), 0);
 	AUTO(virDomainFree) virDomainPtr dom = virDomainDefineXML(lease.conn, xml);
 	assert_non_null(dom);
 }

@@ -106,9 +106,15 @@ def test_of_many_at_once_none_is_lost(gateway, viewer):
 
 def test_at_rest_nothing_is_held_or_leased(viewer):
     # The inventory's own sweep has a connection now and then.
-    wait_until(lambda: one(scrape(viewer), "virtgate_libvirt_connections_leased", host="local") == 0, "none is leased")
+    def leased():
+        metrics = scrape(viewer)
+        return sum(metrics[("virtgate_libvirt_connections_leased", frozenset({("host", "local"), ("class", name)}))]
+                   for name in ("read", "call", "kill"))
+
+    wait_until(lambda: leased() == 0, "none is leased")
     after = scrape(viewer)
-    for name in ("virtgate_gates_held", "virtgate_long_work"):
+    for name in ("virtgate_gates_held", "virtgate_gates_waiting", "virtgate_long_work", "virtgate_libvirt_waiting",
+                 "virtgate_libvirt_open_failures_total", "virtgate_libvirt_pause_seconds"):
         assert after[(name, frozenset({("host", "local")}))] == 0
     assert one(after, "virtgate_libvirt_connections", host="local") >= 1
     assert one(after, "virtgate_libvirt_connections_max", host="local") == 8
