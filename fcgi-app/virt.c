@@ -255,6 +255,12 @@ static enum err_kind kind_of(const virError *error, enum virt_op op)
 	return makes ? make_kind(error, op) : ERR_INTERNAL;
 }
 
+/* libvirt's daemon executes what it has received, whoever waits for the answer. */
+static bool may_be_done(const struct lease *lease, enum virt_op op)
+{
+	return lease->conn && lease->broken && op != VIRT_READ && op != VIRT_SNAPSHOT_READ;
+}
+
 int virt_fail(struct lease *lease, enum virt_op op, struct err *err)
 {
 	static const virError none = { .code = VIR_ERR_OK };
@@ -266,5 +272,9 @@ int virt_fail(struct lease *lease, enum virt_op op, struct err *err)
 	err->libvirt_code = error->code;
 	err->libvirt_domain = error->domain;
 	set_message(err, error->message ? error->message : "");
-	return -1;
+	if (!may_be_done(lease, op))
+		return -1;
+	(void)snprintf(err->text, sizeof err->text,
+		"the connection to the host's libvirt was lost while this was under way");
+	return err_hint(err, "it may have been done: look at the VM before you repeat it");
 }
