@@ -3,10 +3,13 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <limits.h>
+#include <linux/futex.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
 #include <sys/random.h>
+#include <sys/syscall.h>
 #include <time.h>
 
 /* The length of the character that starts here, 0 if it is malformed. */
@@ -184,4 +187,23 @@ void cond_init_monotonic(pthread_cond_t *cond)
 	(void)pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
 	(void)pthread_cond_init(cond, &attr);
 	(void)pthread_condattr_destroy(&attr);
+}
+
+void latch_open(struct latch *latch)
+{
+	atomic_store_explicit(&latch->open, 1, memory_order_release);
+	(void)syscall(SYS_futex, &latch->open, FUTEX_WAKE_PRIVATE, INT_MAX, NULL, NULL, 0);
+}
+
+/* futex(2): of its ways to wait this one takes an absolute time, of the monotonic clock. */
+bool latch_wait(struct latch *latch, const struct timespec *deadline)
+{
+	long rc = 0;
+	while (!atomic_load_explicit(&latch->open, memory_order_acquire)) {
+		if (rc < 0 && errno == ETIMEDOUT)
+			return false;
+		rc = syscall(SYS_futex, &latch->open, FUTEX_WAIT_BITSET_PRIVATE, 0, deadline, NULL,
+			FUTEX_BITSET_MATCH_ANY);
+	}
+	return true;
 }

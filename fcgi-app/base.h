@@ -5,6 +5,7 @@
  * C leaves open. No state; every function may be called from any thread.
  */
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -121,3 +122,14 @@ void clock_rfc3339(int64_t seconds, int ms, char ret[static RFC3339_SIZE]);
 
 /* A condition variable that waits by the monotonic clock. */
 void cond_init_monotonic(pthread_cond_t *cond);
+
+/*
+ * Shut until somebody opens it, once: what was written before that may then be read by all who
+ * waited. They wake together and take no lock on their way, however many they are.
+ */
+struct latch {
+	atomic_uint open;
+};
+void latch_open(struct latch *latch);
+/* Waits to an absolute time, as of clock_after_ms(); NULL: for ever. false: it is still shut. */
+bool latch_wait(struct latch *latch, const struct timespec *deadline);
