@@ -51,6 +51,8 @@ struct api_reply {
 	const char *type; /* a literal */
 	char *body;       /* owned */
 	size_t body_len;
+	struct rendering *shared; /* held; or NULL */
+	int age;                  /* seconds: it is of before the request; 0: it is not */
 	char *location;           /* owned; or NULL */
 	char allow[64];           /* or "" */
 	char etag[ETAG_SIZE];     /* or "": of a 200 to a GET one is made of the body */

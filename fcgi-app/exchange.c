@@ -101,6 +101,7 @@ static void read_request(struct exchange *x)
 		.host = param(fcgi, "HTTP_HOST"),
 		.if_match = param(fcgi, "HTTP_IF_MATCH"),
 		.if_none_match = param(fcgi, "HTTP_IF_NONE_MATCH"),
+		.cache_control = param(fcgi, "HTTP_CACHE_CONTROL"),
 		.idempotency_key = param(fcgi, "HTTP_IDEMPOTENCY_KEY"),
 	};
 }
@@ -155,6 +156,8 @@ static void write_reply(FCGX_Stream *out, const struct http_req *req, const stru
 		(void)FCGX_FPrintF(out, "Idempotent-Replay: true\r\n");
 	if (reply->etag[0])
 		(void)FCGX_FPrintF(out, "ETag: %s\r\n", reply->etag);
+	if (reply->age) /* RFC 9111 section 5.1; without, the answer is of this request */
+		(void)FCGX_FPrintF(out, "Age: %d\r\n", reply->age);
 	if (reply->status == 401) /* RFC 9110 section 15.5.2; nginx's own 401 is the usual one */
 		(void)FCGX_FPrintF(out, "WWW-Authenticate: Basic realm=\"virtgate\"\r\n");
 	if (reply->retry_after)

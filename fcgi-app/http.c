@@ -76,6 +76,32 @@ const char *http_status_text(int status)
 	return "";
 }
 
+/* An argument may be a quoted string (RFC 9110 section 5.6.4), with whatever in it. */
+static const char *skip_argument(const char *s)
+{
+	bool quoted = false;
+	for (; *s && (quoted || *s != ','); s++) {
+		if (*s == '"')
+			quoted = !quoted;
+		if (quoted && *s == '\\' && s[1])
+			s++;
+	}
+	return s;
+}
+
+bool http_has_directive(const char *cache_control, const char *directive)
+{
+	size_t wanted = strlen(directive);
+	for (const char *s = cache_control; *s; s = skip_argument(s)) {
+		s += strspn(s, ", \t");
+		size_t n = strcspn(s, "=, \t");
+		if (n == wanted && !strncasecmp(s, directive, n))
+			return true;
+		s += n;
+	}
+	return false;
+}
+
 bool http_is_media_type(const char *content_type, const char *type)
 {
 	size_t n = strcspn(content_type, "; \t");

@@ -37,6 +37,7 @@ struct http_req {
 	/* RFC 9110 sections 13.1.1 and 13.1.2, or "". */
 	const char *if_match;
 	const char *if_none_match;
+	const char *cache_control;   /* RFC 9111 section 5.2.1, or "" */
 	const char *idempotency_key; /* draft-ietf-httpapi-idempotency-key-header, or "" */
 };
 
@@ -46,6 +47,10 @@ const char *http_method_name(enum http_method method);
 /* The reason phrase of RFC 9110 section 15, and the status in digits; a literal each. */
 const char *http_reason(int status);
 const char *http_status_text(int status);
+
+/* Does a Cache-Control, of RFC 9111 section 5.2, have this directive, with an argument or without?
+ */
+bool http_has_directive(const char *cache_control, const char *directive);
 
 /* Does the Content-Type name this media type, whatever its parameters and case? */
 bool http_is_media_type(const char *content_type, const char *type);

@@ -40,6 +40,7 @@ static inline struct http_req test_request(
 		.host = "",
 		.if_match = "",
 		.if_none_match = "",
+		.cache_control = "",
 		.idempotency_key = "",
 	};
 }

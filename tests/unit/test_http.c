@@ -126,6 +126,37 @@ static void test_pages_of_other_sites_are_told_apart(void **state)
 	}
 }
 
+static void test_directives_ignore_case_and_arguments(void **state)
+{
+	static const struct {
+		const char *header;
+		bool has;
+	} cases[] = {
+		{ "", false },
+		{ "no-cache", true },
+		{ "No-Cache", true },
+		{ "max-age=0, no-cache", true },
+		{ "max-age=0,no-cache", true },
+		{ " ,, no-cache , x", true },
+		{ "no-cache=\"Set-Cookie\"", true },
+		{ "no-cache ; x", true },
+		{ "no-cached", false },
+		{ "no", false },
+		{ "max-age=0", false },
+		{ "x=no-cache", false },
+		{ "x=\"a, no-cache\"", false },
+		{ "x=\"a\\\", no-cache\"", false },
+		{ "x=\"a\", no-cache", true },
+		{ "x=\"a, no-cache", false },
+		{ "x=\"\\", false },
+		{ "=, =no-cache", false },
+	};
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++)
+		CHECK(http_has_directive(cases[i].header, "no-cache") == cases[i].has, "%s",
+			cases[i].header);
+}
+
 static void test_segments_are_encoded_for_location(void **state)
 {
 	(void)state;
@@ -151,6 +182,7 @@ int main(void)
 		cmocka_unit_test(test_bad_queries_are_refused),
 		cmocka_unit_test(test_media_types_ignore_case_and_parameters),
 		cmocka_unit_test(test_pages_of_other_sites_are_told_apart),
+		cmocka_unit_test(test_directives_ignore_case_and_arguments),
 		cmocka_unit_test(test_segments_are_encoded_for_location),
 		cmocka_unit_test(test_methods_are_case_sensitive),
 	};
