@@ -25,6 +25,7 @@ enum { API_KEY_MAX = 255 };
 
 #define API_PATCH_TYPE "application/merge-patch+json"
 
+struct host_probe;
 struct route;
 
 /* What all requests share; set before the first, constant but for the atomic ones. */
@@ -32,6 +33,7 @@ struct api {
 	const struct config *config;
 	struct host *host;
 	struct inventory *inventory; /* of the host */
+	struct host_probe *probe;    /* of the host */
 	struct events *events;       /* of the host */
 	struct agents *agents;       /* of the host */
 	struct metrics *metrics;     /* of api_metrics_new() */

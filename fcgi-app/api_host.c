@@ -8,7 +8,7 @@
 /* What a client would do differently by; which paths there are, the OpenAPI document says. */
 static const struct field feature_fields[] = {
 	{ "kvm", .type = FIELD_FLAG, .nullable = true,
-		.says = "VMs can run with KVM; null: the host is not reachable" },
+		.says = "VMs can run with KVM; null: the host does not say" },
 	{ "simulated", .type = FIELD_FLAG, .nullable = true,
 		.says = "the host is libvirt's test driver: VMs are only pretended" },
 	{ "accel", .type = FIELD_WORD, .words = "auto|as-written|tcg",
@@ -97,12 +97,13 @@ struct seen {
 	bool kvm;
 };
 
-static void look(struct host *host, struct seen *ret)
+static void look(struct host_probe *probe, struct seen *ret)
 {
 	struct err ignored; /* /readyz tells it */
 	*ret = (struct seen){ 0 };
-	ret->reachable = !host_read(host, &ret->info, &ignored);
-	ret->kvm_known = ret->reachable && !host_read_kvm(host, &ret->kvm, &ignored);
+	ret->reachable = !host_probe_read(probe, HOST_PROBE_MS, &ret->info, &ignored);
+	ret->kvm_known =
+		ret->reachable && !host_probe_kvm(probe, HOST_PROBE_MS, &ret->kvm, &ignored);
 }
 
 static struct json *host_json(const struct host *host, const struct seen *seen)
@@ -142,7 +143,7 @@ static struct json *features_json(const struct config *config, const struct seen
 int api_host_about(struct api_call *call, struct api_reply *reply, struct err *err)
 {
 	struct seen seen;
-	look(call->api->host, &seen);
+	look(call->api->probe, &seen);
 	struct json *hosts = json_new_array();
 	json_push(hosts, host_json(call->api->host, &seen));
 	struct json *answer = json_new_object();
@@ -223,7 +224,7 @@ int api_host_readyz(struct api_call *call, struct api_reply *reply, struct err *
 	struct host_info info;
 	if (atomic_load(&call->api->draining))
 		return err_set(err, ERR_DRAINING, "virtgate is stopping");
-	if (host_read(call->api->host, &info, err) < 0)
+	if (host_probe_read(call->api->probe, HOST_PROBE_MS, &info, err) < 0)
 		return -1;
 	struct json *answer = json_new_object();
 	json_put_bool(answer, "ready", true);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "host.h"
 
+#include "combiner.h"
 #include "pool.h"
 #include "xml.h"
 
@@ -48,6 +49,85 @@ static int read_kvm(struct lease *lease, void *data, struct err *err)
 int host_read_kvm(struct host *host, bool *ret, struct err *err)
 {
 	return virt_read(host, read_kvm, ret, err);
+}
+
+struct host_probe {
+	struct host *host;
+	struct combiner *info, *kvm;
+};
+
+static int probe_info(void *data, struct combiner_turn *turn, void *ret, struct err *err)
+{
+	(void)turn;
+	return host_read(data, ret, err);
+}
+
+static int probe_kvm(void *data, struct combiner_turn *turn, void *ret, struct err *err)
+{
+	(void)turn;
+	return host_read_kvm(data, ret, err);
+}
+
+struct host_probe *host_probe_new(struct host *host)
+{
+	const struct combiner_job info = {
+		.thread = "probe",
+		.run = probe_info,
+		.data = host,
+		.size = sizeof(struct host_info),
+	};
+	const struct combiner_job kvm = {
+		.thread = "probe-kvm", .run = probe_kvm, .data = host, .size = sizeof(bool)
+	};
+	struct host_probe *probe = calloc(1, sizeof *probe);
+	if (!probe)
+		return NULL;
+	probe->host = host;
+	probe->info = combiner_new(&info);
+	probe->kvm = combiner_new(&kvm);
+	if (probe->info && probe->kvm)
+		return probe;
+	host_probe_free(probe);
+	return NULL;
+}
+
+void host_probe_free(struct host_probe *probe)
+{
+	if (probe->info)
+		combiner_free(probe->info);
+	if (probe->kvm)
+		combiner_free(probe->kvm);
+	free(probe);
+}
+
+static int ask(const struct host_probe *probe, struct combiner *combiner, int64_t wait_ms,
+	void *ret, struct err *err)
+{
+	const struct combiner_terms terms = { .wait_ms = wait_ms };
+	int64_t ms = 0;
+	switch (combiner_ask(combiner, &terms, ret, &ms, err)) {
+	case COMBINED_FRESH:
+		return 0;
+	case COMBINED_STALE:
+	case COMBINED_FAILED:
+		return -1;
+	case COMBINED_LATE:
+		break;
+	}
+	return err_set(err, ERR_HYPERVISOR_UNAVAILABLE,
+		"host '%s' has not answered for %lld.%lld s", virt_host_name(probe->host),
+		(long long)ms / 1000, (long long)ms / 100 % 10);
+}
+
+int host_probe_read(
+	struct host_probe *probe, int64_t wait_ms, struct host_info *ret, struct err *err)
+{
+	return ask(probe, probe->info, wait_ms, ret, err);
+}
+
+int host_probe_kvm(struct host_probe *probe, int64_t wait_ms, bool *ret, struct err *err)
+{
+	return ask(probe, probe->kvm, wait_ms, ret, err);
 }
 
 /* libvirt has just failed: 0 if only because its driver does not know that. */

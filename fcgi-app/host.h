@@ -11,6 +11,26 @@ struct host_info {
 
 int host_read(struct host *host, struct host_info *ret, struct err *err);
 
+/*
+ * The same, and host_read_kvm(), for all who want to know at a time, by threads of its own, so that
+ * a host that hangs holds those and nobody else. No VM's lock is taken for it: a VM that is being
+ * destroyed, for which lists wait, holds nothing up.
+ */
+struct host_probe;
+/* Keeps the host, which must outlive it. NULL: memory, or no thread. */
+struct host_probe *host_probe_new(struct host *host);
+void host_probe_free(struct host_probe *probe);
+DEFINE_AUTO(struct host_probe *, host_probe_free)
+
+/*
+ * What the host answers after the call, or ERR_HYPERVISOR_UNAVAILABLE when it has not within
+ * wait_ms.
+ */
+enum { HOST_PROBE_MS = 1000 };
+int host_probe_read(
+	struct host_probe *probe, int64_t wait_ms, struct host_info *ret, struct err *err);
+int host_probe_kvm(struct host_probe *probe, int64_t wait_ms, bool *ret, struct err *err);
+
 /* Can it run guests of its own architecture with KVM? */
 int host_read_kvm(struct host *host, bool *ret, struct err *err);
 

@@ -171,16 +171,18 @@ static int run(const struct config *config)
 			"local", config->uri, config->connections, config->workers / 4);
 		AUTO(inventory_free) struct inventory *inventory =
 			host ? inventory_new(host) : NULL;
+		AUTO(host_probe_free) struct host_probe *probe = host ? host_probe_new(host) : NULL;
 		AUTO(metrics_free) struct metrics *metrics = api_metrics_new(routes, route_count);
 		struct api api = {
 			.config = config,
 			.host = host,
 			.inventory = inventory,
+			.probe = probe,
 			.metrics = metrics,
 			.routes = routes,
 			.route_count = route_count,
 		};
-		if (inventory && metrics)
+		if (inventory && probe && metrics)
 			status = config->action == CONFIG_CHECK ? check(host, config) : serve(&api);
 		free(api.document.text);
 	}

@@ -9,6 +9,7 @@
 #include "../../fcgi-app/agents.h"
 #include "../../fcgi-app/api_docs.h"
 #include "../../fcgi-app/events.h"
+#include "../../fcgi-app/host.h"
 #include "../../fcgi-app/json.h"
 #include "../../fcgi-app/routes.h"
 
@@ -953,6 +954,7 @@ static int set_up(void **state)
 	if (!api.host)
 		return -1;
 	api.inventory = inventory_new(api.host);
+	api.probe = host_probe_new(api.host);
 	api.events = events_new(api.host);
 	api.agents = agents_new(api.host);
 	api.routes = routes;
@@ -968,6 +970,7 @@ static int tear_down(void **state)
 	agents_free(api.agents);
 	events_free(api.events);
 	inventory_free(api.inventory);
+	host_probe_free(api.probe);
 	metrics_free(api.metrics);
 	test_host_free(api.host);
 	return 0;

@@ -5,6 +5,7 @@
  */
 #include "in_process.h"
 
+#include "../../fcgi-app/host.h"
 #include "../../fcgi-app/routes.h"
 
 #include <string.h>
@@ -56,13 +57,15 @@ static int set_up(void **state)
 	api.route_count = route_count;
 	api.host = test_host_new(2);
 	api.inventory = api.host ? inventory_new(api.host) : NULL;
-	return api.inventory ? 0 : -1;
+	api.probe = api.host ? host_probe_new(api.host) : NULL;
+	return api.inventory && api.probe ? 0 : -1;
 }
 
 static int tear_down(void **state)
 {
 	(void)state;
 	inventory_free(api.inventory);
+	host_probe_free(api.probe);
 	test_host_free(api.host);
 	return 0;
 }
