@@ -7,11 +7,29 @@
 
 /* Replies */
 
+static void drop_body(struct api_reply *reply)
+{
+	if (reply->shared)
+		rendering_give(TAKE(reply->shared));
+	else
+		free(reply->body);
+	reply->body = NULL;
+	reply->body_len = 0;
+}
+
 void api_reply_done(struct api_reply *reply)
 {
-	free(reply->body);
+	drop_body(reply);
 	free(reply->location);
 	json_free(reply->violations);
+}
+
+void api_reply_shared(struct api_reply *reply, struct rendering *rendering, const char *type)
+{
+	reply->shared = rendering;
+	reply->body = rendering->text;
+	reply->body_len = rendering->len;
+	reply->type = type;
 }
 
 int api_reply_json(struct api_reply *reply, struct json *value, struct err *err)
@@ -470,6 +488,12 @@ static int check_key(const struct api_call *call, struct err *err)
 	return 0;
 }
 
+enum inventory_need api_need(const struct api_call *call)
+{
+	return http_has_directive(call->req->cache_control, "no-cache") ? INVENTORY_FRESH
+									: INVENTORY_SOON;
+}
+
 bool api_is_held(const struct api_call *call, const struct api_reply *reply)
 {
 	const char *held = call->req->if_none_match;
@@ -487,8 +511,7 @@ static void tag(const struct api_call *call, struct api_reply *reply)
 		return;
 	reply->status = 304;
 	reply->type = NULL;
-	reply->body_len = 0;
-	free(TAKE(reply->body));
+	drop_body(reply);
 }
 
 static void reply_options(const struct api_call *call, struct api_reply *reply)

@@ -51,7 +51,7 @@ struct api {
 struct api_reply {
 	int status;
 	const char *type; /* a literal */
-	char *body;       /* owned */
+	char *body;       /* owned, unless it is a shared one's */
 	size_t body_len;
 	struct rendering *shared; /* held; or NULL */
 	int age;                  /* seconds: it is of before the request; 0: it is not */
@@ -165,10 +165,17 @@ struct route {
 
 	bool if_match; /* a mutation that heeds If-Match: others refuse it */
 	bool keyed;    /* heeds Idempotency-Key: others have no need of it */
+	bool aged;     /* may answer with what was before the request, and then says its Age */
 };
+
+/* How fresh a list the request needs: only who says no-cache waits long for one. */
+enum inventory_need api_need(const struct api_call *call);
 
 /* Does the client hold the answer of the reply's entity tag? Then it needs no body. */
 bool api_is_held(const struct api_call *call, const struct api_reply *reply);
+
+/* Answers with what others are answered with, too; takes the rendering. */
+void api_reply_shared(struct api_reply *reply, struct rendering *rendering, const char *type);
 
 /* Puts the value into the reply and frees it. */
 int api_reply_json(struct api_reply *reply, struct json *value, struct err *err);

@@ -47,6 +47,9 @@ static const struct field count_fields[] = {
 	{ "shutoff", .type = FIELD_NUMBER },
 	{ "crashed", .type = FIELD_NUMBER },
 	{ "pmsuspended", .type = FIELD_NUMBER },
+	{ "stale", .type = FIELD_FLAG,
+		.says = "they are not of now but as old as the header Age says",
+		.example = "false" },
 	{ 0 },
 };
 
@@ -157,7 +160,7 @@ int api_host_about(struct api_call *call, struct api_reply *reply, struct err *e
 	return api_reply_json(reply, answer, err);
 }
 
-static struct json *counts_json(const struct vm_list *list)
+static struct json *counts_json(const struct vm_list *list, bool stale)
 {
 	size_t counts[VM_STATE_COUNT] = { 0 };
 	struct json *o = json_new_object();
@@ -165,6 +168,7 @@ static struct json *counts_json(const struct vm_list *list)
 	json_put_int(o, "total", (int64_t)list->count);
 	for (int state = 0; state < VM_STATE_COUNT; state++)
 		json_put_int(o, vm_state_name(state), (int64_t)counts[state]);
+	json_put_bool(o, "stale", stale);
 	return o;
 }
 
@@ -202,12 +206,12 @@ static struct json *details_json(const struct host *host, const struct host_deta
 int api_host_get(struct api_call *call, struct api_reply *reply, struct err *err)
 {
 	struct host_details details;
-	AUTO(vm_list_free) struct vm_list *list = NULL;
+	AUTO(vm_list_give) struct vm_list *list = NULL;
 	if (host_read_details(call->api->host, &details, err) < 0 ||
-		inventory_list(call->api->inventory, &list, err) < 0)
+		inventory_list(call->api->inventory, api_need(call), &list, &reply->age, err) < 0)
 		return -1;
 	struct json *answer = details_json(call->api->host, &details);
-	json_put(answer, "vms", counts_json(list));
+	json_put(answer, "vms", counts_json(list, reply->age > 0));
 	return api_reply_json(reply, answer, err);
 }
 

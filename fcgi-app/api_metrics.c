@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "api_metrics.h"
 
+#include "host.h"
+
 #include <string.h>
 
 static void put_process(const struct api *api, FILE *out)
@@ -155,14 +157,39 @@ static void put_vms(const struct vm_list *list, const char *host, FILE *out)
  */
 static void put_inventory(const struct api *api, FILE *out)
 {
-	AUTO(vm_list_free) struct vm_list *list = NULL;
+	AUTO(vm_list_give) struct vm_list *list = NULL;
+	struct host_info info;
 	struct err ignored; /* that it is not up says enough here; /readyz tells it */
 	const struct metric_label of_host = { "host", virt_host_name(api->host) };
-	bool up = !inventory_list(api->inventory, &list, &ignored);
+	int age = 0;
+	bool up = !inventory_list(api->inventory, INVENTORY_SOON, &list, &age, &ignored);
+	/* A list also waits for a VM that is being destroyed, when all is well. */
+	if (age)
+		up = !host_probe_read(api->probe, HOST_PROBE_MS, &info, &ignored);
 	metric_head(out, "virtgate_host_up", METRIC_GAUGE, "1: libvirt has answered.");
 	metric_sample(out, "virtgate_host_up", &of_host, 1, up);
-	if (up)
-		put_vms(list, of_host.value, out);
+	if (!list)
+		return;
+	metric_head(out, "virtgate_inventory_age_seconds", METRIC_GAUGE,
+		"How old the figures of VMs are; 0: of now.");
+	metric_sample(out, "virtgate_inventory_age_seconds", &of_host, 1, age);
+	put_vms(list, of_host.value, out);
+}
+
+static void put_fetches(const struct api *api, FILE *out)
+{
+	static const char lists[] = "virtgate_inventory_lists_total";
+	struct inventory_figures figures = inventory_figures(api->inventory);
+	const struct metric_label of_host = { "host", virt_host_name(api->host) };
+	const struct metric_label fresh[] = { of_host, { "stale", "false" } };
+	const struct metric_label stale[] = { of_host, { "stale", "true" } };
+	metric_head(out, "virtgate_inventory_fetches_total", METRIC_COUNTER,
+		"Times that libvirt was asked for all VMs.");
+	metric_sample(
+		out, "virtgate_inventory_fetches_total", &of_host, 1, (double)figures.fetches);
+	metric_head(out, lists, METRIC_COUNTER, "Requests that were answered by these.");
+	metric_sample(out, lists, fresh, ARRAY_LEN(fresh), (double)figures.fresh);
+	metric_sample(out, lists, stale, ARRAY_LEN(stale), (double)figures.stale);
 }
 
 int api_metrics_get(struct api_call *call, struct api_reply *reply, struct err *err)
@@ -172,6 +199,7 @@ int api_metrics_get(struct api_call *call, struct api_reply *reply, struct err *
 		return err_memory(err);
 	put_process(call->api, out);
 	put_load(call->api->host, out);
+	put_fetches(call->api, out);
 	if (api_flag(call, "vms", true))
 		put_inventory(call->api, out);
 	reply->type = METRICS_TYPE;

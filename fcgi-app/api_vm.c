@@ -18,6 +18,8 @@ const struct field api_vm_list_answer[] = {
 	{ "items", .type = FIELD_LIST, .of = item_fields, .says = "by name" },
 	{ "next", .type = FIELD_TEXT, .nullable = true,
 		.says = "the next page's `after`; null: this is the last" },
+	{ "stale", .type = FIELD_FLAG, .says = "it is not of now but as old as the header Age says",
+		.example = "false" },
 	{ 0 },
 };
 
@@ -61,24 +63,31 @@ static int read_page(struct api_call *call, struct page *ret, struct err *err)
 	return 0;
 }
 
-static struct json *item_json(
-	const struct api_call *call, const struct page *page, const struct vm *vm)
+/* What an answer to a list's request is made of. */
+struct listing {
+	const struct api_call *call;
+	const struct page *page;
+	const struct vm_list *vms;
+	bool stale;
+};
+
+static struct json *item_json(const struct listing *listing, const struct vm *vm)
 {
-	struct json *item = vm_json_item(call->api->host, vm);
-	if (page->fields)
-		json_keep(item, page->fields);
+	struct json *item = vm_json_item(listing->call->api->host, vm);
+	if (listing->page->fields)
+		json_keep(item, listing->page->fields);
 	return item;
 }
 
-static struct json *page_json(
-	const struct api_call *call, const struct vm_list *vms, const struct page *page)
+static struct json *page_json(const struct listing *listing)
 {
+	const struct page *page = listing->page;
 	struct json *answer = json_new_object();
 	struct json *items = json_new_array();
 	const struct vm *last = NULL;
 	const char *next = NULL;
-	for (size_t i = 0; i < vms->count && !next; i++) {
-		const struct vm *vm = &vms->vms[i];
+	for (size_t i = 0; i < listing->vms->count && !next; i++) {
+		const struct vm *vm = &listing->vms->vms[i];
 		if ((page->after && strcmp(vm->name, page->after) <= 0) ||
 			!selection_has(&page->selection, vm))
 			continue;
@@ -86,32 +95,44 @@ static struct json *page_json(
 			next = last->name;
 			break;
 		}
-		json_push(items, item_json(call, page, vm));
+		json_push(items, item_json(listing, vm));
 		last = vm;
 	}
 	json_put(answer, "items", items);
 	json_put_string(answer, "next", next);
+	json_put_bool(answer, "stale", listing->stale);
 	return answer;
 }
 
-/* The same list and the same question have the same answer, so it need not be made to be named. */
-static void tag_list(
-	const struct api_call *call, const struct vm_list *vms, struct api_reply *reply)
+static int render(const void *data, char **ret, size_t *ret_len, struct err *err)
 {
-	etag_make_versioned(
-		vms->version, call->req->target, strlen(call->req->target), reply->etag);
+	AUTO(json_free) struct json *answer = page_json(data);
+	return json_text(answer, ret, ret_len, err);
 }
 
+/*
+ * The same list and the same question have the same answer, so it need not be made to be named. One
+ * that is stale says so, which is another answer: who holds the fresh one is not told that it
+ * holds.
+ */
 static int list(const struct api_call *call, const struct page *page, struct api_reply *reply,
 	struct err *err)
 {
-	AUTO(vm_list_free) struct vm_list *vms = NULL;
-	if (inventory_list(call->api->inventory, &vms, err) < 0)
+	AUTO(vm_list_give) struct vm_list *vms = NULL;
+	AUTO(free) char *question = NULL;
+	struct rendering *rendering = NULL;
+	if (inventory_list(call->api->inventory, api_need(call), &vms, &reply->age, err) < 0)
 		return -1;
-	tag_list(call, vms, reply);
+	if (asprintf(&question, "%s%s", reply->age ? "stale " : "", call->req->target) < 0)
+		return err_memory(err);
+	etag_make_versioned(vms->version, question, strlen(question), reply->etag);
 	if (api_is_held(call, reply))
 		return 0;
-	return api_reply_json(reply, page_json(call, vms, page), err);
+	const struct listing listing = { call, page, vms, reply->age > 0 };
+	if (renderings_get(&vms->renderings, question, render, &listing, &rendering, err) < 0)
+		return -1;
+	api_reply_shared(reply, rendering, "application/json");
+	return 0;
 }
 
 int api_vm_list(struct api_call *call, struct api_reply *reply, struct err *err)

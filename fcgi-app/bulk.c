@@ -16,7 +16,8 @@ void bulk_done(struct bulk *bulk)
 		removed_done(&bulk->items[i].removed);
 	free(bulk->items);
 	free(bulk->waiting);
-	vm_list_free(bulk->list);
+	if (bulk->list)
+		vm_list_give(bulk->list);
 }
 
 /* Finding */
@@ -117,10 +118,21 @@ static int resolve(const struct index *index, const char *const refs[], size_t c
 	return 0;
 }
 
+/* Nothing is done by a list that is stale, nor has anything been done when there is none. */
+static int list_all(struct inventory *inventory, enum inventory_need need, struct vm_list **ret,
+	struct err *err)
+{
+	int age = 0;
+	int rc = inventory_list(inventory, need, ret, &age, err);
+	if (rc < 0 && err->kind == ERR_DEADLINE_EXCEEDED)
+		err->kind = ERR_HYPERVISOR_UNAVAILABLE;
+	return rc;
+}
+
 int bulk_name(struct inventory *inventory, const char *const refs[], size_t count, struct bulk *ret,
 	struct err *err)
 {
-	if (inventory_list(inventory, &ret->list, err) < 0)
+	if (list_all(inventory, INVENTORY_FRESH, &ret->list, err) < 0)
 		return -1;
 	__attribute__((cleanup(index_done))) struct index index = { .list = ret->list };
 	if (index_sort(&index, err) < 0)
@@ -142,8 +154,8 @@ int bulk_select(struct inventory *inventory, const struct selection *selection, 
 {
 	size_t matches = 0;
 	/* Lists may have labels of some seconds ago. */
-	if (selection->label ? inventory_list_fresh(inventory, &ret->list, err)
-			     : inventory_list(inventory, &ret->list, err))
+	if (list_all(inventory, selection->label ? INVENTORY_ANEW : INVENTORY_FRESH, &ret->list,
+		    err) < 0)
 		return -1;
 	ret->selected = true;
 	ret->selection = *selection;

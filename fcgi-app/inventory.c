@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #include "inventory.h"
 
+#include "combiner.h"
 #include "metadata.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -17,27 +17,30 @@ struct known {
 	unsigned touched; /* the count of touches when it was touched last */
 };
 
+enum {
+	WANT_ANEW = 1,
+	/* Nobody has asked for so long: there is time to read again what is old. */
+	REST_MS = 200,
+	/* Where somebody always asks, a part of what is old is read with each list. */
+	SWEEP_PARTS = 16,
+};
+
 struct inventory {
 	struct host *host;
+	struct combiner *combiner;
+	/* Of its thread. */
+	struct vm_list *list; /* the last */
+	int64_t asked_at;
+
 	pthread_mutex_t lock;
 	struct known *known;
 	size_t known_count;
 	unsigned touches;
-	int64_t listed_at;
-
-	pthread_t sweeper;
-	pthread_cond_t stopping;
-	bool stop;
 };
 
 static int compare_uuid(const void *a, const void *b)
 {
 	return strcmp(((const struct known *)a)->uuid, ((const struct known *)b)->uuid);
-}
-
-static int compare_vm_name(const void *a, const void *b)
-{
-	return strcmp(((const struct vm *)a)->name, ((const struct vm *)b)->name);
 }
 
 static int compare_vm_uuid(const void *a, const void *b)
@@ -61,25 +64,6 @@ static void forget_all(struct known *known, size_t count)
 	free(known);
 }
 
-static struct labels *labels_of(const struct vm *vm)
-{
-	return (struct labels *)(uintptr_t)vm->labels; /* the list's own, of which it is a part */
-}
-
-void vm_list_free(struct vm_list *list)
-{
-	for (size_t i = 0; list && i < list->count; i++)
-		labels_give(labels_of(&list->vms[i]));
-	free(list);
-}
-
-void vm_list_count(const struct vm_list *list, size_t ret_counts[static VM_STATE_COUNT])
-{
-	memset(ret_counts, 0, VM_STATE_COUNT * sizeof ret_counts[0]);
-	for (size_t i = 0; i < list->count; i++)
-		ret_counts[list->vms[i].state]++;
-}
-
 /* libvirt's lists, each with what it owns. */
 struct domains {
 	virDomainPtr *list;
@@ -101,9 +85,11 @@ static void auto_stats(virDomainStatsRecordPtr **stats)
 /* Everything of a fetch that is under way. */
 struct fetch {
 	struct inventory *inventory;
-	bool sweep; /* read again what is known */
+	const struct combiner_turn *turn;
 	struct vm_list *list;
 	int64_t *read_at; /* of each VM in the list: when that was */
+	int64_t oldest;   /* of these */
+	size_t spare;     /* so many more may be read again */
 	unsigned touches; /* when the fetch began */
 };
 
@@ -154,16 +140,29 @@ static void set_from_stats(struct vm *vm, const virDomainStatsRecord *record)
 }
 
 /*
- * What is known and fresh. When nobody has asked for a while the sweep rests, and what it left is
- * too old.
+ * Will what was read so long ago do? What is old is read again when nobody waits, or by and by.
+ * When nobody has asked for a while, all is too old.
  */
+static bool will_do(struct fetch *fetch, int64_t age)
+{
+	if (fetch->turn->wants & WANT_ANEW || age > (int64_t)2 * INVENTORY_SWEEP_MS)
+		return false;
+	if (age <= INVENTORY_SWEEP_MS)
+		return true;
+	if (!fetch->turn->asked)
+		return combiner_is_asked(fetch->inventory->combiner);
+	if (!fetch->spare || age <= INVENTORY_SWEEP_MS * 3 / 2)
+		return true;
+	fetch->spare--;
+	return false;
+}
+
 static bool recall(struct fetch *fetch, size_t i)
 {
 	struct vm *vm = &fetch->list->vms[i];
 	LOCK(&fetch->inventory->lock);
 	const struct known *known = find_known(fetch->inventory, vm->uuid);
-	if (fetch->sweep || !known || !known->read_at ||
-		clock_ms() - known->read_at > (int64_t)2 * INVENTORY_SWEEP_MS)
+	if (!known || !known->read_at || !will_do(fetch, clock_ms() - known->read_at))
 		return false;
 	vm->sized = true;
 	vm->vcpus = known->vcpus;
@@ -237,7 +236,7 @@ static void drop_gone(struct vm_list *list)
 	list->count = n;
 }
 
-static void remember(const struct fetch *fetch)
+static void remember(struct fetch *fetch)
 {
 	struct inventory *inventory = fetch->inventory;
 	struct known *known = calloc(fetch->list->count + 1, sizeof *known);
@@ -254,8 +253,10 @@ static void remember(const struct fetch *fetch)
 		memcpy(known[n].uuid, vm->uuid, UUID_SIZE);
 		known[n].vcpus = vm->vcpus;
 		known[n].memory_kib = vm->memory_kib;
-		known[n].labels = labels_share(labels_of(vm));
+		known[n].labels = labels_share(vm_list_labels(vm));
 		known[n].read_at = touched ? 0 : fetch->read_at[i];
+		if (known[n].read_at < fetch->oldest)
+			fetch->oldest = known[n].read_at;
 		known[n++].touched = old ? old->touched : 0;
 	}
 	qsort(known, n, sizeof *known, compare_uuid);
@@ -264,29 +265,27 @@ static void remember(const struct fetch *fetch)
 	inventory->known_count = n;
 }
 
-/* One text of a VM after the other: whatever differs between two lists differs here. */
-static int set_version(struct vm_list *list, struct err *err)
+/* Of the statistics, which have all VMs and their states. */
+static int make_list(struct fetch *fetch, struct lease *lease, virDomainStatsRecordPtr *stats,
+	struct vm_list *list, struct err *err)
 {
-	AUTO(free) char *text = NULL;
-	size_t len = 0;
-	FILE *out = open_memstream(&text, &len);
-	if (!out)
+	AUTO(free) int64_t *read_at = calloc(list->count + 1, sizeof *read_at);
+	if (!read_at)
 		return err_memory(err);
-	for (size_t i = 0; i < list->count; i++) {
-		const struct vm *vm = &list->vms[i];
-		(void)fprintf(out, "%s %s %d %s %d%d%d%d%d %d %d %lld", vm->uuid, vm->name,
-			vm->state, vm->reason, vm->persistent, vm->autostart, vm->managed_save,
-			vm->snapshots, vm->sized, (int)vm->why, vm->vcpus,
-			(long long)vm->memory_kib);
-		for (size_t l = 0; vm->labels && l < vm->labels->count; l++)
-			(void)fprintf(out, "%c%s%c%s", 0, vm->labels->label[l].name, 0,
-				vm->labels->label[l].text);
-		(void)fputc('\n', out);
-	}
-	if (fclose(out))
-		return err_memory(err);
-	hash_text(text, len, list->version);
-	return 0;
+	for (size_t i = 0; i < list->count; i++)
+		set_from_stats(&list->vms[i], stats[i]);
+	fetch->list = list;
+	fetch->read_at = read_at;
+	fetch->oldest = INT64_MAX;
+	fetch->spare = list->count / SWEEP_PARTS + SWEEP_PARTS;
+	if (fill_known(lease, fetch, stats, err) < 0)
+		return -1;
+	remember(fetch);
+	drop_gone(list);
+	qsort(list->vms, list->count, sizeof list->vms[0], compare_vm_uuid);
+	if (mark_flags(lease, list, err) < 0)
+		return -1;
+	return vm_list_seal(list, err);
 }
 
 static int fetch_all(struct lease *lease, void *data, struct err *err)
@@ -296,60 +295,99 @@ static int fetch_all(struct lease *lease, void *data, struct err *err)
 	int count = virConnectGetAllDomainStats(lease->conn, VIR_DOMAIN_STATS_STATE, &stats, 0);
 	if (count < 0)
 		return virt_fail(lease, VIRT_READ, err);
-	AUTO(vm_list_free) struct vm_list *list =
-		calloc(1, sizeof *list + (size_t)count * sizeof list->vms[0]);
-	AUTO(free) int64_t *read_at = calloc((size_t)count + 1, sizeof *read_at);
-	if (!list || !read_at)
+	AUTO(vm_list_give) struct vm_list *list = vm_list_new((size_t)count);
+	if (!list)
 		return err_memory(err);
-	list->count = (size_t)count;
-	for (int i = 0; i < count; i++)
-		set_from_stats(&list->vms[i], stats[i]);
-	fetch->list = list;
-	fetch->read_at = read_at;
-	int rc = fill_known(lease, fetch, stats, err);
-	if (!rc)
-		remember(fetch);
-	fetch->list = NULL;
-	fetch->read_at = NULL;
-	if (rc < 0)
-		return -1;
-	drop_gone(list);
-	qsort(list->vms, list->count, sizeof list->vms[0], compare_vm_uuid);
-	if (mark_flags(lease, list, err) < 0)
-		return -1;
-	qsort(list->vms, list->count, sizeof list->vms[0], compare_vm_name);
-	if (set_version(list, err) < 0)
+	if (make_list(fetch, lease, stats, list, err) < 0)
 		return -1;
 	fetch->list = TAKE(list);
 	return 0;
 }
 
-static int fetch_list(
-	struct inventory *inventory, bool sweep, struct vm_list **ret, struct err *err)
+/* Nothing has changed: the last one may have been rendered. */
+static struct vm_list *keep(struct inventory *inventory, struct vm_list *list)
 {
-	struct fetch fetch = { .inventory = inventory, .sweep = sweep };
+	struct vm_list *last = inventory->list;
+	if (last && !strcmp(last->version, list->version)) {
+		vm_list_give(list);
+		return last;
+	}
+	if (last)
+		vm_list_give(last);
+	inventory->list = list;
+	return list;
+}
+
+/* When what is old is to be read again; 0: nobody cares. */
+static int64_t due(const struct inventory *inventory, int64_t oldest)
+{
+	int64_t now = clock_ms();
+	if (now - inventory->asked_at > INVENTORY_SWEEP_MS || oldest == INT64_MAX)
+		return 0;
+	int64_t old = oldest + INVENTORY_SWEEP_MS;
+	return old > now + REST_MS ? old : now + REST_MS;
+}
+
+static int run_fetch(void *data, struct combiner_turn *turn, void *ret, struct err *err)
+{
+	struct inventory *inventory = data;
+	struct fetch fetch = { .inventory = inventory, .turn = turn };
+	if (turn->asked)
+		inventory->asked_at = clock_ms();
 	{
 		LOCK(&inventory->lock);
 		fetch.touches = inventory->touches;
 	}
 	if (virt_read(inventory->host, fetch_all, &fetch, err) < 0)
 		return -1;
-	*ret = fetch.list;
+	turn->due = due(inventory, fetch.oldest);
+	*(struct vm_list **)ret = vm_list_share(keep(inventory, fetch.list));
 	return 0;
 }
 
-int inventory_list(struct inventory *inventory, struct vm_list **ret, struct err *err)
+static int fail_late(
+	const struct inventory *inventory, enum inventory_need need, int64_t ms, struct err *err)
 {
-	{
-		LOCK(&inventory->lock);
-		inventory->listed_at = clock_ms();
-	}
-	return fetch_list(inventory, false, ret, err);
+	enum err_kind kind =
+		need == INVENTORY_SOON ? ERR_HYPERVISOR_UNAVAILABLE : ERR_DEADLINE_EXCEEDED;
+	return err_set(err, kind, "host '%s' has not said what VMs it has for %lld s",
+		virt_host_name(inventory->host), (long long)ms / 1000);
 }
 
-int inventory_list_fresh(struct inventory *inventory, struct vm_list **ret, struct err *err)
+int inventory_list(struct inventory *inventory, enum inventory_need need, struct vm_list **ret,
+	int *ret_age, struct err *err)
 {
-	return fetch_list(inventory, true, ret, err);
+	static const struct combiner_terms terms[] = {
+		[INVENTORY_SOON] = { .wait_ms = INVENTORY_SOON_MS,
+			.stale_ms = INVENTORY_STALE_MS,
+			.patience_ms = INVENTORY_WAIT_MS },
+		[INVENTORY_FRESH] = { .wait_ms = INVENTORY_WAIT_MS },
+		[INVENTORY_ANEW] = { .wait_ms = INVENTORY_WAIT_MS, .wants = WANT_ANEW },
+	};
+	int64_t ms = 0;
+	switch (combiner_ask(inventory->combiner, &terms[need], ret, &ms, err)) {
+	case COMBINED_FRESH:
+		*ret_age = 0;
+		return 0;
+	case COMBINED_STALE:
+		*ret_age = (int)(ms / 1000) + 1;
+		return 0;
+	case COMBINED_LATE:
+		return fail_late(inventory, need, ms, err);
+	case COMBINED_FAILED:
+		break;
+	}
+	return -1;
+}
+
+struct inventory_figures inventory_figures(const struct inventory *inventory)
+{
+	struct combiner_figures figures = combiner_figures(inventory->combiner);
+	return (struct inventory_figures){
+		.fetches = figures.runs,
+		.fresh = figures.answers[COMBINED_FRESH],
+		.stale = figures.answers[COMBINED_STALE],
+	};
 }
 
 void inventory_touch(struct inventory *inventory, const char *uuid)
@@ -362,30 +400,14 @@ void inventory_touch(struct inventory *inventory, const char *uuid)
 	known->touched = ++inventory->touches;
 }
 
-/* Waits for the next sweep; false: the inventory is being freed. */
-static bool await_sweep(struct inventory *inventory)
+static void copy_list(void *to, const void *from)
 {
-	LOCK(&inventory->lock);
-	do {
-		struct timespec next = clock_after_ms(INVENTORY_SWEEP_MS);
-		int rc = 0;
-		while (!inventory->stop && rc != ETIMEDOUT)
-			rc = pthread_cond_timedwait(&inventory->stopping, &inventory->lock, &next);
-	} while (!inventory->stop &&
-		(!inventory->listed_at || clock_ms() - inventory->listed_at > INVENTORY_SWEEP_MS));
-	return !inventory->stop;
+	*(struct vm_list **)to = vm_list_share(*(struct vm_list *const *)from);
 }
 
-static void *run_sweeper(void *data)
+static void give_list(void *list)
 {
-	struct inventory *inventory = data;
-	while (await_sweep(inventory)) {
-		struct vm_list *list = NULL;
-		struct err ignored; /* requests meet the same error and report it */
-		if (!fetch_list(inventory, true, &list, &ignored))
-			vm_list_free(list);
-	}
-	return NULL;
+	vm_list_give(*(struct vm_list **)list);
 }
 
 struct inventory *inventory_new(struct host *host)
@@ -393,25 +415,29 @@ struct inventory *inventory_new(struct host *host)
 	struct inventory *inventory = calloc(1, sizeof *inventory);
 	if (!inventory)
 		return NULL;
+	const struct combiner_job job = {
+		.thread = "inventory",
+		.run = run_fetch,
+		.data = inventory,
+		.size = sizeof(struct vm_list *),
+		.copy = copy_list,
+		.done = give_list,
+	};
 	inventory->host = host;
 	(void)pthread_mutex_init(&inventory->lock, NULL);
-	cond_init_monotonic(&inventory->stopping);
-	if (pthread_create(&inventory->sweeper, NULL, run_sweeper, inventory)) {
-		free(inventory);
-		return NULL;
-	}
-	return inventory;
+	inventory->combiner = combiner_new(&job);
+	if (inventory->combiner)
+		return inventory;
+	inventory_free(inventory);
+	return NULL;
 }
 
 void inventory_free(struct inventory *inventory)
 {
-	{
-		LOCK(&inventory->lock);
-		inventory->stop = true;
-		(void)pthread_cond_signal(&inventory->stopping);
-	}
-	(void)pthread_join(inventory->sweeper, NULL);
-	(void)pthread_cond_destroy(&inventory->stopping);
+	if (inventory->combiner)
+		combiner_free(inventory->combiner);
+	if (inventory->list)
+		vm_list_give(inventory->list);
 	(void)pthread_mutex_destroy(&inventory->lock);
 	forget_all(inventory->known, inventory->known_count);
 	free(inventory);

@@ -24,7 +24,6 @@
 enum { EXIT_CONFIG = 78 };
 
 DEFINE_AUTO(struct host *, virt_host_free)
-DEFINE_AUTO(struct inventory *, inventory_free)
 DEFINE_AUTO(struct events *, events_free)
 DEFINE_AUTO(struct agents *, agents_free)
 

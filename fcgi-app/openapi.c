@@ -174,6 +174,8 @@ static struct json *success_response(struct writer *w)
 	put_header(headers, "X-Request-Id", "#/components/headers/X-Request-Id");
 	if (route->method == HTTP_GET)
 		put_header(headers, "ETag", "#/components/headers/ETag");
+	if (route->aged)
+		put_header(headers, "Age", "#/components/headers/Age");
 	if (route->status == 201)
 		put_header(headers, "Location", "#/components/headers/Location");
 	if (route->keyed)
@@ -184,12 +186,14 @@ static struct json *success_response(struct writer *w)
 	return o;
 }
 
-static struct json *not_modified_response(void)
+static struct json *not_modified_response(const struct route *route)
 {
 	struct json *o = json_new_object();
 	struct json *headers = json_new_object();
 	put_header(headers, "X-Request-Id", "#/components/headers/X-Request-Id");
 	put_header(headers, "ETag", "#/components/headers/ETag");
+	if (route->aged)
+		put_header(headers, "Age", "#/components/headers/Age");
 	json_put_string(o, "description", "As If-None-Match has it");
 	json_put(o, "headers", headers);
 	return o;
@@ -217,7 +221,7 @@ static struct json *responses(struct writer *w)
 	if (w->route->dry_answer && w->route->status != 200)
 		json_put(o, "200", dry_run_response(w));
 	if (w->route->method == HTTP_GET)
-		json_put(o, "304", not_modified_response());
+		json_put(o, "304", not_modified_response(w->route));
 	put_errors(o, w->route);
 	return o;
 }
@@ -277,6 +281,8 @@ static struct json *parameters(const struct route *route)
 		json_push(array, query_parameter(f));
 	if (!is_mutation(route))
 		json_push(array, reference("#/components/parameters/If-None-Match"));
+	if (route->aged)
+		json_push(array, reference("#/components/parameters/Cache-Control"));
 	if (route->if_match)
 		json_push(array, reference("#/components/parameters/If-Match"));
 	if (route->keyed)
@@ -388,9 +394,17 @@ static struct json *headers(void)
 	struct json *o = json_new_object();
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
 		json_put(o, rows[i].name, described(rows[i].says, schema_of_text(0, 0)));
-	struct json *seconds = json_new_object();
-	json_put_string(seconds, "type", "integer");
-	json_put(o, "Retry-After", described("Seconds until the same may succeed.", seconds));
+	static const char *const seconds[][2] = {
+		{ "Age",
+			"Seconds since what is answered was so; none: it is of after the "
+			"request." },
+		{ "Retry-After", "Seconds until the same may succeed." },
+	};
+	for (size_t i = 0; i < ARRAY_LEN(seconds); i++) {
+		struct json *integer = json_new_object();
+		json_put_string(integer, "type", "integer");
+		json_put(o, seconds[i][0], described(seconds[i][1], integer));
+	}
 	return o;
 }
 
@@ -416,6 +430,9 @@ static struct json *shared_parameters(void)
 		{ "snap", "path", "A snapshot's name.", 0, "\"before-upgrade\"" },
 		{ "If-None-Match", "header", "Entity tags: 304 when one still holds.", 0, NULL },
 		{ "If-Match", "header", "Entity tags: 412 unless one still holds.", 0, NULL },
+		{ "Cache-Control", "header",
+			"no-cache: wait for what is of now, rather than get what is stale.", 0,
+			NULL },
 		{ "Idempotency-Key", "header",
 			"Makes it safe to repeat: the same key and body make one thing.",
 			API_KEY_MAX, NULL },

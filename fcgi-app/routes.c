@@ -155,7 +155,7 @@ const struct route routes[] = {
 		.example = "{\"argv\":[\"qemu-system-x86_64\",\"-m\",\"64\"]}",
 		.summary = "Make a QEMU command line a spec and domain XML." },
 	{ "/v1/host", HTTP_GET, ROLE_VIEWER, api_host_get, 200, .answer = api_host_get_answer,
-		.errors = HOST,
+		.errors = HOST, .aged = true,
 		.summary = "The host as libvirt sees it, and how many VMs it has." },
 	{ "/v1/openapi.json", HTTP_GET, ROLE_NONE, api_docs_openapi, 200,
 		.answer = api_docs_openapi_answer, .instant = true,
@@ -164,7 +164,8 @@ const struct route routes[] = {
 		.answer = api_template_list_answer,
 		.summary = "The templates that a VM can be made from." },
 	{ "/v1/vms", HTTP_GET, ROLE_VIEWER, api_vm_list, 200, .query = list_query,
-		.answer = api_vm_list_answer, .errors = HOST, .summary = "VMs, by name." },
+		.answer = api_vm_list_answer, .errors = HOST, .aged = true,
+		.summary = "VMs, by name." },
 	{ "/v1/vms", HTTP_POST, ROLE_ADMIN, api_domain_create, 201, JSON | XML, create_query,
 		spec_fields, .answer = api_domain_create_answer,
 		.dry_answer = api_domain_dry_answer, .errors = CREATE, .example = create_example,
@@ -281,6 +282,6 @@ const struct route routes[] = {
 		.if_match = true, .answer = api_power_answer, .errors = VM,
 		.summary = "As POST /v1/vms/{ref}/suspend." },
 	{ "/vms", HTTP_GET, ROLE_VIEWER, api_vm_list_active, 200, .answer = api_vm_list_answer,
-		.errors = HOST, .summary = "The VMs that are not shut off." },
+		.errors = HOST, .aged = true, .summary = "The VMs that are not shut off." },
 };
 const size_t route_count = ARRAY_LEN(routes);

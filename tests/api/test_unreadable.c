@@ -41,12 +41,12 @@ static void test_a_vm_that_cannot_be_read_is_an_item_with_an_error(void **state)
 		"{\"items\":[{\"name\":\"test\",\"state\":\"running\",\"vcpus\":null,\"labels\":"
 		"null,"
 		"\"error\":{\"status\":500,\"code\":\"internal\","
-		"\"detail\":\"libvirt could not read this VM\"}}],\"next\":null}");
+		"\"detail\":\"libvirt could not read this VM\"}}],\"next\":null,\"stale\":false}");
 	api_reply_done(&reply);
 	broken = "";
 	get("/v1/vms?fields=name,vcpus,error", &reply);
-	assert_string_equal(
-		reply.body, "{\"items\":[{\"name\":\"test\",\"vcpus\":2}],\"next\":null}");
+	assert_string_equal(reply.body,
+		"{\"items\":[{\"name\":\"test\",\"vcpus\":2}],\"next\":null,\"stale\":false}");
 	api_reply_done(&reply);
 }
 

@@ -2,6 +2,7 @@
 """Lists of VMs on libvirt's test driver: filters, members, pages, entity tags."""
 
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from conftest import test_domain
@@ -124,6 +125,24 @@ def test_paging_while_vms_come_and_go_misses_and_doubles_none(gateway, viewer, f
         stop.set()
         thread.join()
     assert not failed
+
+
+def test_a_list_has_what_was_answered_before_it_and_not_what_was_deleted(gateway):
+    """While others list, too, so that a fetch is always under way."""
+    def live(n):
+        with gateway.client("admin") as admin:
+            for i in range(25):
+                name = f"live-{n}-{i}"
+                made = admin.post("/v1/vms", json={"xml": test_domain(name)})
+                there = admin.get(f"/v1/vms?name={name}")
+                gone = admin.delete(f"/v1/vms/{name}")
+                not_there = admin.get("/v1/vms?limit=1000")
+                assert (made.status, gone.status) == (201, 200), (made, gone)
+                assert there.json["stale"] is not_there.json["stale"] is False
+                assert names(there) == [name] and name not in names(not_there)
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(live, range(8)))
 
 
 def test_an_unchanged_list_is_304_and_a_changed_one_is_not(viewer, operator, fleet):
