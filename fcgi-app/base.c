@@ -122,16 +122,26 @@ void text_mask_controls(char *s)
 			*s = '?';
 }
 
+void uuid_text(const unsigned char bytes[static 16], char ret[static UUID_SIZE])
+{
+	static const char digits[] = "0123456789abcdef";
+	char *to = ret;
+	for (int i = 0; i < 16; i++) {
+		if (i == 4 || i == 6 || i == 8 || i == 10)
+			*to++ = '-';
+		*to++ = digits[bytes[i] >> 4];
+		*to++ = digits[bytes[i] & 0xf];
+	}
+	*to = '\0';
+}
+
 void uuid_format(const unsigned char bytes[static 16], int version, char ret[static UUID_SIZE])
 {
 	unsigned char b[16];
 	memcpy(b, bytes, sizeof b);
 	b[6] = (unsigned char)((b[6] & 0x0f) | version << 4);
 	b[8] = (unsigned char)((b[8] & 0x3f) | 0x80);
-	(void)snprintf(ret, UUID_SIZE,
-		"%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x", b[0], b[1],
-		b[2], b[3], b[4], b[5], b[6], b[7], b[8], b[9], b[10], b[11], b[12], b[13], b[14],
-		b[15]);
+	uuid_text(b, ret);
 }
 
 void uuid_make(char ret[static UUID_SIZE])

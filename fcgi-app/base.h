@@ -101,6 +101,10 @@ void text_mask_malformed(char *s);
 /* Puts '?' for every control character, so that a text stays on its line. */
 void text_mask_controls(char *s);
 
+/* Writes these bytes as a UUID in lower case; without printf(), which lists of many VMs would feel.
+ */
+void uuid_text(const unsigned char bytes[static 16], char ret[static UUID_SIZE]);
+
 /* Writes these bytes as a UUID of this version: RFC 9562 section 4 sets some bits of them. */
 void uuid_format(const unsigned char bytes[static 16], int version, char ret[static UUID_SIZE]);
 

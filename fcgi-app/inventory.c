@@ -103,8 +103,10 @@ static int mark_flag(
 		return virt_fail(lease, VIRT_READ, err);
 	}
 	for (int i = 0; i < some.count; i++) {
+		unsigned char uuid[VIR_UUID_BUFLEN] = { 0 };
 		struct vm key = { 0 };
-		(void)virDomainGetUUIDString(some.list[i], key.uuid);
+		(void)virDomainGetUUID(some.list[i], uuid);
+		uuid_text(uuid, key.uuid);
 		struct vm *vm = bsearch(&key, list->vms, list->count, sizeof key, compare_vm_uuid);
 		if (vm)
 			*(bool *)(void *)((char *)vm + offset) = true;
