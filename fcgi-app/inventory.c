@@ -347,13 +347,12 @@ static int run_fetch(void *data, struct combiner_turn *turn, void *ret, struct e
 	return 0;
 }
 
-static int fail_late(
-	const struct inventory *inventory, enum inventory_need need, int64_t ms, struct err *err)
+static int fail_late(const struct inventory *inventory, enum inventory_need need, struct err *err)
 {
 	enum err_kind kind =
 		need == INVENTORY_SOON ? ERR_HYPERVISOR_UNAVAILABLE : ERR_DEADLINE_EXCEEDED;
-	return err_set(err, kind, "host '%s' has not said what VMs it has for %lld s",
-		virt_host_name(inventory->host), (long long)ms / 1000);
+	return err_set(err, kind, "host '%s' has not said within %d s what VMs it has",
+		virt_host_name(inventory->host), INVENTORY_WAIT_MS / 1000);
 }
 
 int inventory_list(struct inventory *inventory, enum inventory_need need, struct vm_list **ret,
@@ -375,7 +374,7 @@ int inventory_list(struct inventory *inventory, enum inventory_need need, struct
 		*ret_age = (int)(ms / 1000) + 1;
 		return 0;
 	case COMBINED_LATE:
-		return fail_late(inventory, need, ms, err);
+		return fail_late(inventory, need, err);
 	case COMBINED_FAILED:
 		break;
 	}
