@@ -3,15 +3,10 @@
  * QEMU command lines, as a shell would read them. What comes out is a spec that its fields allow
  * (convert_qemu_argv() checks that) and a document that the policy judges as it was judged here.
  */
+#include "fuzz.h"
+
 #include "../../fcgi-app/convert.h"
 #include "../../fcgi-app/words.h"
-
-#include <stdio.h>
-#include <string.h>
-
-/* libFuzzer's interface. */
-int LLVMFuzzerInitialize(int *argc, char ***argv);
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static const struct config config = {
 	.images = "/var/lib/libvirt/images",
@@ -27,14 +22,6 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 	(void)argv;
 	xml_init();
 	return 0;
-}
-
-static void insist(bool good, const char *what)
-{
-	if (good)
-		return;
-	(void)fprintf(stderr, "fuzz_argv: %s\n", what);
-	abort();
 }
 
 static void judge_again(const struct conversion *made)

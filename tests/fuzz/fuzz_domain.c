@@ -11,6 +11,7 @@
  */
 #include "argv_oracle.h"
 #include "argv_words.h"
+#include "fuzz.h"
 #include "mutator.h"
 
 #include "../../fcgi-app/domain_xml.h"
@@ -18,16 +19,8 @@
 #include "../../fcgi-app/spec.h"
 #include "../../fcgi-app/template.h"
 
-#include <stdarg.h>
-#include <stdio.h>
-#include <string.h>
-
 #include <libvirt/libvirt.h>
 #include <libvirt/virterror.h>
-
-/* libFuzzer's interface. */
-int LLVMFuzzerInitialize(int *argc, char ***argv);
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static const struct config config = {
 	.templates = TEMPLATES,
