@@ -123,6 +123,7 @@ FUZZ_OBJECTS := $(patsubst tests/fuzz/%.c,$(BUILD)/obj/fuzz/%.o,$(wildcard tests
 # What is not the same for all. Seeds are files in a directory, or texts in a table.
 FUZZ_RUNS_argv := 8000
 FUZZ_RUNS_domain := 8000
+FUZZ_RUNS_xml := 8000
 FUZZ_SEEDS_argv := tests/corpus/qemu-argv
 FUZZ_SEEDS_domain := tests/corpus/good tests/corpus/attacks xml tests/fuzz/corpus/domain $(FUZZ_SEEDS)
 FUZZ_OPTIONS_domain := -max_len=16384 -use_cmp=0
