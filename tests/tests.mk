@@ -123,6 +123,7 @@ FUZZ_OBJECTS := $(patsubst tests/fuzz/%.c,$(BUILD)/obj/fuzz/%.o,$(wildcard tests
 # What is not the same for all. Seeds are files in a directory, or texts in a table.
 FUZZ_RUNS_argv := 8000
 FUZZ_RUNS_domain := 8000
+FUZZ_RUNS_request := 1000
 FUZZ_RUNS_xml := 8000
 FUZZ_SEEDS_argv := tests/corpus/qemu-argv
 FUZZ_SEEDS_domain := tests/corpus/good tests/corpus/attacks xml tests/fuzz/corpus/domain $(FUZZ_SEEDS)
@@ -132,6 +133,7 @@ FUZZ_INSIDE_domain = env FUZZ_DONORS=$(BUILD)/fuzz/seeds/domain tests/e2e/namesp
 $(BUILD)/fuzz_domain: FUZZ_LINK := -Wl,--wrap=getrandom
 $(BUILD)/fuzz_domain: $(patsubst %,$(BUILD)/obj/fuzz/%.o,argv_oracle argv_table argv_words \
 	json_mutator mutator schema_words xml_mutator)
+$(BUILD)/fuzz_request: $(patsubst %,$(BUILD)/obj/fuzz/%.o,shape world)
 
 $(BUILD)/obj/fuzz/%.o: tests/fuzz/%.c Makefile tests/tests.mk
 	@mkdir -p $(@D)
@@ -160,7 +162,7 @@ $(FUZZERS:%=fuzz-%): fuzz-%: fuzzers
 
 # By runs and not by time, from the seeds alone and in one order, and nothing is kept. What is
 # compared would guide a longer run, but some of it is addresses, and hashes with a random seed.
-# So a build makes the same run each time.
+# So a build makes the same run each time; of fuzz_request, which has threads, a similar one.
 $(FUZZERS:%=check-fuzz-%): check-fuzz-%: fuzzers
 	$(FUZZ_GATHER)
 	$(FUZZ) -seed=1 -runs=$(or $(FUZZ_RUNS_$*),20000) -use_cmp=0 -verbosity=0 \
