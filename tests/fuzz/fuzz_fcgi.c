@@ -109,7 +109,7 @@ static void add_request(struct bytes *to, const char *text, size_t size, const s
 static void check_headers(const char *text, size_t len)
 {
 	static const char known[] =
-		"Status|X-Request-Id|Cache-Control|Vary|Location|Allow|Accept-Patch|ETag|"
+		"Status|X-Request-Id|Age|Cache-Control|Vary|Location|Allow|Accept-Patch|ETag|"
 		"WWW-Authenticate|Retry-After|Content-Type|Content-Length";
 	AUTO(free) char *copy = strndup(text, len);
 	char *rest = copy;

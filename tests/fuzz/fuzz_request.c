@@ -14,6 +14,7 @@
 #include "../../fcgi-app/agents.h"
 #include "../../fcgi-app/api_docs.h"
 #include "../../fcgi-app/events.h"
+#include "../../fcgi-app/host.h"
 #include "../../fcgi-app/openapi.h"
 #include "../../fcgi-app/routes.h"
 
@@ -257,6 +258,7 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 	api.route_count = route_count;
 	api.host = virt_host_new("local", "test:///default", 4, 2);
 	api.inventory = inventory_new(api.host);
+	api.probe = host_probe_new(api.host);
 	api.events = events_new(api.host);
 	api.agents = agents_new(api.host);
 	api.metrics = api_metrics_new(routes, route_count);
