@@ -95,6 +95,27 @@ def process_is_alive(pid):
     return state not in "ZX"
 
 
+class Process:
+    def __init__(self, pid):
+        self.dir = Path(f"/proc/{pid}")
+
+    def descriptors(self):
+        return len(list((self.dir / "fd").iterdir()))
+
+    def status(self, field):
+        return int(re.search(rf"^{field}:\s*(\d+)", (self.dir / "status").read_text(), re.M)[1])
+
+    def threads(self):
+        return self.status("Threads")
+
+    def rss_kib(self):
+        return self.status("VmRSS")
+
+    def is_instrumented(self):
+        """A sanitizer and valgrind keep freed memory; they find leaks themselves."""
+        return re.search("lib[alt]san|valgrind|vgpreload", (self.dir / "maps").read_text()) is not None
+
+
 LISTED = ("uuid name host state reason persistent autostart managed_save has_snapshots vcpus "
           "memory_kib labels").split()
 

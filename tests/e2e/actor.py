@@ -1,0 +1,270 @@
+# SPDX-License-Identifier: MIT
+"""A client with a VM of its own, of which it knows what its requests must have led to.
+
+What the VM may be like is a set of worlds. A request that was answered 2xx has been done in each of
+them; one that was refused, in none. One whose outcome nobody knows (see outcome_of()) may be done
+at any later time or never, in steps of which only the first ones may come. Whatever is seen of the
+VM rules out the worlds that it does not fit, and it is an error when none is left: as long as all
+outcomes are known there is only ever one.
+"""
+
+import random
+import threading
+import urllib.parse
+from enum import Enum
+from typing import NamedTuple
+
+DONE, REFUSED, UNKNOWN = Outcome = Enum("Outcome", "DONE REFUSED UNKNOWN")
+
+# What each action makes of a VM's state; of others it is a wrong state.
+MOVES = {
+    "suspend": {"running": "paused", "paused": "paused"},
+    "resume": {"running": "running", "paused": "running"},
+    "start": {"running": "running", "shutoff": "running"},
+    "stop": {state: "shutoff" for state in ("running", "paused", "shutoff")},
+}
+# The bodies of actions, where there are some.
+BODIES = {"stop": {"json": {"mode": "kill"}}}
+# 503 that says that nothing was done.
+BUSY = {"host_busy", "vm_busy", "draining"}
+# Refusals that tell that the VM is, or was, otherwise than the request needs.
+TELLING = {"wrong_state", "vm_not_found", "already_exists", "snapshot_not_found"}
+COMING_MAX = 3  # of so many open outcomes a client makes no more
+
+
+class World(NamedTuple):
+    state: str | None  # None: there is no VM
+    snapshots: frozenset  # of (name, state)
+    coming: tuple  # what may still happen: each a tuple of steps
+
+
+NOTHING = World(None, frozenset(), ())
+
+
+def take(world, step):
+    """The world after a step: ("make",), ("state", s), ("snapshot", name, s), ("forget", name) or
+    ("remove",). What there is not cannot change, and what there is cannot be made."""
+    kind, *what = step
+    if (kind == "make") == (world.state is not None):
+        return world
+    if kind == "remove":
+        return World(None, frozenset(), world.coming)
+    if kind == "snapshot":
+        return world._replace(snapshots=world.snapshots | {tuple(what)})
+    if kind == "forget":
+        return world._replace(snapshots=frozenset(s for s in world.snapshots if s[0] != what[0]))
+    return world._replace(state=what[0] if what else "shutoff")
+
+
+def take_all(world, steps):
+    for step in steps:
+        world = take(world, step)
+    return world
+
+
+def with_coming(worlds):
+    """These and all that may become of them by what may still happen."""
+    found, todo = set(worlds), list(worlds)
+    while todo:
+        world = todo.pop()
+        for i, (step, *rest) in enumerate(world.coming):
+            coming = world.coming[:i] + ((tuple(rest),) if rest else ()) + world.coming[i + 1:]
+            after = take(world._replace(coming=coming), step)
+            if after not in found:
+                found.add(after)
+                todo.append(after)
+    return found
+
+
+def outcome_of(answer):
+    """Of a mutation; answer is None when there was none."""
+    if answer is None:
+        return UNKNOWN
+    if answer.status < 400:
+        return DONE
+    if answer.status < 500 or answer.code in BUSY:
+        return REFUSED
+    # nginx: no byte of it has been sent.
+    return REFUSED if answer.status == 502 and answer.json["retryable"] else UNKNOWN
+
+
+class Actor:
+    """make is what its VM is made from: json=SPEC or xml=TEXT. tolerated are codes of answers that
+    it may get at any time."""
+
+    def __init__(self, client, name, make, seed, tolerated=("host_busy", "vm_busy"), snapshots=True):
+        self.client, self.name, self.make = client, name, make
+        self.random = random.Random(seed)
+        self.tolerated, self.may_snapshot = set(tolerated), snapshots
+        self.at = "/v1/vms/" + urllib.parse.quote(name, safe="")
+        self.worlds = {NOTHING}
+        self.lock = threading.Lock()
+        self.snapshot_number = 0
+        self.history = []
+
+    def request(self, kind, method, target, **how):
+        """The answer, or None when there was none; for subclasses to stand in between."""
+        return self.client.request(method, target, **how)
+
+    # What it knows
+
+    def states(self):
+        with self.lock:
+            return {world.state for world in with_coming(self.worlds)}
+
+    def snapshots(self):
+        """(name, state) of those that there certainly are."""
+        with self.lock:
+            return sorted(frozenset.intersection(*(w.snapshots for w in with_coming(self.worlds))))
+
+    def open_outcomes(self):
+        with self.lock:
+            return max(len(world.coming) for world in self.worlds)
+
+    def is_certain(self):
+        return self.open_outcomes() == 0 and len(self.worlds) == 1
+
+    def may_come(self, *steps):
+        """From outside: this may happen to its VM at any time from now on."""
+        with self.lock:
+            self.worlds |= {w._replace(coming=(*w.coming, steps)) for w in self.worlds if w.state}
+
+    def forget_coming(self):
+        """What has not happened will not happen any more."""
+        with self.lock:
+            self.worlds = {w._replace(coming=()) for w in with_coming(self.worlds)}
+
+    def keep(self, fits, what):
+        """Rules out the worlds that what was seen does not fit."""
+        kept = {world for world in with_coming(self.worlds) if fits(world)}
+        assert kept, (f"{self.name}: {what}, which nothing explains: {self.worlds}; "
+                      f"it did {self.history[-8:]}")
+        self.worlds = kept
+
+    def learn(self, effect, answer, fits):
+        """What the outcome of a mutation means for what the VM may be like."""
+        outcome = outcome_of(answer)
+        if outcome is DONE:
+            self.keep(lambda w: effect(w) and fits(w), answer)
+            self.worlds = {take_all(w, effect(w)[0]) for w in self.worlds}
+        elif outcome is UNKNOWN:
+            self.worlds |= {w._replace(coming=(*w.coming, steps))
+                            for w in self.worlds for steps in effect(w) or ()}
+        elif answer.code == "wrong_state":
+            self.keep(lambda w: not effect(w) and w.state == answer.json.get("state", w.state), answer)
+        elif answer.code in TELLING:
+            self.keep(lambda w: not effect(w), answer)
+        else:
+            assert answer.code in self.tolerated, (self.name, self.history[-1], answer)
+        assert outcome is not UNKNOWN or answer is None or answer.code in self.tolerated, answer
+        return outcome
+
+    def change(self, kind, method, target, effect, fits=lambda world, answer: True, **how):
+        """Sends a mutation. effect(world): the ways in which it can go, each a tuple of steps, of
+        which the first is the right one; none: it must be refused. fits(world, answer): may it be
+        answered so there?"""
+        self.history.append(kind)
+        answer = self.request(kind, method, target, **how)
+        self.history[-1] = f"{kind}: {answer.status if answer else None}"
+        with self.lock:
+            return self.learn(effect, answer, lambda world: fits(world, answer))
+
+    def see(self, kind, target, fits):
+        """Sends a read. fits(world, answer): may it be answered so, by 200 or 404?"""
+        answer = self.request(kind, "GET", target)
+        if answer is None or answer.status in (503, 502, 504, 500):
+            assert answer is None or answer.code in self.tolerated, (target, answer)
+            return answer
+        assert answer.status in (200, 404), (target, answer)
+        with self.lock:
+            self.keep(lambda world: fits(world, answer), f"{kind} is answered {answer}")
+        return answer
+
+    # What it does
+
+    def create(self):
+        # A start that breaks off may leave a VM that is paused, or be undone.
+        right = (("make",), ("state", "paused"), ("state", "running"))
+        undone = (("make",), ("remove",))
+        return self.change(
+            "create", "POST", "/v1/vms?start=1", lambda w: [right, undone] if w.state is None else [],
+            lambda w, answer: answer.json["state"] == "running", **self.make)
+
+    def act(self, action=None):
+        action = action or self.random.choice(list(MOVES))
+
+        def effect(world):
+            target = MOVES[action].get(world.state)
+            if action == "start" and world.state == "shutoff":
+                started = (("state", "paused"), ("state", "running"))
+                return [started, (("state", "paused"), ("state", "shutoff"))]
+            return [(("state", target),)] if target else []
+
+        def fits(world, answer):
+            target = MOVES[action][world.state]
+            return answer.json["state"] == target and answer.json["changed"] == (target != world.state)
+
+        return self.change(action, "POST", f"{self.at}/{action}", effect, fits, **BODIES.get(action, {}))
+
+    def snapshot(self):
+        self.snapshot_number += 1
+        name = f"s{self.snapshot_number}"
+
+        def effect(world):
+            if world.state is None:
+                return []
+            kept = ("snapshot", name, world.state)
+            # QEMU stands still while its memory is written.
+            return [(("state", "paused"), kept, ("state", world.state))
+                    if world.state == "running" else (kept,)]
+
+        return self.change("snapshot", "POST", f"{self.at}/snapshots", effect, json={"name": name})
+
+    def revert(self):
+        if not self.snapshots():
+            return None
+        name, state = self.random.choice(self.snapshots())
+        # QEMU is started anew.
+        steps = (("state", "shutoff"), ("state", "paused"), ("state", state))
+        return self.change("revert", "POST", f"{self.at}/snapshots/{name}/revert",
+                           lambda w: [steps] if (name, state) in w.snapshots else [],
+                           lambda w, answer: answer.json["state"] == state)
+
+    def forget(self):
+        if not self.snapshots():
+            return None
+        name, _ = self.random.choice(self.snapshots())
+        return self.change("forget", "DELETE", f"{self.at}/snapshots/{name}",
+                           lambda w: [(("forget", name),)] if name in dict(w.snapshots) else [])
+
+    def delete(self):
+        return self.change("delete", "DELETE", self.at,
+                           lambda w: [(("state", "shutoff"), ("remove",))] if w.state else [],
+                           lambda w, answer: answer.json["stopped"] == (w.state != "shutoff"))
+
+    def look(self):
+        return self.see("get", self.at, lambda w, answer: w.state == (
+            answer.json["state"] if answer.status == 200 else None))
+
+    def look_at_snapshots(self):
+        return self.see("snapshots", f"{self.at}/snapshots", lambda w, answer: (
+            sorted(s["name"] for s in answer.json["items"]) == sorted(dict(w.snapshots))
+            if answer.status == 200 else w.state is None))
+
+    def look_at_list(self):
+        def fits(world, answer):
+            seen = [vm["state"] for vm in answer.json["items"] if vm["name"] == self.name]
+            return answer.json.get("stale") or seen == ([world.state] if world.state else [])
+
+        return self.see("list", "/v1/vms", fits)
+
+    def stats(self):
+        return self.see("stats", f"{self.at}/stats",
+                        lambda w, answer: (w.state is not None) == (answer.status == 200))
+
+    def changes(self):
+        """What may be done next, as often as it is likely."""
+        if self.states() == {None}:
+            return [self.create] * 4
+        steps = [self.act] * 8 + [self.delete]
+        return steps + ([self.snapshot, self.revert, self.forget] if self.may_snapshot else [])
