@@ -15,6 +15,8 @@ from enum import Enum
 from typing import NamedTuple
 
 DONE, REFUSED, UNKNOWN = Outcome = Enum("Outcome", "DONE REFUSED UNKNOWN")
+# Instead of an answer: the request may have arrived, or cannot have.
+LOST, UNSENT = NoAnswer = Enum("NoAnswer", "LOST UNSENT")
 
 # What each action makes of a VM's state; of others it is a wrong state.
 MOVES = {
@@ -77,9 +79,9 @@ def with_coming(worlds):
 
 
 def outcome_of(answer):
-    """Of a mutation; answer is None when there was none."""
-    if answer is None:
-        return UNKNOWN
+    """Of a mutation."""
+    if isinstance(answer, NoAnswer):
+        return UNKNOWN if answer is LOST else REFUSED
     if answer.status < 400:
         return DONE
     if answer.status < 500 or answer.code in BUSY:
@@ -103,7 +105,7 @@ class Actor:
         self.history = []
 
     def request(self, kind, method, target, **how):
-        """The answer, or None when there was none; for subclasses to stand in between."""
+        """The answer or NoAnswer; for subclasses to stand in between."""
         return self.client.request(method, target, **how)
 
     # What it knows
@@ -144,19 +146,19 @@ class Actor:
     def learn(self, effect, answer, fits):
         """What the outcome of a mutation means for what the VM may be like."""
         outcome = outcome_of(answer)
+        told = not isinstance(answer, NoAnswer)
         if outcome is DONE:
             self.keep(lambda w: effect(w) and fits(w), answer)
             self.worlds = {take_all(w, effect(w)[0]) for w in self.worlds}
         elif outcome is UNKNOWN:
             self.worlds |= {w._replace(coming=(*w.coming, steps))
                             for w in self.worlds for steps in effect(w) or ()}
-        elif answer.code == "wrong_state":
+        elif told and answer.code == "wrong_state":
             self.keep(lambda w: not effect(w) and w.state == answer.json.get("state", w.state), answer)
-        elif answer.code in TELLING:
+        elif told and answer.code in TELLING:
             self.keep(lambda w: not effect(w), answer)
-        else:
-            assert answer.code in self.tolerated, (self.name, self.history[-1], answer)
-        assert outcome is not UNKNOWN or answer is None or answer.code in self.tolerated, answer
+        if told and outcome is not DONE:
+            assert answer.code in TELLING | self.tolerated, (self.name, self.history[-1], answer)
         return outcome
 
     def change(self, kind, method, target, effect, fits=lambda world, answer: True, **how):
@@ -165,15 +167,15 @@ class Actor:
         answered so there?"""
         self.history.append(kind)
         answer = self.request(kind, method, target, **how)
-        self.history[-1] = f"{kind}: {answer.status if answer else None}"
+        self.history[-1] = f"{kind}: {getattr(answer, 'status', answer)}"
         with self.lock:
             return self.learn(effect, answer, lambda world: fits(world, answer))
 
     def see(self, kind, target, fits):
         """Sends a read. fits(world, answer): may it be answered so, by 200 or 404?"""
         answer = self.request(kind, "GET", target)
-        if answer is None or answer.status in (503, 502, 504, 500):
-            assert answer is None or answer.code in self.tolerated, (target, answer)
+        if isinstance(answer, NoAnswer) or answer.status >= 500:
+            assert isinstance(answer, NoAnswer) or answer.code in self.tolerated, (target, answer)
             return answer
         assert answer.status in (200, 404), (target, answer)
         with self.lock:

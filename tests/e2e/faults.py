@@ -1,0 +1,438 @@
+# SPDX-License-Identifier: MIT
+"""A load of mixed requests, the faults that are injected into what serves it, and what clients saw.
+
+A Load is a crowd of Watchers: clients with a VM each (see actor.py) that write down every request.
+A fault is a block under `with load.fault(name)`; afterwards load.report() waits until all goes well
+again and says what clients saw. The rows that were reported are printed as the table of
+docs/reliability.md when the process ends, if VIRTGATE_FAULT_TABLE is set: to that file.
+
+VIRTGATE_FAULT_SECONDS is how long what can last lasts: a daemon that hangs (8).
+"""
+
+import atexit
+import contextlib
+import os
+import resource
+import select
+import signal
+import socket
+import subprocess
+import threading
+import time
+from collections import Counter
+from pathlib import Path
+from typing import NamedTuple
+
+from actor import COMING_MAX, DONE, LOST, UNSENT, Actor
+from gateway import BINARY, PATIENCE, REPO, Client, Gateway, wait_until
+
+FAULT_SECONDS = float(os.environ.get("VIRTGATE_FAULT_SECONDS", "8"))
+# virtgate's deadlines, in seconds, as short as the tests on QEMU here allow.
+READ_DEADLINE, ACTION_DEADLINE, LONG_DEADLINE = 3, 6, 12
+DEADLINES = {"read_deadline": READ_DEADLINE, "action_deadline": ACTION_DEADLINE,
+             "long_deadline": LONG_DEADLINE}
+# What a request may take beyond its deadline: what the machine itself needs for it.
+SLACK = 4 * PATIENCE
+# A client thinks this long between two requests, so that the load leaves the machine some air.
+THINK_SECONDS = 0.02
+READS = {"list", "get", "stats", "healthz", "readyz"}
+LONG = {"snapshot", "revert"}
+
+
+def deadline_of(kind):
+    return READ_DEADLINE if kind in READS else LONG_DEADLINE if kind in LONG else ACTION_DEADLINE
+
+
+class Record(NamedTuple):
+    kind: str
+    vm: str
+    sent: float
+    answered: float  # or given up
+    status: int  # 0: none
+    code: str  # of an error; or what became of the connection
+
+    @property
+    def failed(self):
+        return self.status == 0 or self.status >= 500
+
+    @property
+    def seconds(self):
+        return self.answered - self.sent
+
+    @property
+    def unanswered(self):
+        return self.code == "unanswered"
+
+    def said(self):
+        return f"{self.status} {self.code}".strip() if self.status else self.code
+
+
+class TimedClient(Client):
+    """Waits for an answer only so long; each request may have a connection of its own."""
+
+    def __init__(self, gateway, user="admin", kept=True):
+        super().__init__(gateway, user)
+        self.kept = kept
+        self.seconds = READ_DEADLINE + SLACK
+        self.beyond = (500,)  # whether it is tolerated, the Watcher knows
+
+    def connect(self):
+        # As HTTP libraries do: a kept connection that has something to say has its end to say.
+        if self.sock and select.select([self.sock], [], [], 0)[0]:
+            self.close()
+        super().connect()
+        self.sock.settimeout(self.seconds)
+
+    def request(self, method, target, body=None, type=None, headers="", **kind):
+        if not self.kept:
+            headers += "Connection: close\r\n"
+        return super().request(method, target, body, type, headers, **kind)
+
+
+class Watcher(Actor):
+    """Writes down what becomes of its requests, and goes on whatever that is."""
+
+    def __init__(self, gateway, name, make, seed, tolerated, kept=True, snapshots=True,
+                 think=THINK_SECONDS):
+        super().__init__(TimedClient(gateway, kept=kept), name, make, seed, tolerated, snapshots)
+        self.records, self.think = [], think
+        self.failure = None
+        self.only_reads = False
+
+    def request(self, kind, method, target, **how):
+        self.client.seconds = deadline_of(kind) + SLACK
+        sent = time.monotonic()
+        answer, status, code = LOST, 0, ""
+        try:
+            answer = self.client.request(method, target, **how)
+            status, code = answer.status, answer.code if answer.status >= 400 else ""
+        except TimeoutError:
+            code = "unanswered"
+        except ConnectionRefusedError:
+            answer, code = UNSENT, "refused"
+        except (OSError, EOFError) as lost:
+            # http.client's RemoteDisconnected is one of these.
+            code = f"connection lost ({type(lost).__name__})"
+        self.records.append(Record(kind, self.name, sent, time.monotonic(), status, code))
+        return answer
+
+    def run(self, stopping):
+        try:
+            while not stopping.is_set():
+                self.turn()
+                stopping.wait(self.think)
+        except BaseException as failure:  # it is looked at in the main thread
+            self.failure = failure
+        finally:
+            self.client.close()
+
+    def turn(self):
+        steps = [self.look_at_list, self.look, self.stats, self.healthz, self.readyz] * 2
+        if self.may_change():
+            steps += self.changes()
+        self.random.choice(steps)()
+
+    def may_change(self):
+        """A client whose last changes may still come had better look first."""
+        return not self.only_reads and self.open_outcomes() < COMING_MAX
+
+    def healthz(self):
+        self.request("healthz", "GET", "/healthz")
+
+    def readyz(self):
+        self.request("readyz", "GET", "/readyz")
+
+    def settle(self):
+        """When no fault is left: makes sure of what its VM is like."""
+        deadline = time.monotonic() + 30 * PATIENCE
+        while True:
+            # A VM's changes are made one by one: with this one those before it are through, too.
+            seen = self.look()
+            if (self.create() if seen.status == 404 else self.act("stop")) is DONE:
+                break
+            assert time.monotonic() < deadline, (self.name, self.worlds, self.history[-5:])
+        self.forget_coming()
+        assert self.look().status == 200
+        assert self.look_at_snapshots().status == 200
+
+
+class Fault:
+    def __init__(self, name):
+        self.name, self.start, self.end = name, time.monotonic(), None
+
+
+class Load:
+    """make(number) -> what the VM of that number is made from."""
+
+    def __init__(self, gateway, make, count=6, seed=0, tolerated=(), kept=True, snapshots=True,
+                 name="load", think=THINK_SECONDS):
+        self.stopping = threading.Event()
+        self.watchers = [
+            Watcher(gateway, f"{name}-{i}", make(f"{name}-{i}"), seed * 1000 + i,
+                    {"host_busy", "vm_busy", *tolerated}, kept, snapshots, think)
+            for i in range(count)]
+        self.threads = [threading.Thread(target=w.run, args=(self.stopping,)) for w in self.watchers]
+
+    def __enter__(self):
+        for thread in self.threads:
+            thread.start()
+        return self
+
+    def __exit__(self, kind, *_):
+        self.stopping.set()
+        for thread in self.threads:
+            thread.join(2 * (LONG_DEADLINE + SLACK))
+        hanging = [t for t in self.threads if t.is_alive()]
+        if kind is None:
+            assert not hanging, "a client hangs"
+            self.check()
+
+    def check(self):
+        for watcher in self.watchers:
+            if watcher.failure:
+                raise watcher.failure
+
+    def go_on_for(self, seconds):
+        """How long a fault lasts."""
+        end = time.monotonic() + seconds
+        while time.monotonic() < end and not self.stopping.wait(0.05):
+            self.check()
+
+    def records(self, since=0.0, until=float("inf"), **where):
+        """Those sent in this time; where names members and the values that they may have."""
+        return sorted((r for w in self.watchers for r in list(w.records)
+                       if since <= r.sent < until
+                       and all(getattr(r, name) in values for name, values in where.items())),
+                      key=lambda record: record.answered)
+
+    def wait_for(self, count, what="more requests", since=None, seconds=60):
+        """Until each client has been answered so often since then."""
+        since = time.monotonic() if since is None else since
+
+        def enough():
+            self.check()
+            return all(sum(r.sent >= since for r in list(w.records)) >= count for w in self.watchers)
+
+        wait_until(enough, what, seconds)
+
+    @contextlib.contextmanager
+    def fault(self, name):
+        fault = Fault(name)
+        yield fault
+        fault.end = time.monotonic()
+
+    def wait_recovered(self, fault, seconds=60):
+        """Until each client's last requests, sent after the fault, all went well."""
+        def recovered():
+            self.check()
+            for watcher in self.watchers:
+                last = list(watcher.records)[-8:]
+                if len(last) < 8 or any(r.failed or r.sent < fault.end for r in last):
+                    return False
+            return True
+
+        wait_until(recovered, f"all goes well after: {fault.name}", seconds)
+
+    def stop_changing(self, quiet=True):
+        for watcher in self.watchers:
+            watcher.only_reads = quiet
+
+    def report(self, fault, others=None, before=None):
+        """Waits for the recovery, then makes the row of the table, which is returned."""
+        self.wait_recovered(fault)
+        row = Row.of(self, fault, others, before)
+        rows.append(row)
+        return row
+
+    def settle(self):
+        """Ends the load, then makes sure of each VM and removes it."""
+        self.stopping.set()
+        for thread in self.threads:
+            thread.join(2 * (LONG_DEADLINE + SLACK))
+        assert not any(thread.is_alive() for thread in self.threads), "a client hangs"
+        self.check()
+        for watcher in self.watchers:
+            watcher.settle()
+            assert watcher.delete() is DONE, watcher.history[-3:]
+            watcher.client.close()
+
+
+def percentile(records, share):
+    seconds = sorted(record.seconds for record in records)
+    return seconds[min(len(seconds) - 1, int(share * len(seconds)))] if seconds else 0.0
+
+
+class Row(NamedTuple):
+    """What clients saw of a fault; times in seconds."""
+    fault: str
+    lasted: float
+    requests: int  # sent while it lasted, and until all went well again
+    saw: Counter  # of failed ones: what they were told
+    unanswered: int
+    noticed: float | None  # from its beginning to the first failure
+    recovered: float  # from its end to the last failure, if there was one after it
+    slowest: float
+    p99: float  # of those that did not fail
+    p99_before: float
+
+    @classmethod
+    def of(cls, load, fault, others=None, before=None):
+        where = {} if others is None else {"vm": others}
+        all_of = load.records(**where)
+        during = [r for r in all_of if r.answered >= fault.start]
+        failed = [r for r in during if r.failed]
+        last = max((r.answered for r in failed), default=fault.end)
+        touched = [r for r in during if r.sent <= max(last, fault.end)]
+        good = [r for r in touched if not r.failed]
+        before = before if before is not None else [
+            r for r in all_of if r.answered < fault.start and not r.failed]
+        return cls(
+            fault.name, fault.end - fault.start, len(touched), Counter(r.said() for r in failed),
+            sum(r.unanswered for r in touched),
+            min((r.answered - fault.start for r in failed), default=None),
+            max(0.0, last - fault.end), max((r.seconds for r in touched), default=0.0),
+            percentile(good, 0.99), percentile(before, 0.99))
+
+    def line(self):
+        saw = ", ".join(f"{count} × {what}" for what, count in self.saw.most_common()) or "nothing"
+        noticed = "–" if self.noticed is None else f"{self.noticed:.2f}"
+        return (f"| {self.fault} | {self.lasted:.1f} | {self.requests} | {saw} | {noticed} | "
+                f"{self.recovered:.2f} | {self.slowest:.2f} | {self.p99_before * 1000:.0f} → "
+                f"{self.p99 * 1000:.0f} |")
+
+
+HEAD = ("| fault | lasted, s | requests | failed | noticed, s | recovered, s | slowest, s | "
+        "p99, ms |\n|---|---|---|---|---|---|---|---|")
+rows = []
+
+
+def table():
+    return "\n".join([HEAD, *(row.line() for row in rows)])
+
+
+@atexit.register
+def write_table():
+    file = os.environ.get("VIRTGATE_FAULT_TABLE")
+    if file and rows:
+        Path(file).write_text(table() + "\n")
+
+
+# What is done to processes
+
+
+@contextlib.contextmanager
+def limited(pid, *limits):
+    """Limits of a process, as (which, value), for the length of a block."""
+    before = [(which, resource.prlimit(pid, which)) for which, _ in limits]
+    for which, value in limits:
+        resource.prlimit(pid, which, (value, resource.prlimit(pid, which)[1]))
+    try:
+        yield
+    finally:
+        for which, old in before:
+            resource.prlimit(pid, which, old)
+
+
+# What serves
+
+
+class Backend:
+    """A virtgate under a supervisor that holds its socket and starts it again at once, as systemd
+    does with Restart=always and RestartSec=0."""
+
+    def __init__(self, gateway, path):
+        self.gateway, self.path = gateway, str(path)
+        self.log_file = gateway.dir / f"{Path(path).stem}.log"
+        self.socket = socket.socket(socket.AF_UNIX)
+        self.socket.bind(self.path)
+        self.socket.listen(511)
+        self.process = None
+        self.ends = []  # (when, exit status) of those before
+        self.serving = []  # when each began to serve
+        self.stopping = threading.Event()
+        self.thread = threading.Thread(target=self.supervise)
+
+    def spawn(self):
+        # The number of a process that is to be handed a socket must be known to it alone.
+        script = 'exec 3<&"$1"; export LISTEN_PID=$$ LISTEN_FDS=1; exec "$2"'
+        with open(self.log_file, "a") as log:
+            return subprocess.Popen(
+                ["bash", "-c", script, "bash", str(self.socket.fileno()), str(BINARY.resolve())],
+                env={**self.gateway.environment(), "VIRTGATE_LISTEN": self.path}, cwd=REPO,
+                pass_fds=[self.socket.fileno()], stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+
+    def start(self):
+        self.process = self.spawn()
+        self.thread.start()
+        wait_until(self.serves, "it serves")
+        return self
+
+    def serves(self):
+        return self.log().count(" serves ") > len(self.ends)
+
+    def supervise(self):
+        while True:
+            self.process.wait()
+            self.ends.append((time.monotonic(), self.process.returncode))
+            if self.stopping.is_set():
+                return
+            self.process = self.spawn()
+
+    def log(self):
+        return self.log_file.read_text(errors="replace") if self.log_file.exists() else ""
+
+    @property
+    def pid(self):
+        return self.process.pid
+
+    def signal(self, number):
+        """Returns when a process that this ends has been succeeded by one that serves."""
+        count = len(self.ends)
+        os.kill(self.pid, number)
+        if number in (signal.SIGKILL, signal.SIGTERM):
+            wait_until(lambda: len(self.ends) > count and self.serves(), "its successor serves", 40)
+
+    def stop(self):
+        """Ends it; returns its exit status."""
+        self.stopping.set()
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self.pid, signal.SIGCONT)
+            os.kill(self.pid, signal.SIGTERM)
+        self.thread.join(40 * PATIENCE)
+        if self.thread.is_alive():
+            self.process.kill()
+            self.thread.join()
+        self.socket.close()
+        Path(self.path).unlink()
+        return self.ends[-1][1]
+
+
+class Site(Gateway):
+    """nginx before several virtgates, each with a supervisor."""
+
+    def __init__(self, count=2, **settings):
+        super().__init__(activated=True, **{**DEADLINES, **settings})
+        self.backends = [Backend(self, self.dir / f"{'abcdef'[i]}.sock") for i in range(count)]
+        (self.dir / "virtgate/backends.conf").write_text(
+            "".join(f"server unix:{b.path} max_fails=0;\n" for b in self.backends))
+
+    def start_virtgate(self):
+        for backend in self.backends:
+            backend.start()
+        self.virtgate = self.backends[0].process
+
+    def wait_ready(self, path="/readyz"):
+        self.virtgate = self.backends[0].process
+        super().wait_ready(path)
+
+    def processes(self):
+        self.virtgate = None
+        return [*super().processes(), *(b.pid for b in self.backends if b.process)]
+
+    def log(self):
+        return "".join(backend.log() for backend in self.backends)
+
+    def stop_virtgate(self):
+        statuses = [backend.stop() for backend in self.backends if backend.process]
+        self.check_log()
+        assert not any(statuses), f"virtgate ended with {statuses}:\n{self.log()[-3000:]}"

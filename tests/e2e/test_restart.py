@@ -1,0 +1,148 @@
+# SPDX-License-Identifier: MIT
+"""Two virtgates behind one nginx, each under a supervisor that holds its socket: what clients see
+when one of them ends, in whatever way.
+
+Runs in tests/e2e/namespace. Their host is libvirt's test driver in the daemon: a mutation takes as
+good as no time there, so that many are made, and one is everywhere between client and libvirt.
+"""
+
+import os
+import re
+import resource
+import signal
+import subprocess
+import time
+from collections import Counter
+
+import pytest
+from conftest import test_domain
+from faults import DEADLINES, FAULT_SECONDS, READ_DEADLINE, SLACK, Load, Site, limited
+from gateway import PATIENCE, Process, wait_until
+
+if "LIBVIRTD_PID_FILE" not in os.environ:
+    pytest.skip("needs a libvirtd of its own: run it by tests/e2e/namespace",
+                allow_module_level=True)
+
+URI = "test+unix:///default"
+TURNS = 6
+
+
+@pytest.fixture(scope="module")
+def host():
+    """What the test driver has is gone with its last connection: this keeps one."""
+    keeper = subprocess.Popen(["virsh", "-q", "-c", URI, "event", "--all", "--loop"],
+                              stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    try:
+        yield
+        assert keeper.poll() is None
+    finally:
+        keeper.kill()
+        keeper.wait()
+
+
+@pytest.fixture
+def site(host):
+    site = Site(uri=URI)
+    try:
+        yield site.start()
+    finally:
+        site.stop()
+
+
+def load_on(site, **how):
+    return Load(site, lambda name: {"xml": test_domain(name)}, **{"count": 8, "think": 0.002, **how})
+
+
+def served(site):
+    return Counter(re.findall(r" request id=(\w+) ", site.log()))
+
+
+@pytest.mark.parametrize("how", ["SIGTERM", "POST /shutdown"])
+def test_no_request_fails_when_a_virtgate_is_asked_to_end(site, how):
+    with load_on(site) as load:
+        load.wait_for(30)
+        with load.fault(f"virtgate: {how}, one of two ({TURNS} times)") as fault:
+            for turn in range(TURNS):
+                count = sum(len(backend.ends) for backend in site.backends)
+                if how == "SIGTERM":
+                    site.backends[turn % 2].signal(signal.SIGTERM)
+                else:
+                    with site.client("admin") as admin:
+                        assert admin.post("/shutdown").status == 200
+                    wait_until(lambda n=count: all(b.serves() for b in site.backends) and
+                               sum(len(b.ends) for b in site.backends) > n, "it is back", 40)
+                load.wait_for(10)
+        row = load.report(fault)
+        load.settle()
+    assert not row.saw and not row.unanswered, row
+    assert all(status == 0 for backend in site.backends for _, status in backend.ends)
+    assert max(served(site).values()) == 1, "each reaches virtgate once"
+
+
+def test_no_request_fails_when_all_virtgates_are_asked_to_end_at_once(site):
+    """Their supervisors hold the sockets: who comes meanwhile waits a moment."""
+    with load_on(site) as load:
+        load.wait_for(30)
+        with load.fault("virtgate: SIGTERM, both at once (3 times)") as fault:
+            for _ in range(3):
+                for backend in site.backends:
+                    os.kill(backend.pid, signal.SIGTERM)
+                wait_until(lambda: all(b.ends and b.serves() for b in site.backends), "they are back", 40)
+                load.wait_for(10)
+        row = load.report(fault)
+        load.settle()
+    assert not row.saw and not row.unanswered, row
+
+
+def test_a_virtgate_that_is_killed_loses_no_read_and_repeats_no_change(site):
+    with load_on(site, tolerated={"backend_unavailable"}) as load:
+        load.wait_for(30)
+        with load.fault(f"virtgate: SIGKILL, one of two ({TURNS} times)") as fault:
+            took = []
+            for turn in range(TURNS):
+                start = time.monotonic()
+                site.backends[turn % 2].signal(signal.SIGKILL)
+                took.append(time.monotonic() - start)
+                load.wait_for(10)
+        row = load.report(fault)
+        reads = [r for r in load.records(fault.start) if r.failed and r.kind in (
+            "list", "get", "stats", "healthz", "readyz", "snapshots")]
+        load.settle()
+    assert not reads, reads[:3]
+    assert set(row.saw) <= {"502 backend_unavailable"} and not row.unanswered, row
+    assert max(took) < 1 * PATIENCE, took
+    assert max(served(site).values()) == 1, "none is sent twice"
+
+
+def test_of_a_virtgate_that_hangs_others_take_over(site):
+    """nginx cannot know that it hangs before a deadline has passed."""
+    with load_on(site, tolerated={"backend_unavailable", "deadline_exceeded"}) as load:
+        load.wait_for(30)
+        with load.fault("virtgate: SIGSTOP, one of two") as fault:
+            hanging = site.backends[0].pid
+            os.kill(hanging, signal.SIGSTOP)
+            try:
+                load.go_on_for(FAULT_SECONDS)
+            finally:
+                os.kill(hanging, signal.SIGCONT)
+        row = load.report(fault)
+        load.settle()
+    assert not row.unanswered, row
+    reads = load.records(fault.start, fault.end, kind=["list", "get", "stats", "healthz", "readyz"])
+    assert not [r for r in reads if r.failed], row
+    assert max(r.seconds for r in reads) < READ_DEADLINE + SLACK, row
+
+
+def test_out_of_memory_virtgate_says_so_or_is_started_again(site):
+    with load_on(site, tolerated={"backend_unavailable", "internal", "host_busy"}) as load:
+        load.wait_for(30)
+        backend = site.backends[0]
+        process = Process(backend.pid)
+        size, data = (process.status(field) * 1024 for field in ("VmSize", "VmData"))
+        with load.fault("virtgate: no memory left, one of two") as fault, \
+                limited(backend.pid, (resource.RLIMIT_AS, size), (resource.RLIMIT_DATA, data)):
+            load.go_on_for(2)
+        row = load.report(fault)
+        load.settle()
+    assert set(row.saw) <= {"500 internal", "502 backend_unavailable", "503 host_busy"}, row
+    assert not row.unanswered and row.recovered < 2 * PATIENCE, row
