@@ -476,6 +476,16 @@ static int explain_unsupported(const struct hold *hold, bool shares, struct err 
 	return err_hint(err, "unmount it in the guest, or shut the VM off first");
 }
 
+/* libvirt's code for a name that is taken is also that of a QEMU that failed at the snapshot. */
+static int explain_failed(struct err *err)
+{
+	if (err->kind != ERR_ALREADY_EXISTS || err->libvirt_domain != VIR_FROM_QEMU)
+		return -1;
+	err->kind = ERR_STORAGE_UNAVAILABLE;
+	(void)snprintf(err->text, sizeof err->text, "QEMU could not write the snapshot");
+	return err_hint(err, "is there room where the VM's disks are?");
+}
+
 static int refuse_same(struct hold *hold, const char *name, struct err *err)
 {
 	AUTO(virDomainSnapshotFree) virDomainSnapshotPtr same =
@@ -555,7 +565,8 @@ static int create(struct hold *hold, const struct config *config, const struct x
 		virDomainSnapshotCreateXML(hold->dom, xml, VIR_DOMAIN_SNAPSHOT_CREATE_VALIDATE);
 	if (!snap) {
 		(void)virt_fail(&hold->lease, VIRT_SNAPSHOT_CREATE, err);
-		return explain_unsupported(hold, shares, err);
+		(void)explain_unsupported(hold, shares, err);
+		return explain_failed(err);
 	}
 	/* It is there, so not being able to read it back is no failure. */
 	struct err ignored;
