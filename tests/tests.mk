@@ -9,6 +9,10 @@
 #   make check-tsan      in process, and the load test, under TSan
 #   make check-valgrind  the load test, shorter, under valgrind
 #   make check-slow      real Linux guests, of packages that apt fetches (root; a minute)
+#   make faults          those of the above that inject faults, with hangs of a minute; prints what
+#                        clients saw (docs/reliability.md; root; some minutes)
+#   make soak            mixed requests and random faults for SOAK_SECONDS (600), in the order of
+#                        SOAK_SEED (root)
 #   make bench           how fast it is, each figure beside a reference (docs/performance.md)
 #   make check-openapi   the OpenAPI document, by a linter
 #   make check-covered   which documented answers the tests before have met
@@ -16,7 +20,7 @@
 #   make fuzz            each for FUZZ_SECONDS, its corpus kept; FUZZ_SEEDS: more domains to start from
 
 .PHONY: check-all check-openapi check-covered check-unit run-unit check-gateway check-qemu check-style check-tsan \
-	check-valgrind check-slow run-slow bench check-fuzz fuzz fuzzers format unit-tests \
+	check-valgrind check-slow run-slow faults soak bench check-fuzz fuzz fuzzers format unit-tests \
 	$(FUZZERS:%=fuzz-%) $(FUZZERS:%=check-fuzz-%)
 
 ASAN := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
@@ -104,6 +108,19 @@ check-slow:
 run-slow: all
 	tests/slow/build
 	tests/e2e/namespace env PYTHONPATH=tests/e2e $(PYTEST) -vv -s tests/slow
+
+FAULT_TABLE := $(BUILD)/faults.md
+
+faults: all
+	@rm -f $(FAULT_TABLE)
+	@export VIRTGATE_FAULT_TABLE=$(abspath $(FAULT_TABLE)) VIRTGATE_FAULT_SECONDS=60; status=0; \
+	$(PYTEST) tests/e2e/test_faults.py || status=$$?; \
+	tests/e2e/namespace env $(PYTEST) tests/e2e/test_restart.py tests/e2e/test_qemu_faults.py || \
+		status=$$?; \
+	cat $(FAULT_TABLE); exit $$status
+
+soak: all
+	tests/e2e/namespace env PYTHONPATH=tests/e2e VIRTGATE_FAULT_SECONDS=20 $(PYTEST) -s tests/soak
 
 BENCHES := $(patsubst tests/%.c,$(BUILD)/tests/%,$(sort $(wildcard tests/bench/bench_*.c)))
 

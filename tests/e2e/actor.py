@@ -185,11 +185,11 @@ class Actor:
     # What it does
 
     def create(self):
-        # A start that breaks off may leave a VM that is paused, or be undone.
+        # Whatever comes of the start, it may all be undone.
         right = (("make",), ("state", "paused"), ("state", "running"))
-        undone = (("make",), ("remove",))
+        ways = [right, (*right, ("remove",))]
         return self.change(
-            "create", "POST", "/v1/vms?start=1", lambda w: [right, undone] if w.state is None else [],
+            "create", "POST", "/v1/vms?start=1", lambda w: ways if w.state is None else [],
             lambda w, answer: answer.json["state"] == "running", **self.make)
 
     def act(self, action=None):
@@ -199,7 +199,7 @@ class Actor:
             target = MOVES[action].get(world.state)
             if action == "start" and world.state == "shutoff":
                 started = (("state", "paused"), ("state", "running"))
-                return [started, (("state", "paused"), ("state", "shutoff"))]
+                return [started, (*started, ("state", "shutoff"))]
             return [(("state", target),)] if target else []
 
         def fits(world, answer):

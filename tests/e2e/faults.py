@@ -4,27 +4,23 @@
 A Load is a crowd of Watchers: clients with a VM each (see actor.py) that write down every request.
 A fault is a block under `with load.fault(name)`; afterwards load.report() waits until all goes well
 again and says what clients saw. The rows that were reported are printed as the table of
-docs/reliability.md when the process ends, if VIRTGATE_FAULT_TABLE is set: to that file.
+docs/reliability.md when the process ends, if VIRTGATE_FAULT_TABLE is set: at that file's end.
 
 VIRTGATE_FAULT_SECONDS is how long what can last lasts: a daemon that hangs (8).
 """
 
 import atexit
 import contextlib
+import itertools
 import os
-import resource
 import select
-import signal
-import socket
-import subprocess
 import threading
 import time
 from collections import Counter
-from pathlib import Path
 from typing import NamedTuple
 
 from actor import COMING_MAX, DONE, LOST, UNSENT, Actor
-from gateway import BINARY, PATIENCE, REPO, Client, Gateway, wait_until
+from gateway import PATIENCE, Client, wait_until
 
 FAULT_SECONDS = float(os.environ.get("VIRTGATE_FAULT_SECONDS", "8"))
 # virtgate's deadlines, in seconds, as short as the tests on QEMU here allow.
@@ -35,12 +31,12 @@ DEADLINES = {"read_deadline": READ_DEADLINE, "action_deadline": ACTION_DEADLINE,
 SLACK = 4 * PATIENCE
 # A client thinks this long between two requests, so that the load leaves the machine some air.
 THINK_SECONDS = 0.02
-READS = {"list", "get", "stats", "healthz", "readyz"}
-LONG = {"snapshot", "revert"}
+READS = {"list", "get", "stats", "snapshots", "healthz", "readyz"}
 
 
 def deadline_of(kind):
-    return READ_DEADLINE if kind in READS else LONG_DEADLINE if kind in LONG else ACTION_DEADLINE
+    """A read may be given to a virtgate that hangs first, and then to another."""
+    return READ_DEADLINE + 1 + READ_DEADLINE if kind in READS else LONG_DEADLINE + 1
 
 
 class Record(NamedTuple):
@@ -97,7 +93,7 @@ class Watcher(Actor):
         super().__init__(TimedClient(gateway, kept=kept), name, make, seed, tolerated, snapshots)
         self.records, self.think = [], think
         self.failure = None
-        self.only_reads = False
+        self.settling = False
 
     def request(self, kind, method, target, **how):
         self.client.seconds = deadline_of(kind) + SLACK
@@ -127,14 +123,14 @@ class Watcher(Actor):
             self.client.close()
 
     def turn(self):
-        steps = [self.look_at_list, self.look, self.stats, self.healthz, self.readyz] * 2
-        if self.may_change():
+        if self.settling:
+            self.settle()
+            self.settling = False
+        steps = [self.look_at_list, self.look, self.stats, self.healthz, self.readyz] * 3
+        # Who does not know what of the last changes may still come had better look first.
+        if self.open_outcomes() < COMING_MAX:
             steps += self.changes()
         self.random.choice(steps)()
-
-    def may_change(self):
-        """A client whose last changes may still come had better look first."""
-        return not self.only_reads and self.open_outcomes() < COMING_MAX
 
     def healthz(self):
         self.request("healthz", "GET", "/healthz")
@@ -161,16 +157,20 @@ class Fault:
         self.name, self.start, self.end = name, time.monotonic(), None
 
 
+crowds = itertools.count(1)
+
+
 class Load:
-    """make(number) -> what the VM of that number is made from."""
+    """make(name) -> what the VM of that name is made from."""
 
     def __init__(self, gateway, make, count=6, seed=0, tolerated=(), kept=True, snapshots=True,
-                 name="load", think=THINK_SECONDS):
+                 think=THINK_SECONDS):
         self.stopping = threading.Event()
+        crowd = next(crowds)  # a failed test may leave its VMs
         self.watchers = [
-            Watcher(gateway, f"{name}-{i}", make(f"{name}-{i}"), seed * 1000 + i,
-                    {"host_busy", "vm_busy", *tolerated}, kept, snapshots, think)
-            for i in range(count)]
+            Watcher(gateway, name, make(name), f"{seed} {name}", {"host_busy", "vm_busy", *tolerated},
+                    kept, snapshots, think)
+            for name in (f"load-{crowd}-{i}" for i in range(count))]
         self.threads = [threading.Thread(target=w.run, args=(self.stopping,)) for w in self.watchers]
 
     def __enter__(self):
@@ -233,16 +233,18 @@ class Load:
 
         wait_until(recovered, f"all goes well after: {fault.name}", seconds)
 
-    def stop_changing(self, quiet=True):
-        for watcher in self.watchers:
-            watcher.only_reads = quiet
-
     def report(self, fault, others=None, before=None):
         """Waits for the recovery, then makes the row of the table, which is returned."""
         self.wait_recovered(fault)
         row = Row.of(self, fault, others, before)
         rows.append(row)
         return row
+
+    def settle_on_the_way(self):
+        for watcher in self.watchers:
+            watcher.settling = True
+        wait_until(lambda: self.check() or not any(w.settling for w in self.watchers),
+                   "each client knows what its VM is like", 60)
 
     def settle(self):
         """Ends the load, then makes sure of each VM and removes it."""
@@ -293,6 +295,17 @@ class Row(NamedTuple):
             max(0.0, last - fault.end), max((r.seconds for r in touched), default=0.0),
             percentile(good, 0.99), percentile(before, 0.99))
 
+    @classmethod
+    def worst(cls, rows):
+        """One of several of the same fault."""
+        def most(name):
+            return max((getattr(r, name) for r in rows if getattr(r, name) is not None), default=None)
+
+        return cls(f"{rows[0].fault} ({len(rows)} times)", most("lasted"),
+                   sum(r.requests for r in rows), sum((r.saw for r in rows), Counter()),
+                   sum(r.unanswered for r in rows), most("noticed"), most("recovered"),
+                   most("slowest"), most("p99"), most("p99_before"))
+
     def line(self):
         saw = ", ".join(f"{count} × {what}" for what, count in self.saw.most_common()) or "nothing"
         noticed = "–" if self.noticed is None else f"{self.noticed:.2f}"
@@ -314,125 +327,6 @@ def table():
 def write_table():
     file = os.environ.get("VIRTGATE_FAULT_TABLE")
     if file and rows:
-        Path(file).write_text(table() + "\n")
-
-
-# What is done to processes
-
-
-@contextlib.contextmanager
-def limited(pid, *limits):
-    """Limits of a process, as (which, value), for the length of a block."""
-    before = [(which, resource.prlimit(pid, which)) for which, _ in limits]
-    for which, value in limits:
-        resource.prlimit(pid, which, (value, resource.prlimit(pid, which)[1]))
-    try:
-        yield
-    finally:
-        for which, old in before:
-            resource.prlimit(pid, which, old)
-
-
-# What serves
-
-
-class Backend:
-    """A virtgate under a supervisor that holds its socket and starts it again at once, as systemd
-    does with Restart=always and RestartSec=0."""
-
-    def __init__(self, gateway, path):
-        self.gateway, self.path = gateway, str(path)
-        self.log_file = gateway.dir / f"{Path(path).stem}.log"
-        self.socket = socket.socket(socket.AF_UNIX)
-        self.socket.bind(self.path)
-        self.socket.listen(511)
-        self.process = None
-        self.ends = []  # (when, exit status) of those before
-        self.serving = []  # when each began to serve
-        self.stopping = threading.Event()
-        self.thread = threading.Thread(target=self.supervise)
-
-    def spawn(self):
-        # The number of a process that is to be handed a socket must be known to it alone.
-        script = 'exec 3<&"$1"; export LISTEN_PID=$$ LISTEN_FDS=1; exec "$2"'
-        with open(self.log_file, "a") as log:
-            return subprocess.Popen(
-                ["bash", "-c", script, "bash", str(self.socket.fileno()), str(BINARY.resolve())],
-                env={**self.gateway.environment(), "VIRTGATE_LISTEN": self.path}, cwd=REPO,
-                pass_fds=[self.socket.fileno()], stdin=subprocess.DEVNULL, stdout=log, stderr=log)
-
-    def start(self):
-        self.process = self.spawn()
-        self.thread.start()
-        wait_until(self.serves, "it serves")
-        return self
-
-    def serves(self):
-        return self.log().count(" serves ") > len(self.ends)
-
-    def supervise(self):
-        while True:
-            self.process.wait()
-            self.ends.append((time.monotonic(), self.process.returncode))
-            if self.stopping.is_set():
-                return
-            self.process = self.spawn()
-
-    def log(self):
-        return self.log_file.read_text(errors="replace") if self.log_file.exists() else ""
-
-    @property
-    def pid(self):
-        return self.process.pid
-
-    def signal(self, number):
-        """Returns when a process that this ends has been succeeded by one that serves."""
-        count = len(self.ends)
-        os.kill(self.pid, number)
-        if number in (signal.SIGKILL, signal.SIGTERM):
-            wait_until(lambda: len(self.ends) > count and self.serves(), "its successor serves", 40)
-
-    def stop(self):
-        """Ends it; returns its exit status."""
-        self.stopping.set()
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(self.pid, signal.SIGCONT)
-            os.kill(self.pid, signal.SIGTERM)
-        self.thread.join(40 * PATIENCE)
-        if self.thread.is_alive():
-            self.process.kill()
-            self.thread.join()
-        self.socket.close()
-        Path(self.path).unlink()
-        return self.ends[-1][1]
-
-
-class Site(Gateway):
-    """nginx before several virtgates, each with a supervisor."""
-
-    def __init__(self, count=2, **settings):
-        super().__init__(activated=True, **{**DEADLINES, **settings})
-        self.backends = [Backend(self, self.dir / f"{'abcdef'[i]}.sock") for i in range(count)]
-        (self.dir / "virtgate/backends.conf").write_text(
-            "".join(f"server unix:{b.path} max_fails=0;\n" for b in self.backends))
-
-    def start_virtgate(self):
-        for backend in self.backends:
-            backend.start()
-        self.virtgate = self.backends[0].process
-
-    def wait_ready(self, path="/readyz"):
-        self.virtgate = self.backends[0].process
-        super().wait_ready(path)
-
-    def processes(self):
-        self.virtgate = None
-        return [*super().processes(), *(b.pid for b in self.backends if b.process)]
-
-    def log(self):
-        return "".join(backend.log() for backend in self.backends)
-
-    def stop_virtgate(self):
-        statuses = [backend.stop() for backend in self.backends if backend.process]
-        self.check_log()
-        assert not any(statuses), f"virtgate ended with {statuses}:\n{self.log()[-3000:]}"
+        with open(file, "a") as out:
+            # Of several processes' rows it is one table.
+            print(table() if not out.tell() else table().removeprefix(HEAD + "\n"), file=out)

@@ -6,6 +6,7 @@ Runs in tests/e2e/namespace. Their host is libvirt's test driver in the daemon: 
 good as no time there, so that many are made, and one is everywhere between client and libvirt.
 """
 
+import contextlib
 import os
 import re
 import resource
@@ -15,8 +16,9 @@ import time
 from collections import Counter
 
 import pytest
+from backends import Site, limited
 from conftest import test_domain
-from faults import DEADLINES, FAULT_SECONDS, READ_DEADLINE, SLACK, Load, Site, limited
+from faults import FAULT_SECONDS, READS, Load
 from gateway import PATIENCE, Process, wait_until
 
 if "LIBVIRTD_PID_FILE" not in os.environ:
@@ -40,13 +42,25 @@ def host():
         keeper.wait()
 
 
-@pytest.fixture
-def site(host):
-    site = Site(uri=URI)
+@contextlib.contextmanager
+def running(**how):
+    site = Site(uri=URI, **how)
     try:
         yield site.start()
     finally:
         site.stop()
+
+
+@pytest.fixture
+def site(host):
+    with running() as site:
+        yield site
+
+
+@pytest.fixture
+def single(host):
+    with running(count=1) as site:
+        yield site
 
 
 def load_on(site, **how):
@@ -79,15 +93,13 @@ def test_no_request_fails_when_a_virtgate_is_asked_to_end(site, how):
     assert max(served(site).values()) == 1, "each reaches virtgate once"
 
 
-def test_no_request_fails_when_all_virtgates_are_asked_to_end_at_once(site):
-    """Their supervisors hold the sockets: who comes meanwhile waits a moment."""
-    with load_on(site) as load:
+def test_no_request_fails_when_the_only_virtgate_is_asked_to_end(single):
+    """Its supervisor holds the socket: who comes meanwhile waits a moment."""
+    with load_on(single) as load:
         load.wait_for(30)
-        with load.fault("virtgate: SIGTERM, both at once (3 times)") as fault:
-            for _ in range(3):
-                for backend in site.backends:
-                    os.kill(backend.pid, signal.SIGTERM)
-                wait_until(lambda: all(b.ends and b.serves() for b in site.backends), "they are back", 40)
+        with load.fault(f"virtgate: SIGTERM, the only one ({TURNS} times)") as fault:
+            for _ in range(TURNS):
+                single.backends[0].signal(signal.SIGTERM)
                 load.wait_for(10)
         row = load.report(fault)
         load.settle()
@@ -105,8 +117,7 @@ def test_a_virtgate_that_is_killed_loses_no_read_and_repeats_no_change(site):
                 took.append(time.monotonic() - start)
                 load.wait_for(10)
         row = load.report(fault)
-        reads = [r for r in load.records(fault.start) if r.failed and r.kind in (
-            "list", "get", "stats", "healthz", "readyz", "snapshots")]
+        reads = [r for r in load.records(fault.start) if r.failed and r.kind in READS]
         load.settle()
     assert not reads, reads[:3]
     assert set(row.saw) <= {"502 backend_unavailable"} and not row.unanswered, row
@@ -114,8 +125,8 @@ def test_a_virtgate_that_is_killed_loses_no_read_and_repeats_no_change(site):
     assert max(served(site).values()) == 1, "none is sent twice"
 
 
-def test_of_a_virtgate_that_hangs_others_take_over(site):
-    """nginx cannot know that it hangs before a deadline has passed."""
+def test_of_a_virtgate_that_hangs_another_takes_over(site):
+    """nginx does not know that it hangs before its own time-out, and does not repeat a change."""
     with load_on(site, tolerated={"backend_unavailable", "deadline_exceeded"}) as load:
         load.wait_for(30)
         with load.fault("virtgate: SIGSTOP, one of two") as fault:
@@ -127,10 +138,9 @@ def test_of_a_virtgate_that_hangs_others_take_over(site):
                 os.kill(hanging, signal.SIGCONT)
         row = load.report(fault)
         load.settle()
-    assert not row.unanswered, row
-    reads = load.records(fault.start, fault.end, kind=["list", "get", "stats", "healthz", "readyz"])
+    reads = load.records(fault.start, fault.end, kind=READS)
     assert not [r for r in reads if r.failed], row
-    assert max(r.seconds for r in reads) < READ_DEADLINE + SLACK, row
+    assert not row.unanswered and row.recovered < 2 * PATIENCE, row
 
 
 def test_out_of_memory_virtgate_says_so_or_is_started_again(site):
@@ -139,10 +149,16 @@ def test_out_of_memory_virtgate_says_so_or_is_started_again(site):
         backend = site.backends[0]
         process = Process(backend.pid)
         size, data = (process.status(field) * 1024 for field in ("VmSize", "VmData"))
-        with load.fault("virtgate: no memory left, one of two") as fault, \
+        with load.fault("virtgate: no memory left, one of two") as fault, site.client("admin") as admin, \
                 limited(backend.pid, (resource.RLIMIT_AS, size), (resource.RLIMIT_DATA, data)):
-            load.go_on_for(2)
+            admin.beyond = (500,)
+            # Of more than an allocator has at hand; each backend gets some of these.
+            large = [admin.post("/v1/vms", body=b" " * (250 << 10), type="application/json")
+                     for _ in range(20)]
+            load.wait_for(10)
         row = load.report(fault)
         load.settle()
+    assert {answer.status for answer in large} <= {400, 500, 502}, large
+    assert {answer.status for answer in large} & {500, 502}, "nothing has been short of memory"
     assert set(row.saw) <= {"500 internal", "502 backend_unavailable", "503 host_busy"}, row
     assert not row.unanswered and row.recovered < 2 * PATIENCE, row

@@ -1,0 +1,207 @@
+# SPDX-License-Identifier: MIT
+"""Mixed requests for SOAK_SECONDS (600), with one fault after the other: each time all must go well
+again, at the end each VM be as the accepted requests explain, and virtgate no larger than before.
+
+Runs in tests/e2e/namespace, by make soak. SOAK_SEED repeats a run's order of faults. Of the two
+virtgates, the first is never ended, so that it shows what may have piled up.
+"""
+
+import contextlib
+import os
+import random
+import resource
+import signal
+import subprocess
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import faults
+import pytest
+from backends import limited
+from faults import FAULT_SECONDS, Load, Row
+from gateway import PATIENCE, Process, wait_until
+from test_faults import SLOW, Rude
+from test_qemu_faults import LIBVIRTD, SMALL, filled, pid_of_running, running_site, spec
+from test_qemu import no_vm_stays  # noqa: F401
+
+SECONDS = float(os.environ.get("SOAK_SECONDS", "600"))
+SEED = int(os.environ.get("SOAK_SEED", "0")) or random.randrange(1, 1 << 31)
+CLIENTS = 6
+CONNECTIONS = 8  # of a virtgate to libvirt
+# What may differ between two moments of rest. Connections to libvirt are opened as they are needed
+# and have two descriptors each; memory that was freed stays with malloc.
+MORE_DESCRIPTORS, MORE_THREADS, MORE_KIB = 2 * CONNECTIONS, 2, 8 * 1024
+TOLERATED = {
+    "hypervisor_unavailable", "deadline_exceeded", "backend_unavailable", "internal",
+    "start_failed", "storage_unavailable", "snapshot_unsupported",
+    "policy_denied",  # out of descriptors it cannot look at a VM's files, and then allows none
+}
+
+
+# Each is a function of the site, the load and the source of chance.
+
+def kill_qemu(site, load, chance):
+    found = pid_of_running(chance.sample(load.watchers, CLIENTS))
+    if found:
+        found[0].may_come(("state", "shutoff"))
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(found[1], signal.SIGKILL)
+    load.go_on_for(2)
+
+
+@contextlib.contextmanager
+def stopped(pid):
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGCONT)
+
+
+def stop_qemu(site, load, chance):
+    found = pid_of_running(chance.sample(load.watchers, CLIENTS))
+    if found:
+        with stopped(found[1]):
+            load.go_on_for(FAULT_SECONDS)
+
+
+def reload_nginx(site, load, chance):
+    site.reload_nginx()
+
+
+def restart_nginx(site, load, chance):
+    site.nginx.send_signal(signal.SIGQUIT)
+    assert site.nginx.wait(60 * PATIENCE) == 0
+    load.go_on_for(1)
+    site.start_nginx()
+
+
+def signal_virtgate(number):
+    return lambda site, load, chance: site.backends[1].signal(number)
+
+
+def stop_virtgate(site, load, chance):
+    with stopped(site.backends[1].pid):
+        load.go_on_for(FAULT_SECONDS)
+
+
+def starve_of_descriptors(site, load, chance):
+    pid = site.backends[0].pid
+    with limited(pid, (resource.RLIMIT_NOFILE, Process(pid).descriptors())):
+        load.go_on_for(2)
+
+
+def starve_of_memory(site, load, chance):
+    process = Process(site.backends[1].pid)
+    size, data = (process.status(field) * 1024 for field in ("VmSize", "VmData"))
+    with limited(site.backends[1].pid, (resource.RLIMIT_AS, size), (resource.RLIMIT_DATA, data)), \
+            site.client("admin") as admin:
+        admin.beyond = (500,)
+        for _ in range(8):
+            admin.post("/v1/vms", body=b" " * (250 << 10), type="application/json")
+        load.go_on_for(1)
+
+
+def be_slow(site, load, chance):
+    with Rude(site) as rude:
+        SLOW[chance.choice(list(SLOW))](rude)
+        load.go_on_for(5)
+
+
+def fill_disk(site, load, chance):
+    with filled(SMALL):
+        load.go_on_for(3)
+
+
+FAULTS = {
+    **{f"libvirtd: {name}": lambda site, load, chance, f=f: f(site, load)
+       for name, f in LIBVIRTD.items() if "socket" not in name},
+    "QEMU: SIGKILL of one": kill_qemu,
+    f"QEMU: SIGSTOP of one for {FAULT_SECONDS:.0f} s": stop_qemu,
+    "nginx: reload": reload_nginx,
+    "nginx: SIGQUIT, started again after 1 s": restart_nginx,
+    "virtgate: SIGTERM, one of two": signal_virtgate(signal.SIGTERM),
+    "virtgate: SIGKILL, one of two": signal_virtgate(signal.SIGKILL),
+    f"virtgate: SIGSTOP for {FAULT_SECONDS:.0f} s, one of two": stop_virtgate,
+    "virtgate: no descriptor left for 2 s, one of two": starve_of_descriptors,
+    "virtgate: no memory left for 1 s, one of two": starve_of_memory,
+    "clients: 20 to 50 are slow": be_slow,
+    "disk full under the images root for 3 s": fill_disk,
+}
+
+
+class Size:
+    """Of a virtgate at rest, with all its connections to libvirt and none from nginx."""
+
+    def __init__(self, site):
+        def ask(_):
+            with site.client("admin") as client:
+                return [client.get("/v1/vms").status for _ in range(5)]
+
+        with ThreadPoolExecutor(2 * CONNECTIONS) as pool:
+            assert {s for all in pool.map(ask, range(2 * CONNECTIONS)) for s in all} == {200}
+        process = Process(site.backends[0].pid)
+        site.stop_nginx()
+        seen = []
+
+        def steady():
+            seen.append(process.descriptors())
+            return seen[-20:] == [seen[-1]] * 20
+
+        wait_until(steady, "the descriptors are steady", 30)
+        self.descriptors, self.threads, self.kib = seen[-1], process.threads(), process.rss_kib()
+        site.start_nginx()
+        site.wait_ready()
+
+    def __str__(self):
+        return f"{self.descriptors} descriptors, {self.threads} threads, {self.kib} KiB"
+
+
+@pytest.fixture
+def site():
+    SMALL.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=16M", "tmpfs", SMALL], check=True)
+    try:
+        with running_site(images=str(SMALL), connections=CONNECTIONS) as site:
+            yield site
+    finally:
+        subprocess.run(["umount", SMALL], check=True)
+        SMALL.rmdir()
+
+
+def play(site, chance, seconds):
+    """A load with faults, each as often as any other: fault -> rows; and all requests."""
+    rows, names = {}, []
+    end = time.monotonic() + seconds
+    with Load(site, spec, count=CLIENTS, seed=chance.random(), tolerated=TOLERATED) as load:
+        load.wait_for(12)
+        while time.monotonic() < end:
+            names = names or chance.sample(list(FAULTS), len(FAULTS))
+            name = names.pop()
+            with load.fault(name) as fault:
+                FAULTS[name](site, load, chance)
+            rows.setdefault(name, []).append(load.report(fault))
+            load.settle_on_the_way()
+        load.settle()
+        return rows, load.records()
+
+
+def test_soak(site, capsys):
+    with capsys.disabled():
+        print(f"\nSOAK_SEED={SEED} SOAK_SECONDS={SECONDS:.0f}", flush=True)
+        chance = random.Random(SEED)
+        play(site, chance, SECONDS / 5)
+        faults.rows.clear()
+        before = Size(site)
+        rows, records = play(site, chance, SECONDS * 4 / 5)
+        after = Size(site)
+        faults.rows[:] = [Row.worst(rows[name]) for name in FAULTS if name in rows]
+        print(f"{faults.table()}\n\n{len(records)} requests, {sum(r.failed for r in records)} failed, "
+              f"{sum(r.unanswered for r in records)} unanswered; virtgate before: {before}; "
+              f"after: {after}", flush=True)
+    assert not [r for r in records if r.unanswered]
+    assert after.descriptors <= before.descriptors + MORE_DESCRIPTORS, (str(before), str(after))
+    assert after.threads <= before.threads + MORE_THREADS, (str(before), str(after))
+    assert after.kib <= before.kib + MORE_KIB, (str(before), str(after))
