@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 from backends import Site
-from faults import FAULT_SECONDS, READ_DEADLINE, SLACK, Load
+from faults import FAULT_SECONDS, READ_DEADLINE, READS, SLACK, Load
 from gateway import PATIENCE, REPO, wait_until
 from test_qemu import IMAGES, libvirtd, no_vm_stays, qemu_pid, virsh  # noqa: F401
 
@@ -123,6 +123,9 @@ def test_what_befalls_libvirtd_is_told_and_passes(site, what):
     assert not row.unanswered and row.recovered < 5 * PATIENCE, row
     health = [r for r in load.records(fault.start) if r.kind == "healthz"]
     assert health and not [r for r in health if r.failed]
+    # virtgate itself says so, before nginx does.
+    slow = [r for r in load.records(fault.start) if r.kind in READS and r.seconds > READ_DEADLINE + SLACK]
+    assert not slow, slow[:3]
 
 
 # QEMU
