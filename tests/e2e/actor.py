@@ -94,7 +94,7 @@ class Actor:
     """make is what its VM is made from: json=SPEC or xml=TEXT. tolerated are codes of answers that
     it may get at any time."""
 
-    def __init__(self, client, name, make, seed, tolerated=("host_busy", "vm_busy"), snapshots=True):
+    def __init__(self, client, name, make, seed, tolerated=("host_busy", "vm_busy", "overloaded"), snapshots=True):
         self.client, self.name, self.make = client, name, make
         self.random = random.Random(seed)
         self.tolerated, self.may_snapshot = set(tolerated), snapshots

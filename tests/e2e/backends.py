@@ -14,8 +14,11 @@ from pathlib import Path
 from faults import DEADLINES, LONG_DEADLINE, READ_DEADLINE
 from gateway import BINARY, PATIENCE, REPO, Gateway, wait_until
 
-# nginx's own, for a virtgate that hangs as a whole, instead of those in nginx-conf/virtgate.conf.
-NGINX_SECONDS = {"15s": READ_DEADLINE + 1, "620s": LONG_DEADLINE + 1}
+# nginx's own, for a virtgate that hangs as a whole, instead of those in nginx-conf/.
+NGINX_SECONDS = {
+    "virtgate-read.conf": ("15s", READ_DEADLINE + 1),
+    "virtgate.conf": ("620s", LONG_DEADLINE + 1),
+}
 
 
 @contextlib.contextmanager
@@ -111,13 +114,13 @@ class Site(Gateway):
         self.backends = [Backend(self, self.dir / f"{'abcdef'[i]}.sock") for i in range(count)]
         (self.dir / "virtgate/backends.conf").write_text(
             "".join(f"server unix:{b.path} max_fails=0;\n" for b in self.backends))
-        conf = self.dir / "virtgate/virtgate.conf"
-        text = conf.read_text()
-        for usual, seconds in NGINX_SECONDS.items():
-            assert f"fastcgi_read_timeout {usual};" in text
-            text = text.replace(f"fastcgi_read_timeout {usual};", f"fastcgi_read_timeout {seconds}s;")
-        conf.unlink()
-        conf.write_text(text)
+        for name, (usual, seconds) in NGINX_SECONDS.items():
+            conf = self.dir / "virtgate" / name
+            text = conf.read_text()
+            assert text.count(f"fastcgi_read_timeout {usual};") == 1
+            conf.unlink()
+            conf.write_text(text.replace(f"fastcgi_read_timeout {usual};",
+                                         f"fastcgi_read_timeout {seconds}s;"))
 
     def start_virtgate(self):
         for backend in self.backends:

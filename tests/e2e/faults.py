@@ -168,7 +168,7 @@ class Load:
         self.stopping = threading.Event()
         crowd = next(crowds)  # a failed test may leave its VMs
         self.watchers = [
-            Watcher(gateway, name, make(name), f"{seed} {name}", {"host_busy", "vm_busy", *tolerated},
+            Watcher(gateway, name, make(name), f"{seed} {name}", {"host_busy", "vm_busy", "overloaded", *tolerated},
                     kept, snapshots, think)
             for name in (f"load-{crowd}-{i}" for i in range(count))]
         self.threads = [threading.Thread(target=w.run, args=(self.stopping,)) for w in self.watchers]
