@@ -5,10 +5,10 @@ Runs in tests/e2e/namespace. virtgate's libvirt writes down what it sends.
 """
 
 import os
-import re
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from calls import Calls, traced
 from conftest import test_domain
 from gateway import running_gateway
 
@@ -17,23 +17,8 @@ if "LIBVIRTD_PID_FILE" not in os.environ:
                 allow_module_level=True)
 
 COUNT = 1000
+CALLS = 5
 LABELS = "<metadata><v:vm xmlns:v='urn:virtgate:vm:1'><v:label name='odd'>{}</v:label></v:vm></metadata>"
-
-
-class Calls:
-    """Counts the calls that reach libvirtd, keepalive apart."""
-
-    def __init__(self, file):
-        self.file = file
-
-    def count(self):
-        text = self.file.read_text(errors="replace") if self.file.exists() else ""
-        return len(re.findall(r"RPC_CLIENT_MSG_TX_QUEUE: .*type=0", text))
-
-    def during(self, work):
-        before = self.count()
-        work()
-        return self.count() - before
 
 
 @pytest.fixture(scope="module")
@@ -41,9 +26,8 @@ def host(tmp_path_factory):
     """(gateway, calls) with COUNT VMs."""
     log = tmp_path_factory.mktemp("calls") / "log"
     calls = Calls(log)
-    with running_gateway(
-            uri="test+unix:///default", env_LIBVIRT_LOG_OUTPUTS=f"1:file:{log}",
-            env_LIBVIRT_LOG_FILTERS="1:rpc.netclient") as gateway:
+    variables = {f"env_{name}": value for name, value in traced(log).items()}
+    with running_gateway(uri="test+unix:///default", **variables) as gateway:
 
         def make(i):
             with gateway.client("admin") as admin:
@@ -87,10 +71,9 @@ def test_a_full_list_is_one_page_per_limit(viewer):
 def test_a_list_costs_the_same_few_calls_however_many_vms_there_are(host, viewer):
     _, calls = host
     viewer.get("/v1/vms")  # whatever is new is read once
-    # The sweep runs every 10 s beside it, so the least of some is what a list costs.
-    everything = min(calls.during(lambda: viewer.get("/v1/vms?limit=1000")) for _ in range(5))
-    one = min(calls.during(lambda: viewer.get("/v1/vms?name=many-0000")) for _ in range(5))
-    assert everything == one and 1 <= everything <= 6, (everything, one)
+    everything = calls.least(lambda: viewer.get("/v1/vms?limit=1000"), CALLS)
+    one = calls.least(lambda: viewer.get("/v1/vms?name=many-0000"), CALLS)
+    assert everything == one == CALLS
 
 
 def test_an_unchanged_list_of_a_thousand_is_304(viewer):
