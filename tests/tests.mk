@@ -13,7 +13,7 @@
 #                        clients saw (docs/reliability.md; root; some minutes)
 #   make soak            mixed requests and random faults for SOAK_SECONDS (600), in the order of
 #                        SOAK_SEED (root)
-#   make bench           how fast it is, each figure beside a reference (docs/performance.md)
+#   make bench           how fast it is, each figure beside a reference (docs/performance.md; root)
 #   make check-openapi   the OpenAPI document, by a linter
 #   make check-covered   which documented answers the tests before have met
 #   make check-fuzz      a short run of each fuzzer, with QEMU's command lines judged (root)
@@ -123,9 +123,17 @@ soak: all
 	tests/e2e/namespace env PYTHONPATH=tests/e2e VIRTGATE_FAULT_SECONDS=20 $(PYTEST) -s tests/soak
 
 BENCHES := $(patsubst tests/%.c,$(BUILD)/tests/%,$(sort $(wildcard tests/bench/bench_*.c)))
+# What virtgate is compared with.
+BENCH_TOOLS := $(patsubst tests/%.c,$(BUILD)/tests/%,\
+	$(sort $(filter-out tests/bench/bench_%,$(wildcard tests/bench/*.c))))
 
-bench: all $(BENCHES)
-	tests/bench/run $(BUILD)/bench.json $(BENCHES) tests/bench/bench_create
+$(BUILD)/tests/bench/list_server: $(BUILD)/obj/server.o
+$(BUILD)/tests/bench/list_server: LDLIBS += $(BUILD)/obj/server.o -lfcgi
+
+bench:
+	@deploy/deps bench
+	@$(MAKE) --no-print-directory -j$(JOBS) all $(BENCHES) $(BENCH_TOOLS)
+	tests/bench/run $(BUILD)/bench.json $(BENCHES) $(sort $(filter-out %.c,$(wildcard tests/bench/bench_*)))
 
 # libFuzzer is clang's, so all that it sees is. Each tests/fuzz/fuzz_NAME.c is a fuzzer, which runs
 # for FUZZ_SECONDS in `make fuzz`, and some thousand times in `make check-fuzz`.
