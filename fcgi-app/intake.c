@@ -16,12 +16,15 @@ enum {
 	IO_TIMEOUT_SECONDS = 30,
 	/* More of them in line than that are not worth waiting. */
 	LINE_PER_WORKER = 4,
+	/* Who wait in the epoll set at a time: measured, more only wake each other. */
+	POLLERS_MAX = 2,
 };
 
 /* From nginx; taken while somebody has it or it stands in line, else waiting in the epoll set. */
 struct connection {
 	int fd;
 	bool taken;
+	bool used;           /* has been taken before */
 	int64_t lined_up_at; /* clock_ms() */
 	struct connection *behind;
 	struct connection *next, *previous;
@@ -32,12 +35,15 @@ struct intake {
 	int epoll;
 	int wake; /* readable from the moment that nothing more will come */
 
-	atomic_int idle; /* workers that wait in the epoll set */
+	atomic_int idle;    /* workers that poll or are parked */
+	atomic_int pollers; /* that wait in the epoll set */
+	atomic_int parked;
 	atomic_int line_length;
 	atomic_bool resting; /* the receptionist, as long as a worker is idle */
 
 	pthread_mutex_t lock;
-	pthread_cond_t busy; /* no worker is idle, or it is over */
+	pthread_cond_t busy;    /* no worker is idle, or it is over */
+	pthread_cond_t polling; /* somebody should, or it is over */
 	struct listener listener;
 	struct connection *connections;
 	struct connection *first, *last; /* of the line */
@@ -68,6 +74,7 @@ int intake_open(const struct config *config, struct intake **ret, struct err *er
 	*intake = (struct intake){ .config = config, .listener.fd = -1 };
 	(void)pthread_mutex_init(&intake->lock, NULL);
 	(void)pthread_cond_init(&intake->busy, NULL);
+	(void)pthread_cond_init(&intake->polling, NULL);
 	intake->wake = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
 	intake->epoll = epoll_create1(EPOLL_CLOEXEC);
 	struct epoll_event wake = { .events = EPOLLIN, .data.ptr = &intake->wake };
@@ -98,6 +105,7 @@ void intake_free(struct intake *intake)
 	if (intake->wake >= 0)
 		(void)close(intake->wake);
 	(void)pthread_cond_destroy(&intake->busy);
+	(void)pthread_cond_destroy(&intake->polling);
 	(void)pthread_mutex_destroy(&intake->lock);
 	free(intake);
 }
@@ -130,6 +138,7 @@ static void end_if_over(struct intake *intake)
 	intake->over = true;
 	(void)eventfd_write(intake->wake, 1);
 	(void)pthread_cond_broadcast(&intake->busy);
+	(void)pthread_cond_broadcast(&intake->polling);
 }
 
 /* Its descriptor is closed already. */
@@ -213,7 +222,7 @@ static void accept_connection(struct intake *intake)
 static void line_up(struct intake *intake, struct connection *connection)
 {
 	LOCK(&intake->lock);
-	connection->taken = true;
+	connection->taken = connection->used = true;
 	connection->lined_up_at = clock_ms();
 	connection->behind = NULL;
 	if (intake->last)
@@ -254,13 +263,40 @@ static int line_patience(struct intake *intake)
 /* Workers */
 
 /*
+ * Whoever leaves the epoll set as the last calls one that is parked. One that is about to park
+ * counts itself first and looks for pollers then: one of the two sees the other.
+ */
+static void park(struct intake *intake)
+{
+	if (atomic_load(&intake->pollers) < POLLERS_MAX)
+		return;
+	LOCK(&intake->lock);
+	atomic_fetch_add(&intake->parked, 1);
+	if (!intake->over && atomic_load(&intake->pollers) >= POLLERS_MAX)
+		(void)pthread_cond_wait(&intake->polling, &intake->lock);
+	atomic_fetch_sub(&intake->parked, 1);
+}
+
+static int poll_event(struct intake *intake, struct epoll_event *ret)
+{
+	park(intake);
+	atomic_fetch_add(&intake->pollers, 1);
+	int n = epoll_wait(intake->epoll, ret, 1, -1);
+	if (atomic_fetch_sub(&intake->pollers, 1) == 1 && atomic_load(&intake->parked)) {
+		LOCK(&intake->lock);
+		(void)pthread_cond_signal(&intake->polling);
+	}
+	return n;
+}
+
+/*
  * false: there is no event, but perhaps somebody in line. Whoever lines somebody up looks for idle
  * workers afterwards, and an idle worker at the line: one of them sees the other.
  */
 static bool await_event(struct intake *intake, struct epoll_event *ret)
 {
 	atomic_fetch_add(&intake->idle, 1);
-	int n = atomic_load(&intake->line_length) ? 0 : epoll_wait(intake->epoll, ret, 1, -1);
+	int n = atomic_load(&intake->line_length) ? 0 : poll_event(intake, ret);
 	if (atomic_fetch_sub(&intake->idle, 1) == 1 && atomic_load(&intake->resting)) {
 		LOCK(&intake->lock);
 		(void)pthread_cond_signal(&intake->busy);
@@ -285,7 +321,7 @@ struct connection *intake_take(struct intake *intake)
 		}
 		connection = event.data.ptr;
 		LOCK(&intake->lock);
-		connection->taken = true;
+		connection->taken = connection->used = true;
 		return connection;
 	}
 }
@@ -336,17 +372,24 @@ struct connection *intake_take_late(struct intake *intake)
  * The path goes first: after that nobody can come whom the last accept would miss, and who could
  * then send a request to nobody.
  */
-void intake_drain(struct intake *intake)
+static void stop_listening(struct intake *intake)
 {
-	LOCK(&intake->lock);
-	intake->draining = true;
 	(void)epoll_ctl(intake->epoll, EPOLL_CTL_DEL, intake->listener.fd, NULL);
 	listener_unlink(&intake->listener);
 	while (!intake->listener.inherited && accept_one(intake))
 		;
 	listener_close(&intake->listener);
+}
+
+void intake_drain(struct intake *intake)
+{
+	LOCK(&intake->lock);
+	bool again = intake->draining;
+	intake->draining = true;
+	if (!again)
+		stop_listening(intake);
 	for (const struct connection *c = intake->connections; c; c = c->next)
-		if (!c->taken)
+		if (!c->taken && (c->used || again))
 			end_if_silent(c);
 	end_if_over(intake);
 }

@@ -3,11 +3,13 @@
 /*
  * The listening socket and the connections from nginx, each for one thread at a time.
  *
- * All stand in one epoll set, each armed for one event; every worker waits there for the next, so
- * that a connection that is kept alive holds no thread, and what nginx sends is answered by
- * whichever worker is free. When none is, the receptionist (one thread) lines up what has something
- * to read: workers go on with the line as they come free, and what none of them takes in time is
- * the receptionist's, who answers at once.
+ * All stand in one epoll set, each armed for one event, so that a connection that is kept alive
+ * holds no thread, and what nginx sends is answered by whichever worker is free. Few of these wait
+ * in the set: those who do answer one short request after the other without going to sleep in
+ * between. The rest are parked, and called when the last of the few has something to do. When no
+ * worker is free, the receptionist (one thread) lines up what has something to read: workers go on
+ * with the line as they come free, and what none of them takes in time is the receptionist's, who
+ * answers at once.
  *
  * All functions may be called from any thread.
  */
@@ -39,7 +41,9 @@ void intake_give(struct intake *intake, struct connection *connection, enum inta
 int intake_taken(struct intake *intake); /* how many are somebody's, or stand in line */
 
 /*
- * Accepts no more but what waits already, closes what is idle, and the rest when it is given back.
- * A listening socket that was handed over keeps its backlog, for whoever serves it next.
+ * Accepts no more but what waits already, closes what is idle, and the rest when it is given back;
+ * but connections that have not been used yet only at the second call, for nginx never opens one
+ * without a request to send. A listening socket that was handed over keeps its backlog, for whoever
+ * serves it next.
  */
 void intake_drain(struct intake *intake);

@@ -28,6 +28,7 @@ enum {
 struct inventory {
 	struct host *host;
 	struct combiner *combiner;
+	int64_t wait_ms;
 	/* Of its thread. */
 	struct vm_list *list; /* the last */
 	int64_t asked_at;
@@ -351,19 +352,20 @@ static int fail_late(const struct inventory *inventory, enum inventory_need need
 {
 	enum err_kind kind =
 		need == INVENTORY_SOON ? ERR_HYPERVISOR_UNAVAILABLE : ERR_DEADLINE_EXCEEDED;
-	return err_set(err, kind, "host '%s' has not said within %d s what VMs it has",
-		virt_host_name(inventory->host), INVENTORY_WAIT_MS / 1000);
+	return err_set(err, kind, "host '%s' has not said within %.1f s what VMs it has",
+		virt_host_name(inventory->host), (double)inventory->wait_ms / 1000);
 }
 
 int inventory_list(struct inventory *inventory, enum inventory_need need, struct vm_list **ret,
 	int *ret_age, struct err *err)
 {
-	static const struct combiner_terms terms[] = {
+	const int64_t wait_ms = inventory->wait_ms;
+	const struct combiner_terms terms[] = {
 		[INVENTORY_SOON] = { .wait_ms = INVENTORY_SOON_MS,
 			.stale_ms = INVENTORY_STALE_MS,
-			.patience_ms = INVENTORY_WAIT_MS },
-		[INVENTORY_FRESH] = { .wait_ms = INVENTORY_WAIT_MS },
-		[INVENTORY_ANEW] = { .wait_ms = INVENTORY_WAIT_MS, .wants = WANT_ANEW },
+			.patience_ms = wait_ms },
+		[INVENTORY_FRESH] = { .wait_ms = wait_ms },
+		[INVENTORY_ANEW] = { .wait_ms = wait_ms, .wants = WANT_ANEW },
 	};
 	int64_t ms = 0;
 	switch (combiner_ask(inventory->combiner, &terms[need], ret, &ms, err)) {
@@ -411,7 +413,7 @@ static void give_list(void *list)
 	vm_list_give(*(struct vm_list **)list);
 }
 
-struct inventory *inventory_new(struct host *host)
+struct inventory *inventory_new(struct host *host, int64_t wait_ms)
 {
 	struct inventory *inventory = calloc(1, sizeof *inventory);
 	if (!inventory)
@@ -425,6 +427,7 @@ struct inventory *inventory_new(struct host *host)
 		.done = give_list,
 	};
 	inventory->host = host;
+	inventory->wait_ms = wait_ms;
 	(void)pthread_mutex_init(&inventory->lock, NULL);
 	inventory->combiner = combiner_new(&job);
 	if (inventory->combiner)

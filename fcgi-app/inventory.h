@@ -15,12 +15,14 @@ enum {
 	INVENTORY_SWEEP_MS = 10000,
 	INVENTORY_SOON_MS = 500,
 	INVENTORY_STALE_MS = 60000,
-	INVENTORY_WAIT_MS = 10000,
 };
 
 struct inventory;
-/* Keeps the host, which must outlive it. NULL: memory, or no thread. */
-struct inventory *inventory_new(struct host *host);
+/*
+ * Keeps the host, which must outlive it. Nobody waits longer than wait_ms for a list. NULL: memory,
+ * or no thread.
+ */
+struct inventory *inventory_new(struct host *host, int64_t wait_ms);
 void inventory_free(struct inventory *inventory);
 DEFINE_AUTO(struct inventory *, inventory_free)
 struct host *inventory_host(const struct inventory *inventory);
@@ -29,10 +31,10 @@ enum inventory_need {
 	/*
 	 * Waits INVENTORY_SOON_MS, then the last list will do if it is not older than
 	 * INVENTORY_STALE_MS. If there is none: ERR_HYPERVISOR_UNAVAILABLE, as soon as the host has
-	 * been silent for INVENTORY_WAIT_MS.
+	 * been silent for that long.
 	 */
 	INVENTORY_SOON,
-	/* Begun after the call, within INVENTORY_WAIT_MS: ERR_DEADLINE_EXCEEDED. */
+	/* Begun after the call, in time: ERR_DEADLINE_EXCEEDED. */
 	INVENTORY_FRESH,
 	/* The same with nothing in it that was read before. */
 	INVENTORY_ANEW,

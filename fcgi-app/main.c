@@ -155,6 +155,13 @@ static void block_stop_signals(void)
 	(void)pthread_sigmask(SIG_BLOCK, &stop, NULL);
 }
 
+/* Who waits for a list gives up by himself, a little before the watchdog does it for him. */
+static int64_t list_patience(const struct config *config)
+{
+	enum { MARGIN_MS = 250 };
+	return (int64_t)config->read_deadline * 1000 - MARGIN_MS;
+}
+
 static int run(const struct config *config)
 {
 	struct err err;
@@ -169,7 +176,7 @@ static int run(const struct config *config)
 		AUTO(virt_host_free) struct host *host = virt_host_new(
 			"local", config->uri, config->connections, config->workers / 4);
 		AUTO(inventory_free) struct inventory *inventory =
-			host ? inventory_new(host) : NULL;
+			host ? inventory_new(host, list_patience(config)) : NULL;
 		AUTO(host_probe_free) struct host_probe *probe = host ? host_probe_new(host) : NULL;
 		AUTO(metrics_free) struct metrics *metrics = api_metrics_new(routes, route_count);
 		struct api api = {

@@ -14,6 +14,8 @@
 enum {
 	/* libvirt's client parses XML and the test driver checks schemas on these stacks. */
 	STACK_BYTES = 1024 * 1024,
+	/* In draining, how long a new connection may take to bring its request. */
+	NEW_CONNECTION_MS = 500,
 };
 
 struct worker {
@@ -416,8 +418,12 @@ static bool drain(struct server *server)
 {
 	/* Without a moment for the threads to end, --drain 0 would always find some. */
 	int64_t patience = server->config->drain ? server->config->drain : 1;
-	int64_t end = clock_ms() + patience * 1000;
+	int64_t now = clock_ms();
+	int64_t end = now + patience * 1000;
 	atomic_store(&server->api->draining, true);
+	intake_drain(server->intake);
+	if (await_end(server, now + NEW_CONNECTION_MS))
+		return true;
 	intake_drain(server->intake);
 	for (;;) {
 		int64_t look = next_look(server);

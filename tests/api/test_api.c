@@ -953,7 +953,7 @@ static int set_up(void **state)
 	api.host = test_host_new(4);
 	if (!api.host)
 		return -1;
-	api.inventory = inventory_new(api.host);
+	api.inventory = inventory_new(api.host, 10000);
 	api.probe = host_probe_new(api.host);
 	api.events = events_new(api.host);
 	api.agents = agents_new(api.host);

@@ -118,7 +118,7 @@ static int set_up(void **state)
 {
 	(void)state;
 	host = mkdtemp(images) ? test_host_new(2) : NULL;
-	inventory = host ? inventory_new(host) : NULL;
+	inventory = host ? inventory_new(host, 10000) : NULL;
 	return inventory ? 0 : -1;
 }
 

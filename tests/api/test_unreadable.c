@@ -56,7 +56,7 @@ static int set_up(void **state)
 	api.routes = routes;
 	api.route_count = route_count;
 	api.host = test_host_new(2);
-	api.inventory = api.host ? inventory_new(api.host) : NULL;
+	api.inventory = api.host ? inventory_new(api.host, 10000) : NULL;
 	api.probe = api.host ? host_probe_new(api.host) : NULL;
 	return api.inventory && api.probe ? 0 : -1;
 }

@@ -86,7 +86,8 @@ static void read_request(const char *text, size_t size, struct request *ret)
 		.host = "",
 		.if_match = "",
 		.if_none_match = "",
-		.idempotency_key = "" };
+		.idempotency_key = "",
+		.cache_control = "" };
 	char *rest = ret->memory;
 	read_first_line(&ret->req, strsep(&rest, "\n"));
 	while (rest)
@@ -257,7 +258,7 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 	world_open();
 	api.route_count = route_count;
 	api.host = virt_host_new("local", "test:///default", 4, 2);
-	api.inventory = inventory_new(api.host);
+	api.inventory = inventory_new(api.host, 10000);
 	api.probe = host_probe_new(api.host);
 	api.events = events_new(api.host);
 	api.agents = agents_new(api.host);
