@@ -2,6 +2,8 @@
 #include "exchange.h"
 
 #include <fcgiapp.h>
+#include <stdio.h>
+#include <string.h>
 
 struct exchange {
 	FCGX_Request fcgi;
@@ -139,35 +141,70 @@ const struct err *exchange_failure(const struct exchange *x)
 
 /* The answer */
 
+static void put(FCGX_Stream *out, const char *text)
+{
+	(void)FCGX_PutStr(text, (int)strlen(text), out);
+}
+
+static void put_header(FCGX_Stream *out, const char *name, const char *value)
+{
+	put(out, name);
+	put(out, ": ");
+	put(out, value);
+	put(out, "\r\n");
+}
+
+static void put_number(FCGX_Stream *out, const char *name, size_t value)
+{
+	char digits[24];
+	(void)snprintf(digits, sizeof digits, "%zu", value);
+	put_header(out, name, digits);
+}
+
+static void put_status(FCGX_Stream *out, int status)
+{
+	put(out, "Status: ");
+	put(out, http_status_text(status));
+	put(out, " ");
+	put(out, http_reason(status));
+	put(out, "\r\n");
+}
+
+/* Those that few answers have. */
+static void put_more_headers(FCGX_Stream *out, const struct api_reply *reply)
+{
+	if (reply->location)
+		put_header(out, "Location", reply->location);
+	if (reply->allow[0])
+		put_header(out, "Allow", reply->allow);
+	if (reply->accept_patch)
+		put_header(out, "Accept-Patch", reply->accept_patch);
+	if (reply->replayed)
+		put_header(out, "Idempotent-Replay", "true");
+	if (reply->age) /* RFC 9111 section 5.1; without, the answer is of this request */
+		put_number(out, "Age", (size_t)reply->age);
+	if (reply->status == 401) /* RFC 9110 section 15.5.2; nginx's own 401 is the usual one */
+		put_header(out, "WWW-Authenticate", "Basic realm=\"virtgate\"");
+	if (reply->retry_after)
+		put_number(out, "Retry-After", (size_t)reply->retry_after);
+}
+
 static void write_reply(FCGX_Stream *out, const struct http_req *req, const struct api_reply *reply)
 {
-	(void)FCGX_FPrintF(out, "Status: %d %s\r\n", reply->status, http_reason(reply->status));
+	put_status(out, reply->status);
+	put_header(out, "X-Request-Id", req->request_id);
 	/* An answer with an entity tag may be kept by who asked, to ask whether it still holds. */
-	(void)FCGX_FPrintF(out,
-		"X-Request-Id: %s\r\nCache-Control: %s\r\nVary: Accept-Encoding\r\n",
-		req->request_id, reply->etag[0] ? "private, no-cache" : "no-store");
-	if (reply->location)
-		(void)FCGX_FPrintF(out, "Location: %s\r\n", reply->location);
-	if (reply->allow[0])
-		(void)FCGX_FPrintF(out, "Allow: %s\r\n", reply->allow);
-	if (reply->accept_patch)
-		(void)FCGX_FPrintF(out, "Accept-Patch: %s\r\n", reply->accept_patch);
-	if (reply->replayed)
-		(void)FCGX_FPrintF(out, "Idempotent-Replay: true\r\n");
+	put_header(out, "Cache-Control", reply->etag[0] ? "private, no-cache" : "no-store");
+	put_header(out, "Vary", "Accept-Encoding");
+	put_more_headers(out, reply);
 	if (reply->etag[0])
-		(void)FCGX_FPrintF(out, "ETag: %s\r\n", reply->etag);
-	if (reply->age) /* RFC 9111 section 5.1; without, the answer is of this request */
-		(void)FCGX_FPrintF(out, "Age: %d\r\n", reply->age);
-	if (reply->status == 401) /* RFC 9110 section 15.5.2; nginx's own 401 is the usual one */
-		(void)FCGX_FPrintF(out, "WWW-Authenticate: Basic realm=\"virtgate\"\r\n");
-	if (reply->retry_after)
-		(void)FCGX_FPrintF(out, "Retry-After: %d\r\n", reply->retry_after);
+		put_header(out, "ETag", reply->etag);
 	if (reply->type)
-		(void)FCGX_FPrintF(out, "Content-Type: %s\r\n", reply->type);
+		put_header(out, "Content-Type", reply->type);
 	/* RFC 9110 section 8.6: none with a 204; that of a 304 would be the whole answer's. */
 	if (reply->status != 204 && reply->status != 304)
-		(void)FCGX_FPrintF(out, "Content-Length: %d\r\n", (int)reply->body_len);
-	(void)FCGX_FPrintF(out, "\r\n");
+		put_number(out, "Content-Length", reply->body_len);
+	put(out, "\r\n");
 	if (reply->body && req->method != HTTP_HEAD)
 		(void)FCGX_PutStr(reply->body, (int)reply->body_len, out);
 }

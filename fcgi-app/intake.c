@@ -18,13 +18,16 @@ enum {
 	LINE_PER_WORKER = 4,
 	/* Who wait in the epoll set at a time: measured, more only wake each other. */
 	POLLERS_MAX = 2,
+	/* The receptionist's, while it is attentive, and how many it makes when all is quiet. */
+	LOOK_MS = 5,
+	LOOKS = 20,
 };
 
 /* From nginx; taken while somebody has it or it stands in line, else waiting in the epoll set. */
 struct connection {
 	int fd;
-	bool taken;
-	bool used;           /* has been taken before */
+	atomic_bool taken;
+	atomic_bool used;    /* has been taken before */
 	int64_t lined_up_at; /* clock_ms() */
 	struct connection *behind;
 	struct connection *next, *previous;
@@ -47,7 +50,7 @@ struct intake {
 	struct listener listener;
 	struct connection *connections;
 	struct connection *first, *last; /* of the line */
-	bool draining;
+	atomic_bool draining;
 	bool over;
 };
 
@@ -73,7 +76,7 @@ int intake_open(const struct config *config, struct intake **ret, struct err *er
 		return err_memory(err);
 	*intake = (struct intake){ .config = config, .listener.fd = -1 };
 	(void)pthread_mutex_init(&intake->lock, NULL);
-	(void)pthread_cond_init(&intake->busy, NULL);
+	cond_init_monotonic(&intake->busy);
 	(void)pthread_cond_init(&intake->polling, NULL);
 	intake->wake = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
 	intake->epoll = epoll_create1(EPOLL_CLOEXEC);
@@ -112,28 +115,10 @@ void intake_free(struct intake *intake)
 
 /* Connections; the lock is held for these. */
 
-static void add_connection(struct intake *intake, int fd)
-{
-	const struct timeval timeout = { .tv_sec = IO_TIMEOUT_SECONDS };
-	struct connection *connection = calloc(1, sizeof *connection);
-	(void)setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof timeout);
-	(void)setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof timeout);
-	if (!connection || arm(intake, fd, connection, EPOLL_CTL_ADD) < 0) {
-		free(connection);
-		(void)close(fd);
-		return;
-	}
-	connection->fd = fd;
-	connection->next = intake->connections;
-	if (connection->next)
-		connection->next->previous = connection;
-	intake->connections = connection;
-}
-
 /* The last one to go, in draining, lets all who wait end. */
 static void end_if_over(struct intake *intake)
 {
-	if (!intake->draining || intake->connections)
+	if (!atomic_load(&intake->draining) || intake->connections)
 		return;
 	intake->over = true;
 	(void)eventfd_write(intake->wake, 1);
@@ -154,6 +139,28 @@ static void remove_connection(struct intake *intake, struct connection *connecti
 	end_if_over(intake);
 }
 
+/* Armed last: from then on it is theirs who get its event. */
+static void add_connection(struct intake *intake, int fd)
+{
+	const struct timeval timeout = { .tv_sec = IO_TIMEOUT_SECONDS };
+	struct connection *connection = calloc(1, sizeof *connection);
+	(void)setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof timeout);
+	(void)setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof timeout);
+	if (!connection) {
+		(void)close(fd);
+		return;
+	}
+	connection->fd = fd;
+	connection->next = intake->connections;
+	if (connection->next)
+		connection->next->previous = connection;
+	intake->connections = connection;
+	if (!arm(intake, fd, connection, EPOLL_CTL_ADD))
+		return;
+	(void)close(fd);
+	remove_connection(intake, connection);
+}
+
 /*
  * In draining: closes a connection that has nothing more to say, by letting a worker read its end.
  * One whose next request is there already is answered first; one that nginx would send it later
@@ -166,16 +173,17 @@ static void end_if_silent(const struct connection *connection)
 		(void)shutdown(connection->fd, SHUT_RD);
 }
 
+/* Draining is told first and looks at what is taken then: one of the two sees the other. */
 void intake_give(struct intake *intake, struct connection *connection, enum intake_end end)
 {
-	LOCK(&intake->lock);
-	connection->taken = false;
 	if (end == INTAKE_KEPT) {
-		if (intake->draining)
+		atomic_store(&connection->taken, false);
+		if (atomic_load(&intake->draining))
 			end_if_silent(connection);
 		if (!arm(intake, connection->fd, connection, EPOLL_CTL_MOD))
 			return;
 	}
+	LOCK(&intake->lock);
 	if (end != INTAKE_CLOSED)
 		(void)close(connection->fd);
 	remove_connection(intake, connection);
@@ -186,7 +194,7 @@ int intake_taken(struct intake *intake)
 	LOCK(&intake->lock);
 	int taken = 0;
 	for (const struct connection *c = intake->connections; c; c = c->next)
-		taken += c->taken;
+		taken += atomic_load(&c->taken);
 	return taken;
 }
 
@@ -219,10 +227,16 @@ static void accept_connection(struct intake *intake)
 
 /* The line */
 
+static void mark_taken(struct connection *connection)
+{
+	atomic_store(&connection->taken, true);
+	atomic_store(&connection->used, true);
+}
+
 static void line_up(struct intake *intake, struct connection *connection)
 {
 	LOCK(&intake->lock);
-	connection->taken = connection->used = true;
+	mark_taken(connection);
 	connection->lined_up_at = clock_ms();
 	connection->behind = NULL;
 	if (intake->last)
@@ -262,10 +276,23 @@ static int line_patience(struct intake *intake)
 
 /* Workers */
 
-/*
- * Whoever leaves the epoll set as the last calls one that is parked. One that is about to park
- * counts itself first and looks for pollers then: one of the two sees the other.
- */
+static void call_receptionist(struct intake *intake)
+{
+	if (!atomic_load(&intake->resting))
+		return;
+	LOCK(&intake->lock);
+	(void)pthread_cond_signal(&intake->busy);
+}
+
+void intake_leave(struct intake *intake)
+{
+	if (atomic_load(&intake->pollers) || !atomic_load(&intake->parked))
+		return;
+	LOCK(&intake->lock);
+	(void)pthread_cond_signal(&intake->polling);
+}
+
+/* Counts itself first and looks for pollers then: whoever leaves looks the other way round. */
 static void park(struct intake *intake)
 {
 	if (atomic_load(&intake->pollers) < POLLERS_MAX)
@@ -277,15 +304,17 @@ static void park(struct intake *intake)
 	atomic_fetch_sub(&intake->parked, 1);
 }
 
+/*
+ * The last to leave makes the receptionist attentive, in case that it comes to wait without saying
+ * so: for the rest of a request.
+ */
 static int poll_event(struct intake *intake, struct epoll_event *ret)
 {
 	park(intake);
 	atomic_fetch_add(&intake->pollers, 1);
 	int n = epoll_wait(intake->epoll, ret, 1, -1);
-	if (atomic_fetch_sub(&intake->pollers, 1) == 1 && atomic_load(&intake->parked)) {
-		LOCK(&intake->lock);
-		(void)pthread_cond_signal(&intake->polling);
-	}
+	if (atomic_fetch_sub(&intake->pollers, 1) == 1)
+		call_receptionist(intake);
 	return n;
 }
 
@@ -297,10 +326,8 @@ static bool await_event(struct intake *intake, struct epoll_event *ret)
 {
 	atomic_fetch_add(&intake->idle, 1);
 	int n = atomic_load(&intake->line_length) ? 0 : poll_event(intake, ret);
-	if (atomic_fetch_sub(&intake->idle, 1) == 1 && atomic_load(&intake->resting)) {
-		LOCK(&intake->lock);
-		(void)pthread_cond_signal(&intake->busy);
-	}
+	if (atomic_fetch_sub(&intake->idle, 1) == 1)
+		call_receptionist(intake);
 	return n == 1;
 }
 
@@ -320,22 +347,42 @@ struct connection *intake_take(struct intake *intake)
 			continue;
 		}
 		connection = event.data.ptr;
-		LOCK(&intake->lock);
-		connection->taken = connection->used = true;
+		mark_taken(connection);
 		return connection;
 	}
 }
 
 /* The receptionist */
 
-/* Until no worker is idle; false: it is over. */
+/* Until a last poller leaves, who looks at `resting` afterwards as this does at the pollers. */
+static void await_call(struct intake *intake)
+{
+	atomic_store(&intake->resting, true);
+	if (!intake->over && atomic_load(&intake->pollers))
+		(void)pthread_cond_wait(&intake->busy, &intake->lock);
+	atomic_store(&intake->resting, false);
+}
+
+/*
+ * Until no worker is idle; false: it is over. While nobody polls, one that is parked is called
+ * after a moment, if nobody else has done so: under load this thread looks from time to time,
+ * instead of being woken for each request.
+ */
 static bool rest(struct intake *intake)
 {
 	LOCK(&intake->lock);
-	atomic_store(&intake->resting, true);
-	while (!intake->over && atomic_load(&intake->idle))
-		(void)pthread_cond_wait(&intake->busy, &intake->lock);
-	atomic_store(&intake->resting, false);
+	for (int quiet = 0; !intake->over && atomic_load(&intake->idle);) {
+		struct timespec look = clock_after_ms(LOOK_MS);
+		quiet = atomic_load(&intake->pollers) ? quiet + 1 : 0;
+		if (quiet == LOOKS) {
+			await_call(intake);
+			quiet = 0;
+			continue;
+		}
+		(void)pthread_cond_timedwait(&intake->busy, &intake->lock, &look);
+		if (!atomic_load(&intake->pollers))
+			(void)pthread_cond_signal(&intake->polling);
+	}
 	return !intake->over;
 }
 
@@ -384,12 +431,11 @@ static void stop_listening(struct intake *intake)
 void intake_drain(struct intake *intake)
 {
 	LOCK(&intake->lock);
-	bool again = intake->draining;
-	intake->draining = true;
+	bool again = atomic_exchange(&intake->draining, true);
 	if (!again)
 		stop_listening(intake);
 	for (const struct connection *c = intake->connections; c; c = c->next)
-		if (!c->taken && (c->used || again))
+		if (!atomic_load(&c->taken) && (atomic_load(&c->used) || again))
 			end_if_silent(c);
 	end_if_over(intake);
 }

@@ -5,8 +5,8 @@
  *
  * All stand in one epoll set, each armed for one event, so that a connection that is kept alive
  * holds no thread, and what nginx sends is answered by whichever worker is free. Few of these wait
- * in the set: those who do answer one short request after the other without going to sleep in
- * between. The rest are parked, and called when the last of the few has something to do. When no
+ * in the set: they answer one short request after the other without going to sleep in between. The
+ * rest are parked, and called when the last of the few is about to wait for something else. When no
  * worker is free, the receptionist (one thread) lines up what has something to read: workers go on
  * with the line as they come free, and what none of them takes in time is the receptionist's, who
  * answers at once.
@@ -35,6 +35,8 @@ struct connection *intake_take(struct intake *intake);
 /* The same for the receptionist: one that had to wait too long, or of which too many wait. */
 struct connection *intake_take_late(struct intake *intake);
 int intake_fd(const struct connection *connection);
+/* A worker is about to wait for something else than nginx: another takes its place. */
+void intake_leave(struct intake *intake);
 /* Gives it back to wait for its next request; or closes it; or it is closed already. */
 enum intake_end { INTAKE_KEPT, INTAKE_CLOSE, INTAKE_CLOSED };
 void intake_give(struct intake *intake, struct connection *connection, enum intake_end end);

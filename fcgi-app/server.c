@@ -118,6 +118,8 @@ static void serve_request(struct worker *worker, struct connection *connection)
 	metrics_begin(worker->server->api->metrics);
 	api_call_init(worker->server->api, exchange_request(exchange), &call);
 	begin_turn(worker, &call, connection, began_at);
+	if (call.route && !call.route->instant)
+		intake_leave(intake);
 	make_reply(exchange, &call, &reply);
 	bool in_time = end_turn(worker);
 	bool kept = in_time && answer(exchange, &call, &reply, began_at);
