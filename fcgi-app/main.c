@@ -114,6 +114,7 @@ static int serve(struct api *api)
 	}
 	if (api_docs_prepare(api, &err) < 0)
 		return complain(&err, EXIT_FAILURE);
+	(void)malloc_trim(0); /* what the document was made of */
 	api->events = events;
 	api->agents = agents;
 	share_gates(api);

@@ -3,7 +3,10 @@
  * The reference of GET /healthz: libfcgi as its own examples use it, a pool of threads that each
  * stay with one connection, and that do nothing but answer. Its body and headers are virtgate's.
  *
- * VIRTGATE_LISTEN is the socket. SIGTERM ends it.
+ * A kept connection holds its thread. nginx keeps 64 in each of its workers, and of 64 clients may
+ * open as many more: with fewer threads some requests wait until it closes one.
+ *
+ * VIRTGATE_LISTEN is the socket, VIRTGATE_WORKERS how many threads. SIGTERM ends it.
  */
 #include <fcgiapp.h>
 #include <pthread.h>
@@ -14,11 +17,6 @@
 
 enum {
 	BACKLOG = 511,
-	/*
-	 * A kept connection holds its thread. nginx keeps 64 in each of its workers, and of 64
-	 * clients may open as many more: with fewer threads some requests would wait for ever.
-	 */
-	THREADS = 256,
 	STACK_BYTES = 256 * 1024,
 };
 
@@ -39,12 +37,12 @@ static void *work(void *data)
 	return data;
 }
 
-static void start_threads(void)
+static void start_threads(int count)
 {
 	pthread_attr_t attr;
 	(void)pthread_attr_init(&attr);
 	(void)pthread_attr_setstacksize(&attr, STACK_BYTES);
-	for (int i = 0; i < THREADS; i++) {
+	for (int i = 0; i < count; i++) {
 		pthread_t thread;
 		if (pthread_create(&thread, &attr, work, NULL))
 			abort();
@@ -56,14 +54,15 @@ int main(void)
 	sigset_t stop;
 	int signal = 0;
 	const char *path = getenv("VIRTGATE_LISTEN");
+	const char *threads = getenv("VIRTGATE_WORKERS");
 	(void)sigemptyset(&stop);
 	(void)sigaddset(&stop, SIGTERM);
 	(void)pthread_sigmask(SIG_BLOCK, &stop, NULL);
 	(void)umask(0117);
 	listener = path && !FCGX_Init() ? FCGX_OpenSocket(path, BACKLOG) : -1;
-	if (listener < 0)
+	if (listener < 0 || !threads)
 		return 1;
-	start_threads();
+	start_threads(atoi(threads));
 	(void)sigwait(&stop, &signal);
 	(void)unlink(path);
 	_exit(0);
