@@ -437,14 +437,17 @@ static bool drain(struct server *server)
 	}
 }
 
-/* All but those that are stuck. */
+/* Those that are stuck are left to themselves. */
 static void join_threads(struct server *server)
 {
 	if (server->receives)
 		(void)pthread_join(server->receptionist, NULL);
-	for (struct worker *w = server->workers; w; w = w->next)
-		if (!is_stuck(w))
+	for (struct worker *w = server->workers; w; w = w->next) {
+		if (is_stuck(w))
+			(void)pthread_detach(w->thread);
+		else
 			(void)pthread_join(w->thread, NULL);
+	}
 }
 
 int server_run(struct server *server)
