@@ -228,6 +228,10 @@ int api_host_readyz(struct api_call *call, struct api_reply *reply, struct err *
 	struct host_info info;
 	if (atomic_load(&call->api->draining))
 		return err_set(err, ERR_DRAINING, "virtgate is stopping");
+	int stuck = atomic_load(&call->api->stuck);
+	if (stuck >= call->api->config->workers)
+		return err_set(err, ERR_OVERLOADED,
+			"%d requests are stuck, and hold as many threads", stuck);
 	if (host_probe_read(call->api->probe, HOST_PROBE_MS, &info, err) < 0)
 		return -1;
 	struct json *answer = json_new_object();

@@ -33,6 +33,13 @@ struct connection {
 	struct connection *next, *previous;
 };
 
+/* A worker that does not poll. The last one is called first: its memory is still warm. */
+struct parked {
+	pthread_cond_t called;
+	bool goes;
+	struct parked *next;
+};
+
 struct intake {
 	const struct config *config;
 	int epoll;
@@ -40,13 +47,14 @@ struct intake {
 
 	atomic_int idle;    /* workers that poll or are parked */
 	atomic_int pollers; /* that wait in the epoll set */
-	atomic_int parked;
+	atomic_int parked_count;
 	atomic_int line_length;
 	atomic_bool resting; /* the receptionist, as long as a worker is idle */
 
 	pthread_mutex_t lock;
-	pthread_cond_t busy;    /* no worker is idle, or it is over */
-	pthread_cond_t polling; /* somebody should, or it is over */
+	pthread_cond_t busy; /* no worker is idle, or it is over */
+
+	struct parked *parked; /* who parked last comes first */
 	struct listener listener;
 	struct connection *connections;
 	struct connection *first, *last; /* of the line */
@@ -77,7 +85,7 @@ int intake_open(const struct config *config, struct intake **ret, struct err *er
 	*intake = (struct intake){ .config = config, .listener.fd = -1 };
 	(void)pthread_mutex_init(&intake->lock, NULL);
 	cond_init_monotonic(&intake->busy);
-	(void)pthread_cond_init(&intake->polling, NULL);
+
 	intake->wake = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
 	intake->epoll = epoll_create1(EPOLL_CLOEXEC);
 	struct epoll_event wake = { .events = EPOLLIN, .data.ptr = &intake->wake };
@@ -108,12 +116,22 @@ void intake_free(struct intake *intake)
 	if (intake->wake >= 0)
 		(void)close(intake->wake);
 	(void)pthread_cond_destroy(&intake->busy);
-	(void)pthread_cond_destroy(&intake->polling);
+
 	(void)pthread_mutex_destroy(&intake->lock);
 	free(intake);
 }
 
 /* Connections; the lock is held for these. */
+
+static void call_parked(struct intake *intake)
+{
+	struct parked *parked = intake->parked;
+	if (!parked)
+		return;
+	intake->parked = parked->next;
+	parked->goes = true;
+	(void)pthread_cond_signal(&parked->called);
+}
 
 /* The last one to go, in draining, lets all who wait end. */
 static void end_if_over(struct intake *intake)
@@ -123,7 +141,8 @@ static void end_if_over(struct intake *intake)
 	intake->over = true;
 	(void)eventfd_write(intake->wake, 1);
 	(void)pthread_cond_broadcast(&intake->busy);
-	(void)pthread_cond_broadcast(&intake->polling);
+	while (intake->parked)
+		call_parked(intake);
 }
 
 /* Its descriptor is closed already. */
@@ -286,10 +305,10 @@ static void call_receptionist(struct intake *intake)
 
 void intake_leave(struct intake *intake)
 {
-	if (atomic_load(&intake->pollers) || !atomic_load(&intake->parked))
+	if (atomic_load(&intake->pollers) || !atomic_load(&intake->parked_count))
 		return;
 	LOCK(&intake->lock);
-	(void)pthread_cond_signal(&intake->polling);
+	call_parked(intake);
 }
 
 /* Counts itself first and looks for pollers then: whoever leaves looks the other way round. */
@@ -297,11 +316,16 @@ static void park(struct intake *intake)
 {
 	if (atomic_load(&intake->pollers) < POLLERS_MAX)
 		return;
+	struct parked self = { .called = PTHREAD_COND_INITIALIZER };
 	LOCK(&intake->lock);
-	atomic_fetch_add(&intake->parked, 1);
-	if (!intake->over && atomic_load(&intake->pollers) >= POLLERS_MAX)
-		(void)pthread_cond_wait(&intake->polling, &intake->lock);
-	atomic_fetch_sub(&intake->parked, 1);
+	atomic_fetch_add(&intake->parked_count, 1);
+	if (!intake->over && atomic_load(&intake->pollers) >= POLLERS_MAX) {
+		self.next = intake->parked;
+		intake->parked = &self;
+		while (!self.goes)
+			(void)pthread_cond_wait(&self.called, &intake->lock);
+	}
+	atomic_fetch_sub(&intake->parked_count, 1);
 }
 
 /*
@@ -381,7 +405,7 @@ static bool rest(struct intake *intake)
 		}
 		(void)pthread_cond_timedwait(&intake->busy, &intake->lock, &look);
 		if (!atomic_load(&intake->pollers))
-			(void)pthread_cond_signal(&intake->polling);
+			call_parked(intake);
 	}
 	return !intake->over;
 }

@@ -137,13 +137,16 @@ static int serve(struct api *api)
 }
 
 /*
- * Each arena of glibc's keeps what was freed in it. Its preset of eight for each processor is for
- * threads that all compute; ours mostly wait.
+ * glibc would give each processor eight arenas, each of which keeps what was freed in it: that is
+ * for threads that all compute, and ours mostly wait. And it would keep ever larger blocks, once
+ * some were freed; lists of many VMs are large and rarely made.
  */
 static void save_memory(void)
 {
-	enum { ARENAS = 4 };
+	enum { ARENAS = 2, LARGE_BYTES = 64 * 1024 };
 	(void)mallopt(M_ARENA_MAX, ARENAS);
+	(void)mallopt(M_MMAP_THRESHOLD, LARGE_BYTES);
+	(void)mallopt(M_TRIM_THRESHOLD, LARGE_BYTES);
 }
 
 /* Threads inherit the mask; the main thread waits for these signals in server_run(). */

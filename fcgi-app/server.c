@@ -7,6 +7,7 @@
 #include "request_log.h"
 
 #include <errno.h>
+#include <malloc.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -400,6 +401,7 @@ static void watch_until_stopped(struct server *server)
 			return;
 		expire_late(server);
 		free_ended(server);
+		(void)malloc_trim(0); /* what a burst of requests has left in holes */
 	}
 }
 
