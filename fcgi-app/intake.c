@@ -321,6 +321,7 @@ static void park(struct intake *intake)
 	atomic_fetch_add(&intake->parked_count, 1);
 	if (!intake->over && atomic_load(&intake->pollers) >= POLLERS_MAX) {
 		self.next = intake->parked;
+		/* cppcheck-suppress autoVariables; it is called before its scope ends */
 		intake->parked = &self;
 		while (!self.goes)
 			(void)pthread_cond_wait(&self.called, &intake->lock);
