@@ -60,6 +60,15 @@ void places_leave(struct places *places, int place)
 	left->taken = false;
 }
 
+bool places_turn(struct places *places, int place, enum lease_class class)
+{
+	struct place was = places->items[place];
+	places->items[place].taken = false;
+	bool has = places_has(places, class);
+	places->items[place] = has ? (struct place){ true, class, clock_ms() } : was;
+	return has;
+}
+
 /*
  * How many come back in a millisecond: one that is out for longer than is usual will be for as long
  * again, and for one that is out for longer than anybody waits there is no waiting.

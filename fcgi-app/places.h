@@ -33,6 +33,8 @@ int places_count(const struct places *places, enum lease_class class); /* those 
 bool places_has(const struct places *places, enum lease_class class);  /* one that is free? */
 int places_take(struct places *places, enum lease_class class);        /* there is one */
 void places_leave(struct places *places, int place);
+/* false: of that class there is none, and the place stays what it was. */
+bool places_turn(struct places *places, int place, enum lease_class class);
 
 /*
  * Will one be free within so many milliseconds, by how long those that are taken are usually held

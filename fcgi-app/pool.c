@@ -262,6 +262,24 @@ void lease_give(struct lease *lease)
 	*lease = (struct lease){ 0 };
 }
 
+static bool has_waiter(const struct pool *pool, enum lease_class class)
+{
+	for (const struct waiter *w = pool->waiters; w; w = w->next)
+		if (w->class == (int)class)
+			return true;
+	return false;
+}
+
+bool lease_turn(struct lease *lease, enum lease_class class)
+{
+	struct pool *pool = lease->host->pool;
+	LOCK(&pool->lock);
+	if (has_waiter(pool, class) || !places_turn(&pool->places, lease->place, class))
+		return false;
+	serve(pool);
+	return true;
+}
+
 int virt_read_as(
 	struct host *host, enum lease_class class, virt_read_fn *read, void *data, struct err *err)
 {

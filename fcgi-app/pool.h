@@ -36,6 +36,8 @@ int lease_take(struct host *host, enum lease_class class, struct lease *ret, str
 /* For a change that begins with no read: the connection has just answered. */
 int lease_take_sure(struct host *host, enum lease_class class, struct lease *ret, struct err *err);
 void lease_give(struct lease *lease);
+/* From now on it is for something else; false: it is not, for that would have to be waited for. */
+bool lease_turn(struct lease *lease, enum lease_class class);
 #define AUTO_LEASE __attribute__((cleanup(lease_give)))
 
 /*

@@ -100,6 +100,35 @@ static void test_one_waits_only_with_a_prospect(void **state)
 	}
 }
 
+static void test_a_read_becomes_a_call_where_there_is_a_place_for_one(void **state)
+{
+	static const struct {
+		int max;
+		const char *taken; /* the first is the one that turns */
+		char class;
+		bool turns;
+	} rows[] = {
+		{ 1, "r", 'c', true },
+		{ 2, "rc", 'c', false },
+		{ 2, "rc", 'k', true },
+		{ 2, "rr", 'c', true },
+		{ 8, "rccccc", 'c', true },
+		{ 8, "rcccccc", 'c', false },
+		{ 8, "rcccccc", 'k', true },
+		{ 8, "rrrrrrr", 'c', true },
+	};
+	(void)state;
+	for (size_t row = 0; row < ARRAY_LEN(rows); row++) {
+		struct places places = { .max = rows[row].max };
+		enum lease_class class = class_of[(unsigned char)rows[row].class];
+		take_all(&places, rows[row].taken, NULL);
+		CHECK(places_turn(&places, 0, class) == rows[row].turns, "'%s' of %d",
+			rows[row].taken, rows[row].max);
+		assert_true(places.items[0].taken);
+		assert_int_equal(places.items[0].class, rows[row].turns ? class : LEASE_READ);
+	}
+}
+
 static void test_what_is_usual_is_learnt_but_not_from_long_work(void **state)
 {
 	struct places places = { .max = 1 };
@@ -119,6 +148,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_each_class_has_its_share),
 		cmocka_unit_test(test_one_waits_only_with_a_prospect),
+		cmocka_unit_test(test_a_read_becomes_a_call_where_there_is_a_place_for_one),
 		cmocka_unit_test(test_what_is_usual_is_learnt_but_not_from_long_work),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
