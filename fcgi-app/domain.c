@@ -87,18 +87,35 @@ enum vm_state domain_read_state_after(virDomainPtr dom, const struct err *err)
 	return domain_read_state(dom);
 }
 
-int domain_read(struct lease *lease, virDomainPtr dom, struct vm *ret, struct err *err)
+/* In these it has a process, or what stands for one; in others it mostly has none. */
+static bool runs(enum vm_state state)
+{
+	return state == VM_RUNNING || state == VM_PAUSED || state == VM_SHUTDOWN ||
+		state == VM_PMSUSPENDED;
+}
+
+static int read_active(struct lease *lease, virDomainPtr dom, struct vm *vm, struct err *err)
+{
+	int active = runs(vm->state) ? 1 : virDomainIsActive(dom);
+	if (active < 0)
+		return virt_fail(lease, VIRT_READ, err);
+	vm->active = active;
+	return 0;
+}
+
+/* All but the reason of its state. */
+static int read_briefly(struct lease *lease, virDomainPtr dom, struct vm *ret, struct err *err)
 {
 	struct vm vm = { 0 };
-	int state = 0;
-	int reason = 0;
 	int autostart = 0;
 	virDomainInfo info;
 	vm_set_identity(&vm, dom);
-	int active = virDomainIsActive(dom);
-	if (active < 0 || virDomainGetState(dom, &state, &reason, 0) < 0 ||
-		virDomainGetInfo(dom, &info) < 0)
+	if (virDomainGetInfo(dom, &info) < 0)
 		return virt_fail(lease, VIRT_READ, err);
+	vm_set_state(&vm, info.state, 0);
+	vm_set_size(&vm, &info);
+	if (read_active(lease, dom, &vm, err) < 0)
+		return -1;
 	int persistent = virDomainIsPersistent(dom);
 	if (persistent < 0 || virDomainGetAutostart(dom, &autostart) < 0)
 		return virt_fail(lease, VIRT_READ, err);
@@ -106,15 +123,44 @@ int domain_read(struct lease *lease, virDomainPtr dom, struct vm *ret, struct er
 	int snapshots = saved < 0 ? -1 : virDomainSnapshotNum(dom, 0);
 	if (snapshots < 0)
 		return virt_fail(lease, VIRT_READ, err);
-	vm.active = active;
 	vm.persistent = persistent;
 	vm.autostart = autostart;
 	vm.managed_save = saved;
 	vm.snapshots = snapshots > 0;
 	vm.snapshot_count = snapshots;
-	vm_set_state(&vm, state, reason);
-	vm_set_size(&vm, &info);
 	*ret = vm;
+	return 0;
+}
+
+static int read_reason(struct lease *lease, virDomainPtr dom, struct vm *vm, struct err *err)
+{
+	int state = 0;
+	int reason = 0;
+	if (virDomainGetState(dom, &state, &reason, 0) < 0)
+		return virt_fail(lease, VIRT_READ, err);
+	vm_set_state(vm, state, reason);
+	return 0;
+}
+
+int domain_read(struct lease *lease, virDomainPtr dom, struct vm *ret, struct err *err)
+{
+	struct vm vm = { 0 };
+	if (read_briefly(lease, dom, &vm, err) < 0 || read_reason(lease, dom, &vm, err) < 0)
+		return -1;
+	if (runs(vm.state) != vm.active && read_active(lease, dom, &vm, err) < 0)
+		return -1;
+	*ret = vm;
+	return 0;
+}
+
+int domain_read_again(struct lease *lease, virDomainPtr dom, struct vm *vm, struct err *err)
+{
+	struct vm now = *vm;
+	if (read_reason(lease, dom, &now, err) < 0)
+		return -1;
+	if (runs(now.state) != vm->active)
+		return domain_read(lease, dom, vm, err);
+	*vm = now;
 	return 0;
 }
 

@@ -79,6 +79,11 @@ int domain_version_of(
 
 /* ERR_VM_NOT_FOUND when it went away. */
 int domain_read(struct lease *lease, virDomainPtr dom, struct vm *ret, struct err *err);
+/*
+ * After what changes nothing of it but its state: that and the reason alone, of what was read just
+ * before. All of it when it runs no more, or again.
+ */
+int domain_read_again(struct lease *lease, virDomainPtr dom, struct vm *vm, struct err *err);
 enum vm_state domain_read_state(virDomainPtr dom); /* VM_UNKNOWN when it cannot be read */
 /*
  * The state in which libvirt refused something, for the reason in err: VM_SHUTOFF when QEMU was

@@ -27,6 +27,7 @@ static const struct action {
 	unsigned from;        /* states it can be done in */
 	unsigned done;        /* states in which nothing is left to do */
 	enum vm_state target; /* VM_UNKNOWN: where it was */
+	bool slight;          /* changes nothing but the state */
 } actions[] = {
 	[POWER_START] = { "started", virDomainCreate, VIRT_START, IN(VM_SHUTOFF) | IN(VM_CRASHED),
 		IN(VM_RUNNING), VM_RUNNING },
@@ -35,12 +36,12 @@ static const struct action {
 			IN(VM_PMSUSPENDED) | IN(VM_UNKNOWN),
 		IN(VM_SHUTOFF), VM_SHUTOFF },
 	[POWER_SUSPEND] = { "suspended", virDomainSuspend, VIRT_ACT, IN(VM_RUNNING), IN(VM_PAUSED),
-		VM_PAUSED },
+		VM_PAUSED, true },
 	[POWER_RESUME] = { "resumed", virDomainResume, VIRT_ACT, IN(VM_PAUSED), IN(VM_RUNNING),
-		VM_RUNNING },
-	[POWER_REBOOT] = { "rebooted", NULL, VIRT_ACT, IN(VM_RUNNING), 0, VM_UNKNOWN },
+		VM_RUNNING, true },
+	[POWER_REBOOT] = { "rebooted", NULL, VIRT_ACT, IN(VM_RUNNING), 0, VM_UNKNOWN, true },
 	[POWER_RESET] = { "reset", call_reset, VIRT_ACT, IN(VM_RUNNING) | IN(VM_PAUSED), 0,
-		VM_UNKNOWN },
+		VM_UNKNOWN, true },
 	[POWER_SAVE] = { "saved", call_save, VIRT_SAVE, IN(VM_RUNNING) | IN(VM_PAUSED), 0,
 		VM_SHUTOFF },
 };
@@ -76,12 +77,18 @@ static int explain_refusal(struct hold *hold, const struct action *action, struc
 	return -1;
 }
 
+static int read_again(struct hold *hold, const struct action *action, struct err *err)
+{
+	return action->slight ? domain_read_again(&hold->lease, hold->dom, &hold->vm, err)
+			      : domain_read(&hold->lease, hold->dom, &hold->vm, err);
+}
+
 /* What the VM is after a call that succeeded: it may be gone, or the host may be. */
 static void read_after(struct hold *hold, const struct action *action)
 {
 	struct err ignored;
 	struct vm *vm = &hold->vm;
-	if (!domain_read(&hold->lease, hold->dom, vm, &ignored) || action->target == VM_UNKNOWN)
+	if (!read_again(hold, action, &ignored) || action->target == VM_UNKNOWN)
 		return;
 	vm->state = action->target;
 	vm->active = action->target != VM_SHUTOFF;
