@@ -168,12 +168,25 @@ static void on_address(const char *mac, const struct vm_address *address, void *
 	detail_add_address(data, mac, address);
 }
 
-/* Neither enters the monitor. A source that fails, or that the driver lacks, knows none. */
+static bool has_network(const struct vm_detail *detail)
+{
+	for (size_t i = 0; i < detail->interface_count; i++)
+		if (detail->interfaces[i].network)
+			return true;
+	return false;
+}
+
+/*
+ * Neither enters the monitor. Leases are those of libvirt's own networks. A source that fails, or
+ * that the driver lacks, knows none.
+ */
 static int read_addresses(
 	struct lease *lease, virDomainPtr dom, struct vm_detail *detail, struct err *err)
 {
 	static const enum address_source sources[] = { ADDRESS_BY_LEASE, ADDRESS_BY_ARP };
 	for (size_t i = 0; i < ARRAY_LEN(sources); i++) {
+		if (sources[i] == ADDRESS_BY_LEASE && !has_network(detail))
+			continue;
 		if (!addresses_each(dom, sources[i], on_address, detail))
 			continue;
 		(void)virt_fail(lease, VIRT_READ, err);
@@ -264,8 +277,8 @@ struct read_args {
 };
 
 /*
- * At most 13 calls, however much the VM has, and none that enters QEMU's monitor: 2 to find it, 7
- * of domain_read(), 2 for XML, 2 for addresses.
+ * Of a VM that runs at most 12 calls, however much it has, and none that enters QEMU's monitor: 2
+ * to find it, 6 of domain_read(), 2 for XML, 2 for addresses.
  */
 static int read_detail(struct lease *lease, void *data, struct err *err)
 {
