@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 #include "domain.h"
 
+#include <ctype.h>
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
 static const struct {
 	const char *name;
@@ -299,6 +301,11 @@ static int enter(struct host *host, const char *uuid, const struct target *targe
 	return gate_enter_for(host, "kill", uuid, ret, err);
 }
 
+static enum lease_class class_of(const struct target *target)
+{
+	return target->kill ? LEASE_KILL : LEASE_CALL;
+}
+
 static void let_connection_go(struct hold *hold)
 {
 	if (hold->dom)
@@ -306,27 +313,115 @@ static void let_connection_go(struct hold *hold)
 	lease_give(&hold->lease);
 }
 
-int domain_reach(struct host *host, const char *uuid, enum lease_class class, struct hold *ret,
+static int look_up(struct host *host, const char *ref, enum lease_class class, struct hold *ret,
+	struct err *err)
+{
+	if (lease_take(host, class, &ret->lease, err) < 0)
+		return -1;
+	return domain_lookup(&ret->lease, ref, &ret->dom, err);
+}
+
+/* An entity tag is made of the reason, too. */
+static int read_target(const struct target *target, struct hold *hold, struct err *err)
+{
+	bool brief = target->brief && !*target->if_match;
+	return brief ? read_briefly(&hold->lease, hold->dom, &hold->vm, err)
+		     : domain_read(&hold->lease, hold->dom, &hold->vm, err);
+}
+
+/* A connection that turns out to be lost is replaced, once. */
+static bool is_worth_another(struct hold *hold, int attempt)
+{
+	if (!hold->lease.broken || attempt == 2)
+		return false;
+	let_connection_go(hold);
+	return true;
+}
+
+/* Of a hold that has its gate the rest. Nothing is changed yet. */
+static int reach(struct host *host, const char *ref, const struct target *target, struct hold *ret,
 	struct err *err)
 {
 	for (int attempt = 1;; attempt++) {
-		if (lease_take(host, class, &ret->lease, err) < 0)
-			return -1;
-		if (!domain_lookup(&ret->lease, uuid, &ret->dom, err) &&
-			!domain_read(&ret->lease, ret->dom, &ret->vm, err))
+		if ((ret->dom || !look_up(host, ref, class_of(target), ret, err)) &&
+			!read_target(target, ret, err))
 			return 0;
-		if (!ret->lease.broken || attempt == 2)
+		if (!is_worth_another(ret, attempt))
 			return -1;
-		let_connection_go(ret);
 	}
+}
+
+/* Whoever waits to learn what VM it is keeps nobody from calls. */
+static int find(struct host *host, const char *ref, struct hold *ret, struct err *err)
+{
+	for (int attempt = 1;; attempt++) {
+		if (!look_up(host, ref, LEASE_READ, ret, err))
+			return 0;
+		if (!is_worth_another(ret, attempt))
+			return -1;
+	}
+}
+
+int domain_reach(struct host *host, const char *uuid, struct hold *ret, struct err *err)
+{
+	const struct target target = { .ref = uuid, .if_match = "" };
+	return reach(host, uuid, &target, ret, err);
+}
+
+/* The gate is the uuid's, so the VM is looked for in there. */
+static int hold_by_uuid(
+	struct host *host, const struct target *target, struct hold *ret, struct err *err)
+{
+	char uuid[UUID_SIZE] = "";
+	for (size_t i = 0; i < sizeof uuid - 1; i++)
+		uuid[i] = (char)tolower((unsigned char)target->ref[i]);
+	if (enter(host, uuid, target, &ret->gate, err) < 0)
+		return -1;
+	return reach(host, target->ref, target, ret, err);
+}
+
+static int gone(const struct target *target, struct err *err)
+{
+	return err_set(
+		err, ERR_VM_NOT_FOUND, "VM '%s' has just been removed or renamed", target->ref);
+}
+
+/* When nothing has to be waited for, the first look at it is the only one. */
+static bool enter_at_once(
+	struct host *host, const char *uuid, const struct target *target, struct hold *hold)
+{
+	struct err ignored;
+	if (gate_enter_within(host, uuid, 0, &hold->gate, &ignored) < 0)
+		return false;
+	return !target->fresh && lease_turn(&hold->lease, class_of(target));
+}
+
+static int hold_by_name(
+	struct host *host, const struct target *target, struct hold *ret, struct err *err)
+{
+	char uuid[UUID_SIZE];
+	if (find(host, target->ref, ret, err) < 0)
+		return -1;
+	(void)virDomainGetUUIDString(ret->dom, uuid);
+	if (!enter_at_once(host, uuid, target, ret))
+		let_connection_go(ret);
+	if (!ret->gate.host && enter(host, uuid, target, &ret->gate, err) < 0)
+		return -1;
+	if (reach(host, uuid, target, ret, err) < 0)
+		return err->kind == ERR_VM_NOT_FOUND ? gone(target, err) : -1;
+	return strcmp(virDomainGetName(ret->dom), target->ref) != 0 ? gone(target, err) : 0;
 }
 
 int domain_hold(struct host *host, const struct target *target, struct hold *ret, struct err *err)
 {
-	struct vm_ref id;
-	if (domain_resolve(host, target->ref, &id, err) < 0 ||
-		enter(host, id.uuid, target, &ret->gate, err) < 0 ||
-		domain_reach(host, id.uuid, target->kill ? LEASE_KILL : LEASE_CALL, ret, err) < 0)
+	bool by_name = !text_is_uuid(target->ref);
+	if (!by_name && hold_by_uuid(host, target, ret, err) < 0)
+		return -1;
+	if (!by_name && strcasecmp(ret->vm.uuid, target->ref) != 0) {
+		domain_let_go(ret); /* of another tool's, whose name looks like a uuid */
+		by_name = true;
+	}
+	if (by_name && hold_by_name(host, target, ret, err) < 0)
 		return -1;
 	if (domain_check_version(ret, target->if_match, err) < 0)
 		return -1;

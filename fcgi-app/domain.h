@@ -58,6 +58,8 @@ struct target {
 	target_check *check;  /* whatever else must hold of it when its turn has come; or NULL */
 	const void *data;     /* for that */
 	bool kill;            /* its end: whoever holds it, or hangs in it, is not waited for */
+	bool fresh;           /* the handle is of after the wait, and so is the run that it names */
+	bool brief;           /* the reason of its state, "unknown" then, is read later */
 };
 
 /* The caller frees the domain. ERR_VM_NOT_FOUND names the ref. */
@@ -118,15 +120,14 @@ struct hold {
 	virDomainPtr dom;
 	struct vm vm;
 };
-/* ERR_PRECONDITION_FAILED when the VM is none that the target names. */
+/*
+ * ERR_PRECONDITION_FAILED when the VM is none that the target names. What had the name when the
+ * request came must have it when its turn has come, else ERR_VM_NOT_FOUND.
+ */
 int domain_hold(struct host *host, const struct target *target, struct hold *ret, struct err *err);
 /* The same of a VM that is held. */
 int domain_check_version(struct hold *hold, const char *if_match, struct err *err);
-/*
- * Of a hold that has its gate the rest: nothing is changed yet, so a connection that turns out to
- * be lost is replaced.
- */
-int domain_reach(struct host *host, const char *uuid, enum lease_class class, struct hold *ret,
-	struct err *err);
+/* Of a hold that has another gate the rest. */
+int domain_reach(struct host *host, const char *uuid, struct hold *ret, struct err *err);
 void domain_let_go(struct hold *hold);
 #define AUTO_HOLD __attribute__((cleanup(domain_let_go)))

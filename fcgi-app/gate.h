@@ -37,7 +37,7 @@ int gate_enter(struct host *host, const char *key, struct gate *ret, struct err 
 /* One kind of work on a VM apart, which may be done beside a mutation: its own gate. */
 int gate_enter_for(
 	struct host *host, const char *what, const char *uuid, struct gate *ret, struct err *err);
-/* The same with another patience. */
+/* The same with another patience; 0: without waiting. */
 int gate_enter_within(
 	struct host *host, const char *key, int ms, struct gate *ret, struct err *err);
 void gate_leave(struct gate *gate);

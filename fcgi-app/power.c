@@ -221,6 +221,19 @@ static bool is_done(const struct vm *vm, enum power_action which)
 	return IN(vm->state) & actions[which].done;
 }
 
+/* What will be read again after the call need not be read whole before it. */
+static int hold_for(struct host *host, const struct target *target, enum power_action which,
+	struct hold *ret, struct err *err)
+{
+	struct target now = *target;
+	now.brief = actions[which].slight;
+	if (domain_hold(host, &now, ret, err) < 0)
+		return -1;
+	if (!now.brief || !is_done(&ret->vm, which))
+		return 0;
+	return domain_read_again(&ret->lease, ret->dom, &ret->vm, err);
+}
+
 int power_act(const struct config *config, struct inventory *inventory, const struct target *target,
 	enum power_action which, struct power_done *ret, struct err *err)
 {
@@ -229,7 +242,7 @@ int power_act(const struct config *config, struct inventory *inventory, const st
 	AUTO_GUARD struct guard guard = { 0 };
 	AUTO_LONG struct long_work work = { 0 };
 	struct power_done done = { 0 };
-	if (domain_hold(inventory_host(inventory), target, &hold, err) < 0)
+	if (hold_for(inventory_host(inventory), target, which, &hold, err) < 0)
 		return -1;
 	const struct vm *vm = &hold.vm;
 	bool was_saved = vm->managed_save;

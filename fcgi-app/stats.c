@@ -159,7 +159,7 @@ static int hold_for_stats(struct host *host, const char *ref, struct hold *ret, 
 	if (domain_resolve(host, ref, &id, err) < 0 ||
 		gate_enter_for(host, "stats", id.uuid, &ret->gate, err) < 0)
 		return -1;
-	return domain_reach(host, id.uuid, LEASE_CALL, ret, err);
+	return domain_reach(host, id.uuid, ret, err);
 }
 
 int stats_read(

@@ -167,6 +167,7 @@ int stop_ask(struct inventory *inventory, const struct target *target, const str
 	struct stop stop = { 0 };
 	struct target now = *target;
 	now.kill = how->mode == STOP_KILL;
+	now.fresh = true;
 	if (domain_hold(inventory_host(inventory), &now, &hold, err) < 0 ||
 		ask_or_kill(&hold, how, work, &stop, err) < 0)
 		return -1;

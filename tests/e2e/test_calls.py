@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: MIT
+"""How many calls to libvirtd a request for one VM costs: no more than are counted here.
+
+Runs in tests/e2e/namespace. virtgate's libvirt writes down what it sends.
+"""
+
+import os
+import shutil
+
+import pytest
+from calls import Calls, traced
+from gateway import REPO, running_gateway
+
+if "LIBVIRTD_PID_FILE" not in os.environ:
+    pytest.skip("needs a libvirtd of its own: run it by tests/e2e/namespace",
+                allow_module_level=True)
+
+IMAGES = "/var/lib/libvirt/images"
+SPEC = {"template": "helloworld", "name": "counted", "persistent": False,
+        "interfaces": [{"bridge": "virbr0"}]}
+
+# Finding it, and reading what it is: state, whether it is persistent, starts with the host, was
+# saved, and has snapshots.
+LOOK = 1 + 5
+REASON = 1
+ACTION = 1
+DOCUMENTS = 2
+
+
+@pytest.fixture(scope="module", params=["qemu:///system", "test+unix:///default"])
+def counted(request, tmp_path_factory):
+    """(client, calls, refs) of a VM that runs."""
+    log = tmp_path_factory.mktemp("calls") / "log"
+    variables = {f"env_{name}": value for name, value in traced(log).items()}
+    qemu = request.param.startswith("qemu")
+    if qemu:
+        shutil.copy(REPO / "build/guests/hello_qemu-x86_64", IMAGES)
+        variables["accel"] = "tcg"
+    with running_gateway(uri=request.param, **variables) as gateway:
+        with gateway.client("admin") as admin:
+            if qemu:
+                assert admin.post("/v1/vms", json=SPEC).status == 201
+            vm = admin.get(f"/v1/vms/{SPEC['name'] if qemu else 'test'}").json
+            assert vm["state"] == "running"
+            yield admin, Calls(log), (vm["name"], vm["uuid"])
+            if qemu:
+                assert admin.delete(f"/v1/vms/{vm['name']}").status == 200
+
+
+def ask(client, method, path, **how):
+    answer = client.request(method, path, **how)
+    assert answer.status == 200, answer
+    return answer.json
+
+
+def test_suspending_and_resuming_cost_one_look_before_and_one_at_the_state_after(counted):
+    admin, calls, refs = counted
+    enough = 2 * (LOOK + ACTION + REASON)
+    for ref in refs:
+        def turn():
+            assert ask(admin, "POST", f"/v1/vms/{ref}/suspend")["changed"]
+            assert ask(admin, "POST", f"/v1/vms/{ref}/resume")["changed"]
+
+        assert calls.least(turn, enough) == enough
+
+
+def test_what_is_so_already_costs_no_action(counted):
+    admin, calls, refs = counted
+    for ref in refs:
+        def resume():
+            assert not ask(admin, "POST", f"/v1/vms/{ref}/resume")["changed"]
+
+        assert calls.least(resume, LOOK + REASON) == LOOK + REASON
+
+
+def test_an_action_under_an_entity_tag_costs_the_definition_and_the_reason(counted):
+    admin, calls, refs = counted
+    enough = LOOK + REASON + 1 + ACTION + REASON
+    for ref in refs:
+        def suspend_if(tag):
+            ask(admin, "POST", f"/v1/vms/{ref}/suspend", headers=f"If-Match: {tag}\r\n")
+
+        costs = []
+        for _ in range(5):
+            tag = admin.get(f"/v1/vms/{ref}").headers["ETag"]
+            costs.append(calls.during(lambda tag=tag: suspend_if(tag)))
+            assert ask(admin, "POST", f"/v1/vms/{ref}/resume")["changed"]
+        assert min(costs) == enough
+
+
+def test_one_vm_costs_one_look_and_its_documents(counted):
+    admin, calls, refs = counted
+    interface, = ask(admin, "GET", f"/v1/vms/{refs[0]}")["interfaces"]
+    addresses = 2 if interface["network"] else 1  # of the host's neighbours; and of its leases
+    enough = LOOK + REASON + DOCUMENTS + addresses
+    for ref in refs:
+        assert calls.least(lambda: ask(admin, "GET", f"/v1/vms/{ref}"), enough) == enough
