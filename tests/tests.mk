@@ -198,6 +198,8 @@ fuzz: $(FUZZERS:%=fuzz-%)
 check-fuzz: fuzzers
 	@$(MAKE) --no-print-directory -j$(JOBS) --output-sync=target $(FUZZERS:%=check-fuzz-%)
 
+# Copies are looked at, of which the program is there. What is not right is often told and passed.
+UNITS := $(wildcard deploy/*.service deploy/*.socket)
 C_FILES := $(wildcard fcgi-app/*.[ch] tests/*/*.[ch])
 
 format:
@@ -215,3 +217,8 @@ check-style:
 		tests/slow/build tests/slow/guest/init tests/slow/guest/etc/acpi/PWRF/* tests/slow/guest/sbin/* \
 		tests/slow/guest/srv/cgi-bin/state .ci/run
 	$(Q)xmllint --noout xml/*.xml
+	@mkdir -p $(BUILD)/units
+	$(Q)for unit in $(notdir $(UNITS)); do \
+		sed 's,^ExecStart=.*,ExecStart=/bin/true,' deploy/$$unit >$(BUILD)/units/$$unit || exit; done
+	$(Q)systemd-analyze --man=no verify $(UNITS:deploy/%=$(BUILD)/units/%) >$(BUILD)/units/found 2>&1 && \
+		! grep virtgate $(BUILD)/units/found || { cat $(BUILD)/units/found; exit 1; }

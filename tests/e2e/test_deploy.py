@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: MIT
+"""What deploy/ has for systemd agrees with the program and with nginx-conf/."""
+
+import os
+import re
+import subprocess
+
+import pytest
+from backends import Site
+from gateway import BINARY, PATIENCE, REPO
+
+EX_CONFIG = 78
+SAMPLE = REPO / "deploy/virtgate.conf"
+HELP_ROW = re.compile(
+    r"^  --[a-z-]+ +(?P<name>VIRTGATE_\w+)(?: \((?P<values>.*?)\))?(?: \[(?P<preset>.*)\])?\n"
+    r"(?P<help>(?: {21}.*\n)+)", re.M)
+
+
+def run(*arguments, **environment):
+    usual = {k: v for k, v in os.environ.items() if not k.startswith(("VIRTGATE_", "LISTEN_"))}
+    return subprocess.run([BINARY.resolve(), *arguments], env={**usual, **environment},
+                          capture_output=True, text=True, timeout=60 * PATIENCE)
+
+
+@pytest.fixture(scope="module")
+def rows():
+    """The settings, as --help has them."""
+    rows = [m.groupdict() for m in HELP_ROW.finditer(run("--help").stdout)]
+    assert len(rows) == len(re.findall("VIRTGATE_", run("--help").stdout)) > 10
+    return rows
+
+
+def unit(name):
+    """Its lines NAME=VALUE; none of those used here may be there twice."""
+    lines = (REPO / "deploy" / name).read_text().splitlines()
+    return dict(line.split("=", 1) for line in lines if "=" in line and not line.startswith("#"))
+
+
+def as_sample(row):
+    words = [line.strip() for line in row["help"].splitlines()]
+    if row["values"]:
+        words[-1] += f" ({row['values']})"
+    return "".join(f"# {line}\n" for line in words) + f"#{row['name']}={row['preset'] or ''}\n"
+
+
+def test_the_sample_has_each_setting_with_its_default(rows):
+    head, _, body = SAMPLE.read_text().partition("\n\n")
+    assert all(line.startswith("#") for line in head.splitlines())
+    assert body == "\n".join(map(as_sample, rows))
+
+
+def test_the_defaults_in_the_sample_are_taken(rows, tmp_path):
+    """All but those of the machine, which need not have these directories."""
+    settings = dict(re.findall(r"^#(VIRTGATE_\w+)=(.*)$", SAMPLE.read_text(), re.M))
+    assert list(settings) == [row["name"] for row in rows]
+    here = {"VIRTGATE_URI": "test:///default", "VIRTGATE_TEMPLATES": str(REPO / "xml"),
+            "VIRTGATE_LISTEN": str(tmp_path / "a.sock")}
+    checked = run("--check", **{**settings, **here})
+    assert checked.returncode == 0 and "settings are valid" in checked.stdout, checked
+
+
+def test_bad_settings_are_not_started_again():
+    ended = run(VIRTGATE_WORKERS="many")
+    assert ended.returncode == EX_CONFIG, ended
+    service = unit("virtgate@.service")
+    assert service["RestartPreventExitStatus"] == str(EX_CONFIG)
+    assert service["Restart"] == "always" and service["StartLimitIntervalSec"] == "0"
+
+
+def test_systemd_waits_longer_than_virtgate_drains(rows):
+    [drain] = [int(row["preset"]) for row in rows if row["name"] == "VIRTGATE_DRAIN"]
+    assert int(unit("virtgate@.service")["TimeoutStopSec"].removesuffix("s")) > drain + 10
+
+
+def test_nginx_connects_where_the_units_listen(rows):
+    backends = (REPO / "nginx-conf/backends.conf").read_text()
+    stream = unit("virtgate@.socket")["ListenStream"]
+    for instance in "ab":
+        assert f"server unix:{stream.replace('%i', instance)} max_fails=0;" in backends
+    assert unit("virtgate@.service")["Environment"] == f"VIRTGATE_LISTEN={stream}"
+
+
+def test_two_instances_share_one_lock():
+    site = Site(uri="test:///default")
+    try:
+        site.start()
+        locks = []
+        for backend in site.backends:
+            directory = f"/proc/{backend.pid}/fd"
+            held = {os.readlink(f"{directory}/{fd}") for fd in os.listdir(directory)}
+            locks.append([path for path in held if path.endswith(".lock")])
+        assert locks == [[str(site.dir / "virtgate.lock")]] * 2
+    finally:
+        site.stop()
