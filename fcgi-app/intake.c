@@ -453,6 +453,11 @@ static void stop_listening(struct intake *intake)
 	listener_close(&intake->listener);
 }
 
+bool intake_is_handed_over(const struct intake *intake)
+{
+	return intake->listener.inherited;
+}
+
 void intake_drain(struct intake *intake)
 {
 	LOCK(&intake->lock);

@@ -42,6 +42,9 @@ enum intake_end { INTAKE_KEPT, INTAKE_CLOSE, INTAKE_CLOSED };
 void intake_give(struct intake *intake, struct connection *connection, enum intake_end end);
 int intake_taken(struct intake *intake); /* how many are somebody's, or stand in line */
 
+/* Does somebody else hold the socket, for whoever serves it next? */
+bool intake_is_handed_over(const struct intake *intake);
+
 /*
  * Accepts no more but what waits already, closes what is idle, and the rest when it is given back;
  * but connections that have not been used yet only at the second call, for nginx never opens one

@@ -36,7 +36,7 @@ struct worker {
 	const struct api_call *call;
 	const char *ref; /* of the path; or NULL */
 	struct connection *connection;
-	int64_t began_at; /* clock_us() */
+	_Atomic int64_t began_at; /* clock_us() */
 };
 
 struct server {
@@ -418,15 +418,38 @@ static bool await_end(struct server *server, int64_t until)
 	return true;
 }
 
+/* Is one that had come by then still being answered? */
+static bool works_on_older(const struct server *server, int64_t us)
+{
+	for (struct worker *w = server->workers; w; w = w->next)
+		if (atomic_load(&w->turn) & 1 && atomic_load(&w->began_at) <= us)
+			return true;
+	return false;
+}
+
+/*
+ * Who holds our socket starts the next virtgate when this one has ended: until then nobody else
+ * takes what comes, so all is served until only short requests are left to finish.
+ */
+static void serve_on(struct server *server, int64_t end)
+{
+	enum { LOOK_MS = 20 };
+	for (int64_t us = clock_us(); works_on_older(server, us) && clock_ms() < end;) {
+		(void)await_end(server, clock_ms() + LOOK_MS);
+		expire_late(server);
+	}
+}
+
 static bool drain(struct server *server)
 {
 	/* Without a moment for the threads to end, --drain 0 would always find some. */
 	int64_t patience = server->config->drain ? server->config->drain : 1;
-	int64_t now = clock_ms();
-	int64_t end = now + patience * 1000;
+	int64_t end = clock_ms() + patience * 1000;
 	atomic_store(&server->api->draining, true);
+	if (intake_is_handed_over(server->intake))
+		serve_on(server, end - NEW_CONNECTION_MS);
 	intake_drain(server->intake);
-	if (await_end(server, now + NEW_CONNECTION_MS))
+	if (await_end(server, clock_ms() + NEW_CONNECTION_MS))
 		return true;
 	intake_drain(server->intake);
 	for (;;) {

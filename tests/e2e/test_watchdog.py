@@ -38,9 +38,9 @@ def hung_daemon():
 def gateway(new_gateway):
     """Made with few workers and short deadlines; with one running VM."""
 
-    def make(workers, read_deadline=DEADLINE):
+    def make(workers, read_deadline=DEADLINE, **how):
         gateway = new_gateway(uri="test+unix:///default", workers=workers,
-                              read_deadline=read_deadline, action_deadline=DEADLINE)
+                              read_deadline=read_deadline, action_deadline=DEADLINE, **how)
         with gateway.client("admin") as admin:
             answer = admin.post("/v1/vms?start=1", xml=test_domain("watched"))
             assert answer.status in (201, 409), answer
@@ -163,4 +163,22 @@ def test_what_is_stuck_does_not_keep_the_process(gateway):
         asker.join()
         assert under_way[0].status == 504, "answered in draining, too"
     assert "answered but under way" in gateway.log()
+    gateway.virtgate = None
+
+
+def test_who_was_handed_the_socket_serves_on_until_what_is_old_is_answered(gateway):
+    gateway = gateway(workers=4, read_deadline=3, activated=True)
+    with hung_daemon():
+        under_way = []
+        asker = threading.Thread(
+            target=lambda: under_way.append(ask(gateway, "GET", "/v1/vms/watched")[0]))
+        asker.start()
+        wait_until(lambda: figure(gateway, "virtgate_requests_in_flight") > 1, "it is under way")
+        gateway.virtgate.send_signal(signal.SIGTERM)
+        wait_until(lambda: ask(gateway, "GET", "/readyz")[0].code == "draining", "it drains")
+        assert ask(gateway, "GET", "/healthz")[0].status == 200
+        assert not under_way
+        assert gateway.virtgate.wait(20 * PATIENCE) == 0
+        asker.join()
+        assert under_way[0].status == 504
     gateway.virtgate = None
