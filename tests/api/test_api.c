@@ -17,6 +17,7 @@
 #include <string.h>
 
 static struct config config = {
+	.workers = 4,
 	.images = "/images",
 	.shares = "/shares",
 	.logs = "/logs",

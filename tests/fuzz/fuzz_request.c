@@ -19,6 +19,7 @@
 #include "../../fcgi-app/routes.h"
 
 static const struct config config = {
+	.workers = 4,
 	.images = "/nowhere/images",
 	.shares = "/nowhere/fs",
 	.logs = "/nowhere/logs",
