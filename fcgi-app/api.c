@@ -142,6 +142,11 @@ static struct json *libvirt_object(const struct err *err, enum role role)
 	return object;
 }
 
+static int retry_after(const struct err *err)
+{
+	return err->unknown ? 0 : err_retry_after(err->kind);
+}
+
 /* RFC 9457 section 3.1; the type about:blank takes the status' own title (section 4.2.1). */
 struct json *api_problem_json(
 	const struct err *err, const char *request_id, enum role role, struct json *violations)
@@ -154,7 +159,7 @@ struct json *api_problem_json(
 	json_put_string(p, "code", err_code(err->kind));
 	json_put_string(p, "detail", err->text);
 	json_put_string(p, "request_id", request_id);
-	json_put_bool(p, "retryable", err_retry_after(err->kind) > 0);
+	json_put_bool(p, "retryable", retry_after(err) > 0);
 	if (err->hint[0])
 		json_put_string(p, "hint", err->hint);
 	if (err->state[0])
@@ -183,7 +188,7 @@ static void reply_error(struct api_reply *reply, const struct http_req *req, con
 		made.body = NULL; /* even that: the status must do */
 	made.type = "application/problem+json";
 	made.status = err_status(err->kind);
-	made.retry_after = err_retry_after(err->kind);
+	made.retry_after = retry_after(err);
 	(void)snprintf(made.allow, sizeof made.allow, "%s", err->allow);
 	*reply = made;
 }

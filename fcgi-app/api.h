@@ -43,9 +43,10 @@ struct api {
 		char *text; /* owned by whoever has it made */
 		size_t len;
 		char etag[ETAG_SIZE];
-	} document; /* the OpenAPI document: see api_docs_prepare() */
-	atomic_bool draining;
-	atomic_int stuck; /* requests that were answered by the watchdog, and go on */
+	} document;           /* the OpenAPI document: see api_docs_prepare() */
+	atomic_bool draining; /* to be told by /readyz */
+	atomic_bool leaving;  /* nobody shall wait any longer for a guest */
+	atomic_int stuck;     /* requests that were answered by the watchdog, and go on */
 };
 
 struct api_reply {

@@ -104,6 +104,12 @@ static enum stop_mode mode_of(const char *word)
 	return STOP_AUTO;
 }
 
+/*
+ * Gives up before the watchdog does it, which can only say that it does not know: at nine tenths of
+ * the deadline, in milliseconds for each second.
+ */
+enum { OWN_SHARE_MS = 900 };
+
 struct stop_how api_power_stop_how(const struct api_call *call)
 {
 	const struct json *timeout = json_member(call->body, "timeout");
@@ -112,7 +118,8 @@ struct stop_how api_power_stop_how(const struct api_call *call)
 		.mode = mode_of(api_text(call, "mode")),
 		.timeout = timeout ? (int)json_get_int(timeout) : TIMEOUT_PRESET,
 		.kill = then && !strcmp(then, "kill"),
-		.hurry = &call->api->draining,
+		.hurry = &call->api->leaving,
+		.deadline = clock_ms() + (int64_t)call->api->config->long_deadline * OWN_SHARE_MS,
 	};
 }
 

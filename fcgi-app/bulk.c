@@ -184,7 +184,6 @@ struct job {
 	enum bulk_action action;
 	struct stop_how stop;
 	struct bulk *bulk;
-	int64_t deadline; /* clock_ms() */
 	/* Of the round that is under way. */
 	void (*each)(const struct job *job, struct bulk_item *item);
 	atomic_size_t next;
@@ -232,9 +231,9 @@ static int check_turn(const struct job *job, struct err *err)
 	if (atomic_load(job->stop.hurry))
 		return err_set(
 			err, ERR_DRAINING, "virtgate is stopping; this VM's turn did not come");
-	if (clock_ms() < job->deadline)
+	if (clock_ms() < job->stop.deadline)
 		return 0;
-	return err_set(err, ERR_HOST_BUSY, "this VM's turn did not come within %d s", BULK_SECONDS);
+	return err_set(err, ERR_HOST_BUSY, "this VM's turn did not come in time");
 }
 
 static int act(const struct job *job, const struct target *target, struct bulk_item *item)
@@ -329,9 +328,7 @@ int bulk_run(const struct config *config, struct inventory *inventory, enum bulk
 		.action = action,
 		.stop = *stop,
 		.bulk = bulk,
-		.deadline = clock_ms() + (int64_t)BULK_SECONDS * 1000,
 	};
-	job.stop.deadline = job.deadline;
 	/* Once it has begun nothing may keep it from being told. */
 	bulk->waiting = calloc(bulk->count + 1, sizeof(struct stop *));
 	if (!bulk->waiting)

@@ -3,8 +3,8 @@
 /*
  * One action on many VMs. They are found all at once, at the price of one list; then a few threads
  * of the call's own do to each what its own request would do, however the others fared. The whole
- * takes BULK_SECONDS and what is being done then: a VM whose turn has not come by that time is left
- * alone (ERR_HOST_BUSY), and so is one when the process is ending (ERR_DRAINING).
+ * takes until stop_how's deadline and what is being done then: a VM whose turn has not come by that
+ * time is left alone (ERR_HOST_BUSY), and so is one when the process is ending (ERR_DRAINING).
  *
  * All functions may be called from any thread; a bulk is one thread's at a time.
  */
@@ -17,8 +17,6 @@
 
 enum {
 	BULK_VMS_MAX = 1000,
-	/* nginx waits 620 s for an answer. */
-	BULK_SECONDS = 540,
 	/* What a bulk stop may wait, so that there is time to kill those that do not. */
 	BULK_TIMEOUT_MAX = 300,
 };

@@ -221,7 +221,9 @@ static enum combined await(struct combiner *combiner, struct run *run,
 	if (!wait_ms(run, terms->wait_ms)) {
 		if (terms->stale_ms && take_last(combiner, terms->stale_ms, ret, ret_ms))
 			return COMBINED_STALE;
-		if (!wait_ms(run, terms->patience_ms - busy_ms(combiner))) {
+		int64_t spent = busy_ms(combiner);
+		spent = spent > terms->wait_ms ? spent : terms->wait_ms;
+		if (!wait_ms(run, terms->patience_ms - spent)) {
 			*ret_ms = busy_ms(combiner);
 			return COMBINED_LATE;
 		}

@@ -82,6 +82,7 @@ struct err {
 	int libvirt_code;   /* virErrorNumber and virErrorDomain; both 0: not libvirt's */
 	int libvirt_domain; /*   error */
 	int line, column;   /* where in the XML, from 1; 0: not known */
+	bool unknown;       /* it may have been done: not to be repeated unseen */
 };
 
 /* Sets kind and text, clears the rest. Always -1, so that a function can return it. */

@@ -250,7 +250,9 @@ static void remember(struct fetch *fetch)
 	for (size_t i = 0; i < fetch->list->count; i++) {
 		const struct vm *vm = &fetch->list->vms[i];
 		const struct known *old = find_known(inventory, vm->uuid);
-		bool touched = old && (int)(old->touched - fetch->touches) > 0;
+		/* Of a VM that is new here a touch has left no trace but the count. */
+		bool touched = old ? (int)(old->touched - fetch->touches) > 0
+				   : inventory->touches != fetch->touches;
 		if (!vm->sized)
 			continue;
 		memcpy(known[n].uuid, vm->uuid, UUID_SIZE);
@@ -364,8 +366,10 @@ int inventory_list(struct inventory *inventory, enum inventory_need need, struct
 		[INVENTORY_SOON] = { .wait_ms = INVENTORY_SOON_MS,
 			.stale_ms = INVENTORY_STALE_MS,
 			.patience_ms = wait_ms },
-		[INVENTORY_FRESH] = { .wait_ms = wait_ms },
-		[INVENTORY_ANEW] = { .wait_ms = wait_ms, .wants = WANT_ANEW },
+		[INVENTORY_FRESH] = { .wait_ms = INVENTORY_SOON_MS, .patience_ms = wait_ms },
+		[INVENTORY_ANEW] = { .wait_ms = INVENTORY_SOON_MS,
+			.patience_ms = wait_ms,
+			.wants = WANT_ANEW },
 	};
 	int64_t ms = 0;
 	switch (combiner_ask(inventory->combiner, &terms[need], ret, &ms, err)) {
@@ -397,10 +401,11 @@ void inventory_touch(struct inventory *inventory, const char *uuid)
 {
 	LOCK(&inventory->lock);
 	struct known *known = find_known(inventory, uuid);
+	inventory->touches++;
 	if (!known)
 		return;
 	known->read_at = 0;
-	known->touched = ++inventory->touches;
+	known->touched = inventory->touches;
 }
 
 static void copy_list(void *to, const void *from)

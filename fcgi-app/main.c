@@ -121,8 +121,8 @@ static int serve(struct api *api)
 	log_info("virtgate %s serves %s", VIRTGATE_VERSION, api->config->listen);
 	if (api->config->policy == POLICY_OFF)
 		log_error("VIRTGATE_POLICY is off: every admin is root on the host, by domain XML");
-	int unfinished = server_run(server);
-	int stuck = atomic_load(&api->stuck);
+	int stuck = 0;
+	int unfinished = server_run(server, &stuck);
 	if (unfinished)
 		log_error("stopped with %d requests unfinished", unfinished);
 	else if (stuck)

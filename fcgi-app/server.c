@@ -52,6 +52,7 @@ struct server {
 	pthread_mutex_t lock;
 	pthread_cond_t changed;
 	int serving; /* threads that are neither stuck nor ended */
+	int wanted;  /* of them */
 };
 
 static int64_t clock_us(void)
@@ -143,7 +144,7 @@ static bool goes_on(struct worker *worker)
 		return true;
 	worker->stuck = false;
 	(void)atomic_fetch_sub(&server->api->stuck, 1);
-	if (server->serving >= server->config->workers)
+	if (server->serving >= server->wanted)
 		return false;
 	server->serving++;
 	return true;
@@ -263,13 +264,14 @@ static int start_worker(struct server *server)
 
 static int start_threads(struct server *server)
 {
-	for (int i = 0; i < server->config->workers; i++)
-		if (start_worker(server) < 0)
-			break;
 	count_serving(server, 1);
 	server->receives = !start_thread(&server->receptionist, "receptionist", receive, server);
 	if (!server->receives)
 		count_serving(server, -1);
+	server->wanted = server->config->workers + server->receives;
+	for (int i = 0; i < server->config->workers; i++)
+		if (start_worker(server) < 0)
+			break;
 	return server->workers ? 0 : -1;
 }
 
@@ -287,8 +289,9 @@ static void deadline_exceeded(const struct worker *worker, struct err *err)
 	(void)err_set(err, ERR_DEADLINE_EXCEEDED,
 		"this was not done within %d s; it is still under way, and may yet succeed",
 		seconds);
-	(void)err_hint(err, "look what became of it before you try again: GET /v1/vms/%.100s",
-		worker->ref ? worker->ref : "");
+	AUTO(free) char *ref = worker->ref ? http_encode_segment(worker->ref) : NULL;
+	(void)err_hint(err, "look what became of it before you try again: GET /v1/vms%s%.200s",
+		ref ? "/" : "", ref ? ref : "");
 }
 
 static void count_stuck(struct worker *worker)
@@ -308,7 +311,7 @@ static bool is_stuck(struct worker *worker)
 }
 
 /* Answers for a worker that is past its deadline, unless that one does so just now. */
-static bool expire(struct worker *worker, unsigned turn)
+static void expire(struct worker *worker, unsigned turn)
 {
 	struct server *server = worker->server;
 	struct api_reply reply;
@@ -316,34 +319,35 @@ static bool expire(struct worker *worker, unsigned turn)
 	LOCK(&server->expiry);
 	/* 0: the worker's own compare-and-swap fails, and its next turn is odd again. */
 	if (!atomic_compare_exchange_strong(&worker->turn, &turn, 0))
-		return false;
+		return;
 	deadline_exceeded(worker, &err);
 	api_answer_error(worker->call, &err, &reply);
 	bool kept = answer(worker->exchange, worker->call, &reply, worker->began_at);
 	api_reply_done(&reply);
 	intake_give(server->intake, worker->connection, end_of(kept));
 	count_stuck(worker);
-	return true;
 }
 
 static bool lacks_worker(struct server *server)
 {
 	LOCK(&server->lock);
-	return server->serving < server->config->workers + server->receives &&
+	return server->serving < server->wanted &&
 		atomic_load(&server->api->stuck) <= server->config->workers;
 }
 
 static void expire_late(struct server *server)
 {
 	int64_t now = clock_ms();
-	bool expired = false;
 	for (struct worker *w = server->workers; w; w = w->next) {
 		unsigned turn = atomic_load(&w->turn);
 		if (turn & 1 && atomic_load(&w->deadline) <= now)
-			expired = expire(w, turn) || expired;
+			expire(w, turn);
 	}
-	if (expired && lacks_worker(server) && start_worker(server) < 0)
-		log_error("a worker is stuck, and no other could be started");
+	while (lacks_worker(server))
+		if (start_worker(server) < 0) {
+			log_error("workers are stuck, and no others could be started");
+			return;
+		}
 }
 
 /* Those that came back and were not needed any more. */
@@ -429,7 +433,8 @@ static bool works_on_older(const struct server *server, int64_t us)
 
 /*
  * Who holds our socket starts the next virtgate when this one has ended: until then nobody else
- * takes what comes, so all is served until only short requests are left to finish.
+ * takes what comes, so all is served until only short requests are left to finish, or half of the
+ * time is over: what has been begun then has the other half.
  */
 static void serve_on(struct server *server, int64_t end)
 {
@@ -447,7 +452,8 @@ static bool drain(struct server *server)
 	int64_t end = clock_ms() + patience * 1000;
 	atomic_store(&server->api->draining, true);
 	if (intake_is_handed_over(server->intake))
-		serve_on(server, end - NEW_CONNECTION_MS);
+		serve_on(server, (clock_ms() + end) / 2);
+	atomic_store(&server->api->leaving, true);
 	intake_drain(server->intake);
 	if (await_end(server, clock_ms() + NEW_CONNECTION_MS))
 		return true;
@@ -462,28 +468,33 @@ static bool drain(struct server *server)
 	}
 }
 
-/* Those that are stuck are left to themselves. */
-static void join_threads(struct server *server)
+/* Those that are stuck are left to themselves; returns how many they are. */
+static int join_threads(struct server *server)
 {
+	int stuck = 0;
 	if (server->receives)
 		(void)pthread_join(server->receptionist, NULL);
 	for (struct worker *w = server->workers; w; w = w->next) {
-		if (is_stuck(w))
-			(void)pthread_detach(w->thread);
-		else
+		if (!is_stuck(w)) {
 			(void)pthread_join(w->thread, NULL);
+			continue;
+		}
+		(void)pthread_detach(w->thread);
+		stuck++;
 	}
+	return stuck;
 }
 
-int server_run(struct server *server)
+int server_run(struct server *server, int *ret_stuck)
 {
+	*ret_stuck = 0;
 	if (start_threads(server) < 0) {
 		log_error("no worker could be started");
 		return 1;
 	}
 	watch_until_stopped(server);
 	if (drain(server)) {
-		join_threads(server);
+		*ret_stuck = join_threads(server);
 		return 0;
 	}
 	int unfinished = intake_taken(server->intake);

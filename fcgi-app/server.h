@@ -20,11 +20,11 @@ int server_open(const struct config *config, struct api *api, struct server **re
 
 /*
  * Serves until SIGTERM or SIGINT, which the caller has blocked in all threads; with a socket that
- * was handed over, until what had come by then is answered. Then accepts no more, answers what has
- * arrived, closes what is idle, and returns: 0, or the number of requests that had not been
- * answered within config->drain seconds. When there are such, or api->stuck is not 0, threads are
- * left that may use anything, and the process can only exit.
+ * was handed over, until what had come by then is answered, at most half of config->drain. Then
+ * accepts no more, answers what has arrived, closes what is idle, and returns: 0, or the number of
+ * requests that had not been answered within config->drain seconds. When there are such, or threads
+ * that are stuck, these may use anything, and the process can only exit.
  */
-int server_run(struct server *server);
+int server_run(struct server *server, int *ret_stuck);
 
 void server_free(struct server *server); /* no thread is left */

@@ -271,8 +271,8 @@ static int give_up(const struct stop *stop, const struct stop_how *how, struct e
 			"the guest %s, but virtgate is stopping and does not wait for it",
 			done[stop->means]);
 	(void)err_set(err, ERR_STILL_RUNNING,
-		"the guest %s and has not stopped within %d s; it still may", done[stop->means],
-		how->timeout);
+		"the guest %s and has not stopped within %lld s; it still may", done[stop->means],
+		(long long)(clock_ms() - stop->asked_at) / 1000);
 	(void)set_state(err, stop->vm.state);
 	return err_hint(err, "{\"mode\":\"kill\"} stops it at once");
 }

@@ -274,6 +274,7 @@ int virt_fail(struct lease *lease, enum virt_op op, struct err *err)
 	set_message(err, error->message ? error->message : "");
 	if (!may_be_done(lease, op))
 		return -1;
+	err->unknown = true;
 	(void)snprintf(err->text, sizeof err->text,
 		"the connection to the host's libvirt was lost while this was under way");
 	return err_hint(err, "it may have been done: look at the VM before you repeat it");

@@ -100,6 +100,8 @@ def test_a_change_past_its_deadline_says_that_it_may_yet_be_made(gateway):
         assert answer.status == 504 and answer.code == "deadline_exceeded", answer
         assert "may yet succeed" in answer.json["detail"], answer
         assert answer.json["hint"].endswith("GET /v1/vms/watched"), answer
+        answer, _ = ask(gateway, "POST", "/vm/suspend?name=watched")
+        assert answer.json["hint"].endswith("GET /v1/vms"), answer
     wait_until(lambda: figure(gateway, "virtgate_workers_stuck") == 0, "it has come back")
     # Here it was the lookup that hung, and what follows in the request was done all the same.
     assert ask(gateway, "GET", "/v1/vms/watched")[0].json["state"] == "paused"
@@ -118,6 +120,28 @@ def test_stuck_workers_are_replaced_and_the_surplus_ends(gateway):
         assert ask(gateway, "GET", "/v1/openapi.json")[0].status == 200
     wait_until(lambda: figure(gateway, "virtgate_workers_stuck") == 0, "they have come back")
     wait_until(lambda: threads(gateway) <= before, "no more threads than before")
+
+
+def test_workers_that_hang_together_are_all_replaced(gateway):
+    gateway = gateway(workers=3)
+    open_connections(gateway, 3)
+    before = threads(gateway)
+    with hung_daemon(), ThreadPoolExecutor(3) as pool:
+        answers = list(pool.map(lambda _: ask(gateway, "GET", "/v1/vms/watched")[0], range(3)))
+        assert {a.status for a in answers} == {504}, answers
+        wait_until(lambda: threads(gateway) >= before + 3, "each has a successor", 3)
+    wait_until(lambda: figure(gateway, "virtgate_workers_stuck") == 0, "they have come back")
+    wait_until(lambda: threads(gateway) <= before, "no more threads than before")
+
+
+def test_a_single_worker_is_there_again_after_more_have_hung(gateway):
+    gateway = gateway(workers=1)
+    with hung_daemon():
+        for _ in range(4):
+            assert ask(gateway, "GET", "/v1/vms/watched")[0].status in (503, 504)
+    wait_until(lambda: ask(gateway, "GET", "/v1/vms/watched")[0].status == 200, "it serves")
+    wait_until(lambda: figure(gateway, "virtgate_workers_stuck") == 0, "all have come back")
+    assert ask(gateway, "GET", "/v1/vms/watched")[0].status == 200
 
 
 def test_more_than_there_are_workers_is_refused_at_once(gateway):
