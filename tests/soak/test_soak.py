@@ -22,7 +22,6 @@ from faults import FAULT_SECONDS, Load, Row
 from gateway import PATIENCE, Process, wait_until
 from test_faults import SLOW, Rude
 from test_qemu_faults import LIBVIRTD, SMALL, filled, pid_of_running, running_site, spec
-from test_qemu import no_vm_stays  # noqa: F401
 
 SECONDS = float(os.environ.get("SOAK_SECONDS", "600"))
 SEED = int(os.environ.get("SOAK_SEED", "0")) or random.randrange(1, 1 << 31)
