@@ -70,6 +70,7 @@ class TimedClient(Client):
         super().__init__(gateway, user)
         self.kept = kept
         self.seconds = READ_DEADLINE + SLACK
+        self.cache_control = ""  # as clients do that take what is stale
         self.beyond = (500,)  # whether it is tolerated, the Watcher knows
 
     def connect(self):
@@ -146,7 +147,7 @@ class Watcher(Actor):
             seen = self.look()
             if (self.create() if seen.status == 404 else self.act("stop")) is DONE:
                 break
-            assert time.monotonic() < deadline, (self.name, self.worlds, self.history[-5:])
+            assert time.monotonic() < deadline, (self.name, self.history[-5:], seen, self.worlds)
         self.forget_coming()
         assert self.look().status == 200
         assert self.look_at_snapshots().status == 200

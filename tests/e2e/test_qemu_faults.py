@@ -157,7 +157,7 @@ def test_a_qemu_that_is_killed_is_noticed_and_disturbs_no_other(site):
 
 def test_a_qemu_that_hangs_disturbs_no_other_and_can_be_killed():
     """libvirt gives it 10 s to die."""
-    with running_site(action_deadline=25) as site, site.client("admin") as admin, \
+    with running_site(long_deadline=25) as site, site.client("admin") as admin, \
             load_on(site, count=3) as load, concurrent.futures.ThreadPoolExecutor(1) as pool:
         assert admin.post("/v1/vms?start=1", **spec("victim")).status == 201
         load.wait_for(12)
