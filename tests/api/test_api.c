@@ -18,6 +18,9 @@
 
 static struct config config = {
 	.workers = 4,
+	.read_deadline = 10,
+	.action_deadline = 30,
+	.long_deadline = 600,
 	.images = "/images",
 	.shares = "/shares",
 	.logs = "/logs",

@@ -20,6 +20,9 @@
 
 static const struct config config = {
 	.workers = 4,
+	.read_deadline = 10,
+	.action_deadline = 30,
+	.long_deadline = 600,
 	.images = "/nowhere/images",
 	.shares = "/nowhere/fs",
 	.logs = "/nowhere/logs",
