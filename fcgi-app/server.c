@@ -62,14 +62,15 @@ static int64_t clock_us(void)
 	return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
 }
 
-/* Answers; false: the connection is of no more use. Who has an answer finds it counted. */
+/* Answers; false: the connection is of no more use. Who has an answer finds it counted and logged.
+ */
 static bool answer(struct exchange *exchange, const struct api_call *call,
 	const struct api_reply *reply, int64_t began_at)
 {
-	api_count(call, reply, clock_us() - began_at);
-	bool kept = exchange_answer(exchange, reply);
-	request_log(exchange, reply, clock_us() - began_at);
-	return kept;
+	int64_t microseconds = clock_us() - began_at;
+	api_count(call, reply, microseconds);
+	request_log(exchange, reply, microseconds);
+	return exchange_answer(exchange, reply);
 }
 
 static enum intake_end end_of(bool kept)
