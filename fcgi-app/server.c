@@ -62,8 +62,7 @@ static int64_t clock_us(void)
 	return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
 }
 
-/* Answers; false: the connection is of no more use. Who has an answer finds it counted and logged.
- */
+/* Who has an answer finds it counted and logged. false: the connection is of no more use. */
 static bool answer(struct exchange *exchange, const struct api_call *call,
 	const struct api_reply *reply, int64_t began_at)
 {
