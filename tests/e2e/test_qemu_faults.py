@@ -118,7 +118,8 @@ def test_what_befalls_libvirtd_is_told_and_passes(site, what):
             LIBVIRTD[what](site, load)
         row = load.report(fault)
         load.settle()
-    assert set(row.saw) <= {"503 hypervisor_unavailable", "504 deadline_exceeded"}, row
+    assert set(row.saw) <= {
+        "503 hypervisor_unavailable", "504 deadline_exceeded", "503 draining"}, row
     assert row.saw, "nobody has noticed"
     assert not row.unanswered and row.recovered < 5 * PATIENCE, row
     health = [r for r in load.records(fault.start) if r.kind == "healthz"]
