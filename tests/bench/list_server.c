@@ -230,7 +230,8 @@ int main(int argc, char *argv[])
 	shared.conn = each ? virConnectOpen(config.uri) : NULL;
 	if (server_open(&config, &api, &server, &err) < 0)
 		return complain(&err);
-	int unfinished = server_run(server);
+	int stuck = 0;
+	int unfinished = server_run(server, &stuck);
 	(void)fflush(NULL);
 	_exit(unfinished ? 1 : 0);
 }
