@@ -116,6 +116,18 @@ class Process:
         return re.search("lib[alt]san|valgrind|vgpreload", (self.dir / "maps").read_text()) is not None
 
 
+@contextlib.contextmanager
+def stopped(pid):
+    """A process that hangs, for the length of a block; it may end meanwhile."""
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGCONT)
+
+
 LISTED = ("uuid name host state reason persistent autostart managed_save has_snapshots vcpus "
           "memory_kib labels").split()
 

@@ -4,13 +4,12 @@ and how soon all is well again. Runs in tests/e2e/namespace."""
 
 import contextlib
 import os
-import signal
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from gateway import PATIENCE, wait_until
+from gateway import PATIENCE, stopped, wait_until
 from test_metrics import scrape
 from test_qemu import (  # noqa: F401
     create,
@@ -31,16 +30,6 @@ RECOVERY = 3 + 2  # seconds: the longest pause between two attempts, and a busy 
 
 def of_host(client, name):
     return scrape(client, "?vms=0")[(name, frozenset({("host", "local")}))]
-
-
-@contextlib.contextmanager
-def stopped(pid):
-    os.kill(pid, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGCONT)
 
 
 def daemon_pid():

@@ -4,18 +4,16 @@
 Runs in tests/e2e/namespace, where the daemon is a test's own to stop; its test driver is the host.
 """
 
-import contextlib
 import os
 import re
 import signal
-import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 from conftest import test_domain
-from gateway import PATIENCE, wait_until
+from gateway import PATIENCE, stopped, wait_until
 
 if "LIBVIRTD_PID_FILE" not in os.environ:
     pytest.skip("needs a libvirtd of its own: run it by tests/e2e/namespace",
@@ -24,14 +22,8 @@ if "LIBVIRTD_PID_FILE" not in os.environ:
 DEADLINE = 1
 
 
-@contextlib.contextmanager
 def hung_daemon():
-    pid = int(Path(os.environ["LIBVIRTD_PID_FILE"]).read_text())
-    os.kill(pid, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        os.kill(pid, signal.SIGCONT)
+    return stopped(int(Path(os.environ["LIBVIRTD_PID_FILE"]).read_text()))
 
 
 @pytest.fixture
@@ -175,34 +167,26 @@ def test_a_daemon_that_hangs_on_is_answered_for_without_more_threads(gateway):
 
 def test_what_is_stuck_does_not_keep_the_process(gateway):
     gateway = gateway(workers=4)
-    with hung_daemon():
+    with hung_daemon(), ThreadPoolExecutor(1) as pool:
         assert ask(gateway, "GET", "/v1/vms/watched")[0].status == 504
-        under_way = []
-        asker = threading.Thread(
-            target=lambda: under_way.append(ask(gateway, "GET", "/v1/vms/watched")[0]))
-        asker.start()
+        asked = pool.submit(ask, gateway, "GET", "/v1/vms/watched")
         wait_until(lambda: figure(gateway, "virtgate_requests_in_flight") > 1, "it is under way")
         gateway.virtgate.send_signal(signal.SIGTERM)
         assert gateway.virtgate.wait(20 * PATIENCE) == 0
-        asker.join()
-        assert under_way[0].status == 504, "answered in draining, too"
+        assert asked.result()[0].status == 504, "answered in draining, too"
     assert "answered but under way" in gateway.log()
     gateway.virtgate = None
 
 
 def test_who_was_handed_the_socket_serves_on_until_what_is_old_is_answered(gateway):
     gateway = gateway(workers=4, read_deadline=3, activated=True)
-    with hung_daemon():
-        under_way = []
-        asker = threading.Thread(
-            target=lambda: under_way.append(ask(gateway, "GET", "/v1/vms/watched")[0]))
-        asker.start()
+    with hung_daemon(), ThreadPoolExecutor(1) as pool:
+        asked = pool.submit(ask, gateway, "GET", "/v1/vms/watched")
         wait_until(lambda: figure(gateway, "virtgate_requests_in_flight") > 1, "it is under way")
         gateway.virtgate.send_signal(signal.SIGTERM)
         wait_until(lambda: ask(gateway, "GET", "/readyz")[0].code == "draining", "it drains")
         assert ask(gateway, "GET", "/healthz")[0].status == 200
-        assert not under_way
+        assert not asked.done()
         assert gateway.virtgate.wait(20 * PATIENCE) == 0
-        asker.join()
-        assert under_way[0].status == 504
+        assert asked.result()[0].status == 504
     gateway.virtgate = None

@@ -19,7 +19,7 @@ import faults
 import pytest
 from backends import limited
 from faults import FAULT_SECONDS, Load, Row
-from gateway import PATIENCE, Process, wait_until
+from gateway import PATIENCE, Process, stopped, wait_until
 from test_faults import SLOW, Rude
 from test_qemu_faults import LIBVIRTD, SMALL, filled, pid_of_running, running_site, spec
 
@@ -46,17 +46,6 @@ def kill_qemu(site, load, chance):
         with contextlib.suppress(ProcessLookupError):
             os.kill(found[1], signal.SIGKILL)
     load.go_on_for(2)
-
-
-@contextlib.contextmanager
-def stopped(pid):
-    with contextlib.suppress(ProcessLookupError):
-        os.kill(pid, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGCONT)
 
 
 def stop_qemu(site, load, chance):
