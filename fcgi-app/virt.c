@@ -1,33 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 #include "virt.h"
 
+#include "event_loop.h"
+
 #include <errno.h>
 #include <signal.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
-
-/* The event loop */
-
-static struct {
-	pthread_t thread;
-	atomic_bool stop;
-	int timer;
-} loop;
-
-static void on_timer(int timer, void *data)
-{
-	(void)timer;
-	(void)data;
-}
-
-static void *run_loop(void *data)
-{
-	(void)data;
-	while (!atomic_load(&loop.stop))
-		(void)virEventRunDefaultImpl();
-	return NULL;
-}
 
 static void on_libvirt_error(void *data, virErrorPtr error)
 {
@@ -35,27 +14,30 @@ static void on_libvirt_error(void *data, virErrorPtr error)
 	(void)error;
 }
 
+_Static_assert((int)EVENT_READABLE == VIR_EVENT_HANDLE_READABLE &&
+		(int)EVENT_WRITABLE == VIR_EVENT_HANDLE_WRITABLE &&
+		(int)EVENT_ERROR == VIR_EVENT_HANDLE_ERROR &&
+		(int)EVENT_HANGUP == VIR_EVENT_HANDLE_HANGUP,
+	"libvirt's numbers");
+
 int virt_start(struct err *err)
 {
 	/* libvirt's client writes to sockets that the daemon may have closed. */
 	(void)signal(SIGPIPE, SIG_IGN);
 	virSetErrorFunc(NULL, on_libvirt_error);
-	if (virInitialize() < 0 || virEventRegisterDefaultImpl() < 0)
+	if (virInitialize() < 0)
 		return err_set(err, ERR_INTERNAL, "libvirt cannot be initialised");
-	atomic_store(&loop.stop, false);
-	loop.timer = virEventAddTimeout(-1, on_timer, NULL, NULL);
-	if (loop.timer < 0 || pthread_create(&loop.thread, NULL, run_loop, NULL))
+	if (event_loop_start() < 0)
 		return err_set(err, ERR_INTERNAL, "libvirt's event loop cannot be started");
-	(void)pthread_setname_np(loop.thread, "libvirt-events");
+	virEventRegisterImpl(event_loop_add_watch, event_loop_update_watch,
+		event_loop_remove_watch, event_loop_add_timer, event_loop_update_timer,
+		event_loop_remove_timer);
 	return 0;
 }
 
 void virt_stop(void)
 {
-	atomic_store(&loop.stop, true);
-	virEventUpdateTimeout(loop.timer, 0); /* wakes it */
-	(void)pthread_join(loop.thread, NULL);
-	(void)virEventRemoveTimeout(loop.timer);
+	event_loop_stop();
 }
 
 /* Questions */
