@@ -61,9 +61,10 @@ void vm_set_state(struct vm *vm, int virt_state, int virt_reason)
 
 void vm_set_identity(struct vm *vm, virDomainPtr dom)
 {
+	unsigned char uuid[VIR_UUID_BUFLEN] = { 0 };
+	(void)virDomainGetUUID(dom, uuid);
+	uuid_text(uuid, vm->uuid); /* libvirt's own does it by printf(), which long lists feel */
 	(void)snprintf(vm->name, sizeof vm->name, "%s", virDomainGetName(dom));
-	(void)virDomainGetUUIDString(dom, vm->uuid);
-	vm->active = virDomainGetID(dom) != (unsigned)-1;
 }
 
 void vm_set_size(struct vm *vm, const virDomainInfo *info)

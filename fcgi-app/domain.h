@@ -30,7 +30,7 @@ struct vm {
 	char name[256]; /* QEMU's driver allows no longer ones: they are file names */
 	enum vm_state state;
 	const char *reason; /* a literal: "booted", "user", … */
-	bool active;
+	bool active;        /* not in lists */
 	bool persistent;
 	bool autostart;
 	bool managed_save;

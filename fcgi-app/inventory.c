@@ -49,13 +49,17 @@ static int compare_vm_uuid(const void *a, const void *b)
 	return strcmp(((const struct vm *)a)->uuid, ((const struct vm *)b)->uuid);
 }
 
+static int compare_known(const void *uuid, const void *known)
+{
+	return strcmp(uuid, ((const struct known *)known)->uuid);
+}
+
 static struct known *find_known(const struct inventory *inventory, const char *uuid)
 {
-	struct known key = { 0 };
-	(void)snprintf(key.uuid, sizeof key.uuid, "%s", uuid);
 	if (!inventory->known_count)
 		return NULL;
-	return bsearch(&key, inventory->known, inventory->known_count, sizeof key, compare_uuid);
+	return bsearch(uuid, inventory->known, inventory->known_count, sizeof inventory->known[0],
+		compare_known);
 }
 
 static void forget_all(struct known *known, size_t count)
@@ -94,15 +98,47 @@ struct fetch {
 	unsigned touches; /* when the fetch began */
 };
 
-static int mark_flag(
-	struct lease *lease, struct vm_list *list, unsigned filter, size_t offset, struct err *err)
+/* What libvirt tells by lists: of those that have it, and of those that have it not. */
+static const struct flag {
+	unsigned with, without; /* filters */
+	size_t offset;          /* in struct vm */
+} flags[] = {
+	{ VIR_CONNECT_LIST_DOMAINS_AUTOSTART, VIR_CONNECT_LIST_DOMAINS_NO_AUTOSTART,
+		offsetof(struct vm, autostart) },
+	{ VIR_CONNECT_LIST_DOMAINS_PERSISTENT, VIR_CONNECT_LIST_DOMAINS_TRANSIENT,
+		offsetof(struct vm, persistent) },
+	{ VIR_CONNECT_LIST_DOMAINS_MANAGEDSAVE, VIR_CONNECT_LIST_DOMAINS_NO_MANAGEDSAVE,
+		offsetof(struct vm, managed_save) },
+	{ VIR_CONNECT_LIST_DOMAINS_HAS_SNAPSHOT, VIR_CONNECT_LIST_DOMAINS_NO_SNAPSHOT,
+		offsetof(struct vm, snapshots) },
+};
+
+static bool *flag_of(struct vm *vm, const struct flag *flag)
+{
+	return (bool *)(void *)((char *)vm + flag->offset);
+}
+
+/* The shorter of the two lists is asked for: a VM in it costs libvirt as much as its state does. */
+static bool most_have(struct vm_list *last, const struct flag *flag)
+{
+	size_t count = 0;
+	for (size_t i = 0; last && i < last->count; i++)
+		count += *flag_of(&last->vms[i], flag);
+	return last && count > last->count / 2;
+}
+
+static int mark_flag(struct lease *lease, struct vm_list *list, const struct flag *flag, bool most,
+	struct err *err)
 {
 	__attribute__((cleanup(domains_done))) struct domains some = { 0 };
-	some.count = virConnectListAllDomains(lease->conn, &some.list, filter);
+	some.count = virConnectListAllDomains(
+		lease->conn, &some.list, most ? flag->without : flag->with);
 	if (some.count < 0) {
 		some.count = 0;
 		return virt_fail(lease, VIRT_READ, err);
 	}
+	for (size_t i = 0; i < list->count; i++)
+		*flag_of(&list->vms[i], flag) = most;
 	for (int i = 0; i < some.count; i++) {
 		unsigned char uuid[VIR_UUID_BUFLEN] = { 0 };
 		struct vm key = { 0 };
@@ -110,24 +146,16 @@ static int mark_flag(
 		uuid_text(uuid, key.uuid);
 		struct vm *vm = bsearch(&key, list->vms, list->count, sizeof key, compare_vm_uuid);
 		if (vm)
-			*(bool *)(void *)((char *)vm + offset) = true;
+			*flag_of(vm, flag) = !most;
 	}
 	return 0;
 }
 
-static int mark_flags(struct lease *lease, struct vm_list *list, struct err *err)
+static int mark_flags(
+	struct lease *lease, struct vm_list *last, struct vm_list *list, struct err *err)
 {
-	static const struct {
-		unsigned filter;
-		size_t offset;
-	} flags[] = {
-		{ VIR_CONNECT_LIST_DOMAINS_AUTOSTART, offsetof(struct vm, autostart) },
-		{ VIR_CONNECT_LIST_DOMAINS_PERSISTENT, offsetof(struct vm, persistent) },
-		{ VIR_CONNECT_LIST_DOMAINS_MANAGEDSAVE, offsetof(struct vm, managed_save) },
-		{ VIR_CONNECT_LIST_DOMAINS_HAS_SNAPSHOT, offsetof(struct vm, snapshots) },
-	};
 	for (size_t i = 0; i < ARRAY_LEN(flags); i++)
-		if (mark_flag(lease, list, flags[i].filter, flags[i].offset, err) < 0)
+		if (mark_flag(lease, list, &flags[i], most_have(last, &flags[i]), err) < 0)
 			return -1;
 	return 0;
 }
@@ -288,7 +316,7 @@ static int make_list(struct fetch *fetch, struct lease *lease, virDomainStatsRec
 	remember(fetch);
 	drop_gone(list);
 	qsort(list->vms, list->count, sizeof list->vms[0], compare_vm_uuid);
-	if (mark_flags(lease, list, err) < 0)
+	if (mark_flags(lease, fetch->inventory->list, list, err) < 0)
 		return -1;
 	return vm_list_seal(list, err);
 }

@@ -91,17 +91,21 @@ static void set_state(struct vm *vm, const virDomainStatsRecord *record)
 	vm->memory_kib = size->memory_kib;
 }
 
-static int set_flag(virConnectPtr conn, unsigned filter, size_t offset, struct fetched *fetched)
+/* Those that are listed have the flag, or the others. */
+static int set_flag(
+	virConnectPtr conn, unsigned filter, bool has, size_t offset, struct fetched *fetched)
 {
 	virDomainPtr *list = NULL;
 	int count = virConnectListAllDomains(conn, &list, filter);
+	for (size_t i = 0; i < fetched->count; i++)
+		*(bool *)(void *)((char *)&fetched->vms[i] + offset) = !has;
 	for (int i = 0; i < count; i++) {
 		struct vm key = { 0 };
 		(void)virDomainGetUUIDString(list[i], key.uuid);
 		struct vm *vm =
 			bsearch(&key, fetched->vms, fetched->count, sizeof key, compare_uuid);
 		if (vm)
-			*(bool *)(void *)((char *)vm + offset) = true;
+			*(bool *)(void *)((char *)vm + offset) = has;
 		(void)virDomainFree(list[i]);
 	}
 	free(list);
@@ -122,13 +126,13 @@ static int fetch(struct lease *lease, void *data, struct err *err)
 		set_state(&fetched->vms[i], stats[i]);
 	virDomainStatsRecordListFree(stats);
 	qsort(fetched->vms, fetched->count, sizeof fetched->vms[0], compare_uuid);
-	if (set_flag(conn, VIR_CONNECT_LIST_DOMAINS_AUTOSTART, offsetof(struct vm, autostart),
+	if (set_flag(conn, VIR_CONNECT_LIST_DOMAINS_AUTOSTART, true, offsetof(struct vm, autostart),
 		    fetched) < 0 ||
-		set_flag(conn, VIR_CONNECT_LIST_DOMAINS_PERSISTENT, offsetof(struct vm, persistent),
-			fetched) < 0 ||
-		set_flag(conn, VIR_CONNECT_LIST_DOMAINS_MANAGEDSAVE,
+		set_flag(conn, VIR_CONNECT_LIST_DOMAINS_TRANSIENT, false,
+			offsetof(struct vm, persistent), fetched) < 0 ||
+		set_flag(conn, VIR_CONNECT_LIST_DOMAINS_MANAGEDSAVE, true,
 			offsetof(struct vm, managed_save), fetched) < 0 ||
-		set_flag(conn, VIR_CONNECT_LIST_DOMAINS_HAS_SNAPSHOT,
+		set_flag(conn, VIR_CONNECT_LIST_DOMAINS_HAS_SNAPSHOT, true,
 			offsetof(struct vm, snapshots), fetched) < 0)
 		return virt_fail(lease, VIRT_READ, err);
 	return 0;
