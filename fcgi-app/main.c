@@ -139,14 +139,15 @@ static int serve(struct api *api)
 /*
  * glibc would give each processor eight arenas, each of which keeps what was freed in it: that is
  * for threads that all compute, and ours mostly wait. And it would keep ever larger blocks, once
- * some were freed; lists of many VMs are large and rarely made.
+ * some were freed; lists of many VMs are large and rarely made. Not as large are the 64 KiB and some
+ * that libvirt takes for each message: by mmap() they would cost as much as the rest of a call.
  */
 static void save_memory(void)
 {
-	enum { ARENAS = 2, LARGE_BYTES = 64 * 1024 };
+	enum { ARENAS = 2, LARGE_BYTES = 128 * 1024, SPARE_BYTES = 512 * 1024 };
 	(void)mallopt(M_ARENA_MAX, ARENAS);
 	(void)mallopt(M_MMAP_THRESHOLD, LARGE_BYTES);
-	(void)mallopt(M_TRIM_THRESHOLD, LARGE_BYTES);
+	(void)mallopt(M_TRIM_THRESHOLD, SPARE_BYTES);
 }
 
 /* Threads inherit the mask; the main thread waits for these signals in server_run(). */
