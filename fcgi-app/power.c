@@ -65,6 +65,10 @@ static int wrong_state(const struct action *action, enum vm_state state, struct 
  */
 static int explain_refusal(struct hold *hold, const struct action *action, struct err *err)
 {
+	if (err->kind == ERR_VM_BUSY && !strcmp(hold->vm.reason, "starting-up"))
+		return err_hint(err,
+			"it is being started; if it stays so, libvirtd was killed just then, and "
+			"docs/reliability.md says what helps");
 	if (hold->lease.broken || err->kind == ERR_VM_NOT_FOUND || err->kind == ERR_VM_BUSY)
 		return -1;
 	enum vm_state state = domain_read_state_after(hold->dom, err);

@@ -5,6 +5,7 @@
 #   make check-unit      modules and the dispatcher in process, under ASan and UBSan
 #   make check-gateway   behind nginx on libvirt's test driver, under ASan and UBSan
 #   make check-qemu      behind nginx on libvirtd and QEMU, in a namespace of its own (root)
+#   make check-faults    what hangs, breaks and comes back, in another (root)
 #   make check-style     layers, format and lint
 #   make check-tsan      in process, and the load test, under TSan
 #   make check-valgrind  the load test, shorter, under valgrind
@@ -19,7 +20,8 @@
 #   make check-fuzz      a short run of each fuzzer, with QEMU's command lines judged (root)
 #   make fuzz            each for FUZZ_SECONDS, its corpus kept; FUZZ_SEEDS: more domains to start from
 
-.PHONY: check-all check-openapi check-covered check-unit run-unit check-gateway check-qemu check-style check-tsan \
+.PHONY: check-all check-openapi check-covered check-unit run-unit check-gateway check-qemu check-faults \
+	check-style check-tsan \
 	check-valgrind check-slow run-slow faults soak bench check-fuzz fuzz fuzzers format unit-tests \
 	$(FUZZERS:%=fuzz-%) $(FUZZERS:%=check-fuzz-%)
 
@@ -44,10 +46,10 @@ $(BUILD)/tests/api/test_remove: LDLIBS += -Wl,--wrap=hostpath_open
 
 unit-tests: $(TESTS)
 
-# The tests on QEMU mostly wait for it, so those on the test driver run beside them.
+# Those on QEMU, and those with faults, mostly wait, so they run beside each other and the rest.
 check-all: check-style check-openapi check-unit
 	@rm -rf $(BUILD)/seen
-	@$(MAKE) --no-print-directory -j2 --output-sync=target check-gateway check-qemu
+	@$(MAKE) --no-print-directory -j3 --output-sync=target check-gateway check-qemu check-faults
 	@$(MAKE) --no-print-directory check-covered
 	@$(MAKE) --no-print-directory check-fuzz
 
@@ -66,6 +68,7 @@ run-unit:
 
 # Those on QEMU need a libvirtd of their own, or take after one that does.
 QEMU_TESTS := $(sort $(shell grep -lE "LIBVIRTD_PID_FILE|from test_qemu" tests/e2e/test_*.py))
+FAULT_TESTS := $(filter %faults.py %inventory.py %reconnect.py %restart.py %watchdog.py,$(QEMU_TESTS))
 GATEWAY_TESTS := $(filter-out $(QEMU_TESTS),$(sort $(wildcard tests/e2e/test_*.py)))
 
 check-gateway: all
@@ -90,7 +93,10 @@ check-covered: all
 	PYTHONDONTWRITEBYTECODE=1 tests/e2e/covered.py
 
 check-qemu: all
-	tests/e2e/namespace env $(PYTEST) $(QEMU_TESTS)
+	tests/e2e/namespace env $(PYTEST) --durations=8 $(filter-out $(FAULT_TESTS),$(QEMU_TESTS))
+
+check-faults: all
+	tests/e2e/namespace env $(PYTEST) --durations=8 $(FAULT_TESTS)
 
 check-tsan: all
 	@$(MAKE) --no-print-directory -j$(JOBS) $(TSAN_BUILD) unit-tests $(BUILD)/tsan/virtgate
@@ -205,13 +211,19 @@ C_FILES := $(wildcard fcgi-app/*.[ch] tests/*/*.[ch])
 format:
 	clang-format -i $(C_FILES)
 
+LINTED := $(SOURCES:%=lint/%)
+.PHONY: $(LINTED)
+
+$(LINTED): lint/%:
+	$(Q)clang-tidy --quiet $* -- $(ALL_CFLAGS) 2>/dev/null
+
 check-style:
 	@echo '  STYLE'
 	$(Q)tests/layers
 	$(Q)clang-format --dry-run -Werror $(C_FILES)
-	$(Q)cppcheck -q --error-exitcode=1 --inline-suppr --std=c11 -D_GNU_SOURCE \
+	$(Q)cppcheck -q -j$(JOBS) --error-exitcode=1 --inline-suppr --std=c11 -D_GNU_SOURCE \
 		--enable=warning,performance,portability $(SOURCES)
-	$(Q)clang-tidy --quiet $(SOURCES) -- $(ALL_CFLAGS) 2>/dev/null
+	@$(MAKE) --no-print-directory -j$(JOBS) --output-sync=target $(LINTED)
 	$(Q)shellcheck deploy/deps deploy/quickstart deploy/demo tests/layers \
 		tests/e2e/namespace tests/e2e/libvirtd tests/e2e/valgrind tests/fuzz/run tests/fuzz/seeds \
 		tests/slow/build tests/slow/guest/init tests/slow/guest/etc/acpi/PWRF/* tests/slow/guest/sbin/* \

@@ -90,6 +90,12 @@ def outcome_of(answer):
     return REFUSED if answer.status == 502 and answer.json["retryable"] else UNKNOWN
 
 
+def told(answer):
+    if isinstance(answer, NoAnswer) or answer.status < 400:
+        return getattr(answer, "status", answer)
+    return f"{answer.status} {answer.code}, {answer.json.get('detail')}"
+
+
 class Actor:
     """make is what its VM is made from: json=SPEC or xml=TEXT. tolerated are codes of answers that
     it may get at any time."""
@@ -167,7 +173,7 @@ class Actor:
         answered so there?"""
         self.history.append(kind)
         answer = self.request(kind, method, target, **how)
-        self.history[-1] = f"{kind}: {getattr(answer, 'status', answer)}"
+        self.history[-1] = f"{kind}: {told(answer)}"
         with self.lock:
             return self.learn(effect, answer, lambda world: fits(world, answer))
 
@@ -185,9 +191,9 @@ class Actor:
     # What it does
 
     def create(self):
-        # Whatever comes of the start, it may all be undone.
+        # Whatever comes of the start, it may fail, and all be undone.
         right = (("make",), ("state", "paused"), ("state", "running"))
-        ways = [right, (*right, ("remove",))]
+        ways = [right, (*right, ("state", "shutoff"), ("remove",))]
         return self.change(
             "create", "POST", "/v1/vms?start=1", lambda w: ways if w.state is None else [],
             lambda w, answer: answer.json["state"] == "running", **self.make)
@@ -228,9 +234,11 @@ class Actor:
         name, state = self.random.choice(self.snapshots())
         # QEMU is started anew.
         steps = (("state", "shutoff"), ("state", "paused"), ("state", state))
+        ways = [steps, (*steps, ("state", "shutoff"))]
         return self.change("revert", "POST", f"{self.at}/snapshots/{name}/revert",
-                           lambda w: [steps] if (name, state) in w.snapshots else [],
-                           lambda w, answer: answer.json["state"] == state)
+                           lambda w: ways if (name, state) in w.snapshots else [],
+                           # unknown: it was reverted, and then the host could not be asked
+                           lambda w, answer: answer.json["state"] in (state, "unknown"))
 
     def forget(self):
         if not self.snapshots():

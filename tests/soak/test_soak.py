@@ -168,6 +168,7 @@ def play(site, chance, seconds):
         while time.monotonic() < end:
             names = names or chance.sample(list(FAULTS), len(FAULTS))
             name = names.pop()
+            print(f"{end - time.monotonic():6.1f} s left: {name}", flush=True)
             with load.fault(name) as fault:
                 FAULTS[name](site, load, chance)
             rows.setdefault(name, []).append(load.report(fault))
