@@ -79,6 +79,15 @@ static const char *refuse_kind(int fd, enum hostpath_kind kind)
 	return st.st_nlink > 1 ? "it has another name elsewhere (a hard link)" : NULL;
 }
 
+const char hostpath_in_use[] = "another VM that runs is writing to it";
+const char hostpath_exhausted[] = "virtgate has nothing left to look at it with";
+
+/* It was not the path that was at fault. */
+static bool is_exhausted(int why)
+{
+	return why == EMFILE || why == ENFILE || why == ENOMEM;
+}
+
 /* An image that was opened, and where: what its header names is looked for from there. */
 struct image {
 	const char *root_path;
@@ -108,9 +117,11 @@ static const char *refuse_backing(const struct image *image, const struct qcow2 
 	if (n >= (int)sizeof full || strchr(name, ':'))
 		return why;
 	const char *rest = hostpath_below(image->root_path, full);
-	AUTO(close) int fd = rest ? open_beneath(image->root, rest, O_RDONLY) : -1;
-	if (fd < 0)
+	if (!rest)
 		return why;
+	AUTO(close) int fd = open_beneath(image->root, rest, O_RDONLY);
+	if (fd < 0)
+		return is_exhausted(errno) ? hostpath_exhausted : why;
 	struct image backing = *image;
 	backing.rest = rest;
 	backing.fd = fd;
@@ -130,8 +141,6 @@ static const char *refuse_image(const struct image *image)
 	return why || !header.backing[0] ? why : refuse_backing(image, &header);
 }
 
-const char hostpath_in_use[] = "another VM that runs is writing to it";
-
 static bool is_image(enum hostpath_kind kind)
 {
 	return kind == HOSTPATH_IMAGE || kind == HOSTPATH_SEEN_IMAGE || kind == HOSTPATH_IDLE_IMAGE;
@@ -144,6 +153,8 @@ static const char *refuse_errno(int root, const char *rest, enum hostpath_kind k
 		return kind == HOSTPATH_IMAGE
 			? "virtgate may not read it, so its header cannot be checked"
 			: NULL;
+	if (is_exhausted(why))
+		return hostpath_exhausted;
 	if (why != ENOENT)
 		return outside;
 	return is_image(kind) || kind == HOSTPATH_DIRECTORY ? missing : refuse_missing(root, rest);
@@ -155,6 +166,8 @@ const char *hostpath_refusal(const char *root_path, const char *path, enum hostp
 	if (!rest || strlen(path) >= PATH_BYTES_MAX)
 		return outside;
 	AUTO(close) int root = open(root_path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (root < 0 && is_exhausted(errno))
+		return hostpath_exhausted;
 	if (root < 0) /* libvirt's host is another, or the directory is still to come */
 		return errno == ENOENT ? NULL : "virtgate may not look into its directory";
 	AUTO(close) int fd = open_beneath(root, rest, is_image(kind) ? O_RDONLY : O_PATH);
@@ -167,10 +180,12 @@ const char *hostpath_refusal(const char *root_path, const char *path, enum hostp
 		&(struct image){ root_path, root, rest, fd, 0, kind == HOSTPATH_IDLE_IMAGE });
 }
 
-bool hostpath_is_qcow2(const char *root_path, const char *path)
+int hostpath_is_qcow2(const char *root_path, const char *path)
 {
 	AUTO(close) int fd = hostpath_open(root_path, path);
-	return fd >= 0 && qcow2_is(fd);
+	if (fd < 0)
+		return is_exhausted(errno) ? -1 : 0;
+	return qcow2_is(fd);
 }
 
 static int open_path(const char *root_path, const char *path, int flags)

@@ -30,9 +30,11 @@ const char *hostpath_refusal(const char *root, const char *path, enum hostpath_k
 
 /* The rule that HOSTPATH_IDLE_IMAGE adds, by its address. */
 extern const char hostpath_in_use[];
+/* No rule: there is no descriptor or memory to look with; it may be right another time. */
+extern const char hostpath_exhausted[];
 
-/* Does the file beneath the root begin as a qcow2 image? */
-bool hostpath_is_qcow2(const char *root, const char *path);
+/* Does the file beneath the root begin as a qcow2 image? -1: exhausted, too. */
+int hostpath_is_qcow2(const char *root, const char *path);
 
 /*
  * The path from the root on; NULL when it does not lie beneath it, by its text alone. A root may

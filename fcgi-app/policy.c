@@ -375,6 +375,7 @@ struct check {
 	char path[256];
 	const struct xml_node *node;
 	bool out_of_memory;
+	bool exhausted; /* some file could not be looked at */
 };
 
 static void violate(struct check *check, const char *value, const char *fmt, ...) FORMAT(3, 4);
@@ -455,8 +456,14 @@ static void check_path(struct check *check, enum rule rule, const char *value)
 	bool made = rule == IMAGE && metadata_has_disk(root_of_document(check->node), value);
 	enum hostpath_kind kind = made ? HOSTPATH_FILE : kind_of(rule, check->node);
 	const char *why = hostpath_refusal(root, value, kind);
-	if (!why && rule == IMAGE && !made && kind == HOSTPATH_FILE &&
-		hostpath_is_qcow2(root, value))
+	int qcow2 = !why && rule == IMAGE && !made && kind == HOSTPATH_FILE
+		? hostpath_is_qcow2(root, value)
+		: 0;
+	if (why == hostpath_exhausted || qcow2 < 0) {
+		check->exhausted = true;
+		return;
+	}
+	if (qcow2)
 		why = "it is a qcow2 image, and its format says raw";
 	if (!why && rule == KERNEL && strchr(value, ','))
 		why = "it has a comma, where QEMU takes the name apart";
@@ -677,6 +684,12 @@ static void check_disks(struct check *check, const struct xml_node *root)
 	check->path[0] = '\0';
 }
 
+static int refuse_exhausted(struct err *err)
+{
+	return err_set(
+		err, ERR_HOST_BUSY, "the VM's files cannot be checked now: %s", hostpath_exhausted);
+}
+
 int policy_check(const struct xml *doc, const struct config *config, struct policy_report *ret,
 	struct err *err)
 {
@@ -686,7 +699,9 @@ int policy_check(const struct xml *doc, const struct config *config, struct poli
 	ret->count = 0;
 	check_element(&check, xml_root(doc));
 	check_disks(&check, xml_root(doc));
-	return check.out_of_memory ? err_memory(err) : 0;
+	if (check.out_of_memory)
+		return err_memory(err);
+	return check.exhausted ? refuse_exhausted(err) : 0;
 }
 
 /* Paths */
@@ -741,6 +756,8 @@ static int recheck_path(const struct policy_path *path, void *data, struct err *
 	const char *why = value ? hostpath_refusal(path->root, path->value, kind) : NULL;
 	if (!why)
 		return 0;
+	if (why == hostpath_exhausted)
+		return refuse_exhausted(err);
 	if (why == hostpath_in_use)
 		return err_set(
 			err, ERR_STORAGE_UNAVAILABLE, "%s '%.200s': %s", path->where, value, why);

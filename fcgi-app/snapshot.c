@@ -476,10 +476,16 @@ static int explain_unsupported(const struct hold *hold, bool shares, struct err 
 	return err_hint(err, "unmount it in the guest, or shut the VM off first");
 }
 
-/* libvirt's code for a name that is taken is also that of a QEMU that failed at the snapshot. */
+/*
+ * libvirt's code for a name that is taken is also that of a QEMU that failed at the snapshot, and
+ * its code for anything that of a qemu-img that did, which it runs for a VM that is off.
+ */
 static int explain_failed(struct err *err)
 {
-	if (err->kind != ERR_ALREADY_EXISTS || err->libvirt_domain != VIR_FROM_QEMU)
+	bool qemu = err->kind == ERR_ALREADY_EXISTS && err->libvirt_domain == VIR_FROM_QEMU;
+	bool qemu_img = err->libvirt_code == VIR_ERR_INTERNAL_ERROR &&
+		err->libvirt_domain == VIR_FROM_NONE && strstr(err->private, "qemu-img");
+	if (!qemu && !qemu_img)
 		return -1;
 	err->kind = ERR_STORAGE_UNAVAILABLE;
 	(void)snprintf(err->text, sizeof err->text, "QEMU could not write the snapshot");

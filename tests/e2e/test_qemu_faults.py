@@ -280,20 +280,24 @@ def test_with_the_images_disk_full_what_needs_no_room_goes_on():
         with running_site(images=str(SMALL)) as site, site.client("admin") as admin, load_on(
                 site, snapshots=False, tolerated={"storage_unavailable", "start_failed"}) as load:
             assert admin.post("/v1/vms?start=1", **spec("there")).status == 201
+            assert admin.post("/v1/vms", **spec("off")).status == 201
             load.wait_for(12)
             with load.fault("disk full under the images root") as fault, filled(SMALL):
                 late = admin.post("/v1/vms?start=1", **spec("late"))
-                snapshot = admin.post("/v1/vms/there/snapshots", json={"name": "s"})
+                snapshots = [admin.post(f"/v1/vms/{vm}/snapshots", json={"name": "s"})
+                             for vm in ("there", "off")]
                 load.wait_for(12)
             row = load.report(fault)
             assert admin.get("/v1/vms/late").status == 404
-            assert admin.get("/v1/vms/there/snapshots").json["items"] == []
-            assert admin.post("/v1/vms/there/snapshots", json={"name": "s"}).status == 201
-            assert admin.delete("/v1/vms/there").status == 200
+            for vm in ("there", "off"):
+                assert admin.get(f"/v1/vms/{vm}/snapshots").json["items"] == []
+                assert admin.post(f"/v1/vms/{vm}/snapshots", json={"name": "s"}).status == 201
+                assert admin.delete(f"/v1/vms/{vm}").status == 200
             load.settle()
     finally:
         subprocess.run(["umount", SMALL], check=True)
         SMALL.rmdir()
     assert not row.saw and not row.unanswered, row
     assert late.code == "storage_unavailable", late
-    assert snapshot.code == "storage_unavailable" and "room" in snapshot.json["hint"], snapshot
+    for snapshot in snapshots:
+        assert snapshot.code == "storage_unavailable" and "room" in snapshot.json["hint"], snapshot

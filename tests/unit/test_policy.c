@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 
 /* What /var/lib/libvirt is elsewhere: images and shares, and what lies outside of them. */
@@ -347,6 +348,42 @@ static void test_an_image_that_some_qemu_writes_to_is_left_alone(void **state)
 	assert_int_equal(policy_recheck(xml_root(domain.doc), &config, true, &err), 0);
 }
 
+/* What cannot be looked at for want of descriptors is neither allowed nor against a rule. */
+static void test_want_of_descriptors_is_no_violation(void **state)
+{
+	static const char *const texts[] = {
+		HEAD OS
+		"<devices><disk type='file'><driver type='raw'/><source file='plain.qcow2'/>"
+		"<target dev='vda'/></disk></devices></domain>",
+		HEAD OS "<devices><disk type='file'><driver type='qcow2'/><source "
+			"file='over.qcow2'/><target dev='vda'/></disk></devices></domain>",
+	};
+	struct rlimit limit;
+	struct err err;
+	(void)state;
+	write_qcow2("plain.qcow2", NULL, NULL, false);
+	write_qcow2("over.qcow2", "plain.qcow2", "qcow2", false);
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
+	int next = dup(0);
+	assert_int_equal(close(next), 0);
+	for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
+		struct policy_report report = { 0 };
+		unsigned spare = 0;
+		int rc = -1;
+		/* With a descriptor more each time, until there are enough. */
+		for (; rc < 0 && spare < 8; spare++) {
+			struct rlimit low = { (rlim_t)next + spare, limit.rlim_max };
+			assert_int_equal(setrlimit(RLIMIT_NOFILE, &low), 0);
+			rc = judge(texts[i], strlen(texts[i]), &report, &err);
+			assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+			CHECK(!rc || (err.kind == ERR_HOST_BUSY && !report.count), "%u: %s", spare,
+				err.text);
+		}
+		CHECK(spare > 2 && !rc, "text %zu: %u", i, spare);
+		assert_int_equal(report.count, i == 0);
+	}
+}
+
 static void test_every_template_passes(void **state)
 {
 	static const char *const templates[] = { "helloworld", "http-reply", "nginx", "linux" };
@@ -517,6 +554,7 @@ int main(void)
 		cmocka_unit_test(test_a_header_that_can_be_read_in_two_ways_is_refused),
 		cmocka_unit_test(test_a_qcow2_image_is_no_raw_disk),
 		cmocka_unit_test(test_an_image_that_some_qemu_writes_to_is_left_alone),
+		cmocka_unit_test(test_want_of_descriptors_is_no_violation),
 		cmocka_unit_test(test_every_template_passes),
 		cmocka_unit_test(test_what_the_seed_virt_install_and_virsh_write_passes),
 		cmocka_unit_test(test_what_has_passed_passes_again_unchanged),
