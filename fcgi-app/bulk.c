@@ -37,14 +37,9 @@ static int compare_uuids(const void *a, const void *b)
 	return strcasecmp(((const struct entry *)a)->vm->uuid, ((const struct entry *)b)->vm->uuid);
 }
 
-static int compare_names(const void *a, const void *b)
-{
-	return strcmp(((const struct vm *)a)->name, ((const struct vm *)b)->name);
-}
-
 /* The list, which is by name, and the same by uuid. */
 struct index {
-	const struct vm_list *list;
+	struct vm_list *list;
 	struct entry *by_uuid;
 };
 
@@ -71,15 +66,12 @@ static const struct vm *find(const struct index *index, const char *ref)
 	struct vm key = { 0 };
 	const struct entry entry = { &key };
 	size_t count = index->list->count;
-	if (strlen(ref) >= sizeof key.name)
-		return NULL;
 	(void)snprintf(key.uuid, sizeof key.uuid, "%s", text_is_uuid(ref) ? ref : "");
-	(void)snprintf(key.name, sizeof key.name, "%s", ref);
 	const struct entry *by_uuid =
 		bsearch(&entry, index->by_uuid, count, sizeof entry, compare_uuids);
 	if (by_uuid)
 		return by_uuid->vm;
-	return bsearch(&key, index->list->vms, count, sizeof key, compare_names);
+	return vm_list_find(index->list, ref);
 }
 
 static int refuse_twice(const struct bulk *bulk, size_t i, struct err *err)

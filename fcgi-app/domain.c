@@ -63,8 +63,11 @@ void vm_set_identity(struct vm *vm, virDomainPtr dom)
 {
 	unsigned char uuid[VIR_UUID_BUFLEN] = { 0 };
 	(void)virDomainGetUUID(dom, uuid);
-	uuid_text(uuid, vm->uuid); /* libvirt's own does it by printf(), which long lists feel */
-	(void)snprintf(vm->name, sizeof vm->name, "%s", virDomainGetName(dom));
+	uuid_text(uuid, vm->uuid); /* by no printf(), as libvirt's own: long lists feel it */
+	const char *name = virDomainGetName(dom);
+	size_t n = strnlen(name, sizeof vm->name - 1);
+	memcpy(vm->name, name, n);
+	vm->name[n] = '\0';
 }
 
 void vm_set_size(struct vm *vm, const virDomainInfo *info)

@@ -6,15 +6,43 @@
 #include <nettle/sha2.h>
 #include <string.h>
 
+struct hash {
+	struct sha256_ctx sha;
+};
+
+static void end(struct sha256_ctx *sha, char ret[static HASH_SIZE])
+{
+	uint8_t digest[(HASH_SIZE - 1) / 2];
+	sha256_digest(sha, sizeof digest, digest);
+	base16_encode_update(ret, sizeof digest, digest);
+	ret[HASH_SIZE - 1] = '\0';
+}
+
 void hash_text(const char *text, size_t len, char ret[static HASH_SIZE])
 {
 	struct sha256_ctx sha;
-	uint8_t digest[(HASH_SIZE - 1) / 2];
 	sha256_init(&sha);
 	sha256_update(&sha, len, (const uint8_t *)text);
-	sha256_digest(&sha, sizeof digest, digest);
-	base16_encode_update(ret, sizeof digest, digest);
-	ret[HASH_SIZE - 1] = '\0';
+	end(&sha, ret);
+}
+
+struct hash *hash_new(void)
+{
+	struct hash *hash = malloc(sizeof *hash);
+	if (hash)
+		sha256_init(&hash->sha);
+	return hash;
+}
+
+void hash_add(struct hash *hash, const void *piece, size_t len)
+{
+	sha256_update(&hash->sha, len, piece);
+}
+
+void hash_end(struct hash *hash, char ret[static HASH_SIZE])
+{
+	end(&hash->sha, ret);
+	free(hash);
 }
 
 /* RFC 9562 section 5.5. The NUL between them keeps "a", "bc" from being "ab", "c". */

@@ -8,6 +8,12 @@
 enum { HASH_SIZE = 33 };
 void hash_text(const char *text, size_t len, char ret[static HASH_SIZE]);
 
+/* The same, piece by piece. hash_new() gives NULL when there is no memory; hash_end() frees it. */
+struct hash;
+struct hash *hash_new(void);
+void hash_add(struct hash *hash, const void *piece, size_t len);
+void hash_end(struct hash *hash, char ret[static HASH_SIZE]);
+
 /*
  * The UUID (RFC 9562 version 5) of what a user asked for under an Idempotency-Key, in a namespace
  * of our own: the same on every host and for all time, and another for every user.

@@ -44,11 +44,6 @@ static int compare_uuid(const void *a, const void *b)
 	return strcmp(((const struct known *)a)->uuid, ((const struct known *)b)->uuid);
 }
 
-static int compare_vm_uuid(const void *a, const void *b)
-{
-	return strcmp(((const struct vm *)a)->uuid, ((const struct vm *)b)->uuid);
-}
-
 static int compare_known(const void *uuid, const void *known)
 {
 	return strcmp(uuid, ((const struct known *)known)->uuid);
@@ -87,15 +82,21 @@ static void auto_stats(virDomainStatsRecordPtr **stats)
 	virDomainStatsRecordListFree(*stats);
 }
 
+/* What a list says of a VM beside its state, and what was known of that before. */
+struct reading {
+	struct known *known; /* NULL: nothing */
+	int64_t at;          /* clock_ms() */
+};
+
 /* Everything of a fetch that is under way. */
 struct fetch {
 	struct inventory *inventory;
 	const struct combiner_turn *turn;
 	struct vm_list *list;
-	int64_t *read_at; /* of each VM in the list: when that was */
-	int64_t oldest;   /* of these */
-	size_t spare;     /* so many more may be read again */
-	unsigned touches; /* when the fetch began */
+	struct reading *readings; /* of each VM in the list */
+	int64_t oldest;           /* of these */
+	size_t spare;             /* so many more may be read again */
+	unsigned touches;         /* when the fetch began */
 };
 
 /* What libvirt tells by lists: of those that have it, and of those that have it not. */
@@ -127,6 +128,22 @@ static bool most_have(struct vm_list *last, const struct flag *flag)
 	return last && count > last->count / 2;
 }
 
+/* By its name, unless it has got another one since. */
+static struct vm *find_listed(struct vm_list *list, virDomainPtr dom)
+{
+	unsigned char bytes[VIR_UUID_BUFLEN] = { 0 };
+	char uuid[UUID_SIZE];
+	struct vm *vm = vm_list_find(list, virDomainGetName(dom));
+	if (vm)
+		return vm;
+	(void)virDomainGetUUID(dom, bytes);
+	uuid_text(bytes, uuid);
+	for (size_t i = 0; i < list->count; i++)
+		if (!strcmp(list->vms[i].uuid, uuid))
+			return &list->vms[i];
+	return NULL;
+}
+
 static int mark_flag(struct lease *lease, struct vm_list *list, const struct flag *flag, bool most,
 	struct err *err)
 {
@@ -140,11 +157,7 @@ static int mark_flag(struct lease *lease, struct vm_list *list, const struct fla
 	for (size_t i = 0; i < list->count; i++)
 		*flag_of(&list->vms[i], flag) = most;
 	for (int i = 0; i < some.count; i++) {
-		unsigned char uuid[VIR_UUID_BUFLEN] = { 0 };
-		struct vm key = { 0 };
-		(void)virDomainGetUUID(some.list[i], uuid);
-		uuid_text(uuid, key.uuid);
-		struct vm *vm = bsearch(&key, list->vms, list->count, sizeof key, compare_vm_uuid);
+		struct vm *vm = find_listed(list, some.list[i]);
 		if (vm)
 			*flag_of(vm, flag) = !most;
 	}
@@ -192,14 +205,15 @@ static bool recall(struct fetch *fetch, size_t i)
 {
 	struct vm *vm = &fetch->list->vms[i];
 	LOCK(&fetch->inventory->lock);
-	const struct known *known = find_known(fetch->inventory, vm->uuid);
+	struct known *known = find_known(fetch->inventory, vm->uuid);
+	fetch->readings[i].known = known;
 	if (!known || !known->read_at || !will_do(fetch, clock_ms() - known->read_at))
 		return false;
 	vm->sized = true;
 	vm->vcpus = known->vcpus;
 	vm->memory_kib = known->memory_kib;
 	vm->labels = labels_share(known->labels);
-	fetch->read_at[i] = known->read_at;
+	fetch->readings[i].at = known->read_at;
 	return true;
 }
 
@@ -247,7 +261,7 @@ static int fill_known(
 		if (recall(fetch, i))
 			continue;
 		if (!read_known(lease, stats[i]->dom, vm, err)) {
-			fetch->read_at[i] = now;
+			fetch->readings[i].at = now;
 			continue;
 		}
 		vm->why = err->kind;
@@ -267,55 +281,89 @@ static void drop_gone(struct vm_list *list)
 	list->count = n;
 }
 
+static void keep_known(struct fetch *fetch, struct known *known, size_t i)
+{
+	const struct vm *vm = &fetch->list->vms[i];
+	bool touched = (int)(known->touched - fetch->touches) > 0;
+	struct labels *labels = labels_share(vm_list_labels(vm));
+	labels_give(known->labels);
+	known->vcpus = vm->vcpus;
+	known->memory_kib = vm->memory_kib;
+	known->labels = labels;
+	known->read_at = touched ? 0 : fetch->readings[i].at;
+	if (known->read_at < fetch->oldest)
+		fetch->oldest = known->read_at;
+}
+
+/* Are these the VMs that were known before, all of them? */
+static bool are_same(const struct fetch *fetch)
+{
+	if (fetch->list->count != fetch->inventory->known_count)
+		return false;
+	for (size_t i = 0; i < fetch->list->count; i++)
+		if (!fetch->readings[i].known || !fetch->list->vms[i].sized)
+			return false;
+	return true;
+}
+
+/* NULL: memory; the next fetch reads them again. */
+static struct known *make_known(struct fetch *fetch, size_t *ret_count)
+{
+	struct inventory *inventory = fetch->inventory;
+	struct known *all = calloc(fetch->list->count + 1, sizeof *all);
+	size_t n = 0;
+	for (size_t i = 0; all && i < fetch->list->count; i++) {
+		const struct vm *vm = &fetch->list->vms[i];
+		const struct known *old = fetch->readings[i].known;
+		if (!vm->sized)
+			continue;
+		memcpy(all[n].uuid, vm->uuid, UUID_SIZE);
+		/* Of a VM that is new here a touch has left no trace but the count. */
+		all[n].touched = old ? old->touched : inventory->touches;
+		keep_known(fetch, &all[n++], i);
+	}
+	if (all)
+		qsort(all, n, sizeof *all, compare_uuid);
+	*ret_count = n;
+	return all;
+}
+
 static void remember(struct fetch *fetch)
 {
 	struct inventory *inventory = fetch->inventory;
-	struct known *known = calloc(fetch->list->count + 1, sizeof *known);
-	if (!known)
-		return; /* the next fetch reads them again */
+	size_t count = 0;
 	LOCK(&inventory->lock);
-	size_t n = 0;
-	for (size_t i = 0; i < fetch->list->count; i++) {
-		const struct vm *vm = &fetch->list->vms[i];
-		const struct known *old = find_known(inventory, vm->uuid);
-		/* Of a VM that is new here a touch has left no trace but the count. */
-		bool touched = old ? (int)(old->touched - fetch->touches) > 0
-				   : inventory->touches != fetch->touches;
-		if (!vm->sized)
-			continue;
-		memcpy(known[n].uuid, vm->uuid, UUID_SIZE);
-		known[n].vcpus = vm->vcpus;
-		known[n].memory_kib = vm->memory_kib;
-		known[n].labels = labels_share(vm_list_labels(vm));
-		known[n].read_at = touched ? 0 : fetch->read_at[i];
-		if (known[n].read_at < fetch->oldest)
-			fetch->oldest = known[n].read_at;
-		known[n++].touched = old ? old->touched : 0;
+	if (are_same(fetch)) {
+		for (size_t i = 0; i < fetch->list->count; i++)
+			keep_known(fetch, fetch->readings[i].known, i);
+		return;
 	}
-	qsort(known, n, sizeof *known, compare_uuid);
+	struct known *all = make_known(fetch, &count);
+	if (!all)
+		return;
 	forget_all(inventory->known, inventory->known_count);
-	inventory->known = known;
-	inventory->known_count = n;
+	inventory->known = all;
+	inventory->known_count = count;
 }
 
 /* Of the statistics, which have all VMs and their states. */
 static int make_list(struct fetch *fetch, struct lease *lease, virDomainStatsRecordPtr *stats,
 	struct vm_list *list, struct err *err)
 {
-	AUTO(free) int64_t *read_at = calloc(list->count + 1, sizeof *read_at);
-	if (!read_at)
+	AUTO(free) struct reading *readings = calloc(list->count + 1, sizeof *readings);
+	if (!readings)
 		return err_memory(err);
 	for (size_t i = 0; i < list->count; i++)
 		set_from_stats(&list->vms[i], stats[i]);
 	fetch->list = list;
-	fetch->read_at = read_at;
+	fetch->readings = readings;
 	fetch->oldest = INT64_MAX;
 	fetch->spare = list->count / SWEEP_PARTS + SWEEP_PARTS;
 	if (fill_known(lease, fetch, stats, err) < 0)
 		return -1;
 	remember(fetch);
 	drop_gone(list);
-	qsort(list->vms, list->count, sizeof list->vms[0], compare_vm_uuid);
+	vm_list_sort(list);
 	if (mark_flags(lease, fetch->inventory->list, list, err) < 0)
 		return -1;
 	return vm_list_seal(list, err);

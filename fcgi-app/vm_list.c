@@ -3,7 +3,6 @@
 
 #include "metadata.h"
 
-#include <stdio.h>
 #include <string.h>
 
 struct vm_list *vm_list_new(size_t count)
@@ -38,53 +37,59 @@ void vm_list_give(struct vm_list *list)
 	free(list);
 }
 
-static void put_text(FILE *out, const char *text)
-{
-	(void)fwrite_unlocked(text, strlen(text) + 1, 1, out);
-}
-
-/* Whatever differs between two lists differs here. A fetch takes this much longer: no printf(). */
-static void put_vm(FILE *out, const struct vm *vm)
-{
-	const struct labels *labels = vm->labels;
-	const int64_t numbers[] = { vm->state, vm->persistent, vm->autostart, vm->managed_save,
-		vm->snapshots, vm->sized, vm->why, vm->vcpus, vm->memory_kib,
-		labels ? (int64_t)labels->count : -1 };
-	(void)fwrite_unlocked(numbers, sizeof numbers, 1, out);
-	put_text(out, vm->uuid);
-	put_text(out, vm->name);
-	put_text(out, vm->reason);
-	for (size_t i = 0; labels && i < labels->count; i++) {
-		put_text(out, labels->label[i].name);
-		put_text(out, labels->label[i].text);
-	}
-}
-
-static int set_version(struct vm_list *list, struct err *err)
-{
-	AUTO(free) char *text = NULL;
-	size_t len = 0;
-	FILE *out = open_memstream(&text, &len);
-	if (!out)
-		return err_memory(err);
-	for (size_t i = 0; i < list->count; i++)
-		put_vm(out, &list->vms[i]);
-	bool failed = ferror_unlocked(out);
-	if (fclose(out) || failed)
-		return err_memory(err);
-	hash_text(text, len, list->version);
-	return 0;
-}
-
-static int compare_name(const void *a, const void *b)
+static int compare_vms(const void *a, const void *b)
 {
 	return strcmp(((const struct vm *)a)->name, ((const struct vm *)b)->name);
 }
 
+static int compare_name(const void *name, const void *vm)
+{
+	return strcmp(name, ((const struct vm *)vm)->name);
+}
+
+void vm_list_sort(struct vm_list *list)
+{
+	qsort(list->vms, list->count, sizeof list->vms[0], compare_vms);
+}
+
+struct vm *vm_list_find(struct vm_list *list, const char *name)
+{
+	return bsearch(name, list->vms, list->count, sizeof list->vms[0], compare_name);
+}
+
+static void add_text(struct hash *hash, const char *text)
+{
+	hash_add(hash, text, strlen(text) + 1);
+}
+
+/* Whatever differs between two lists differs here. A fetch takes this much longer: no printf(). */
+static void add_vm(struct hash *hash, const struct vm *vm)
+{
+	const struct labels *labels = vm->labels;
+	const unsigned char flags[] = { vm->state, vm->persistent, vm->autostart, vm->managed_save,
+		vm->snapshots, vm->sized, vm->why };
+	const int64_t numbers[] = { vm->vcpus, vm->memory_kib,
+		labels ? (int64_t)labels->count : -1 };
+	hash_add(hash, flags, sizeof flags);
+	hash_add(hash, numbers, sizeof numbers);
+	hash_add(hash, vm->uuid, sizeof vm->uuid);
+	add_text(hash, vm->name);
+	add_text(hash, vm->reason);
+	for (size_t i = 0; labels && i < labels->count; i++) {
+		add_text(hash, labels->label[i].name);
+		add_text(hash, labels->label[i].text);
+	}
+}
+
 int vm_list_seal(struct vm_list *list, struct err *err)
 {
-	qsort(list->vms, list->count, sizeof list->vms[0], compare_name);
-	return set_version(list, err);
+	struct hash *hash = hash_new();
+	if (!hash)
+		return err_memory(err);
+	for (size_t i = 0; i < list->count; i++)
+		add_vm(hash, &list->vms[i]);
+	hash_end(hash, list->version);
+	return 0;
 }
 
 void vm_list_count(const struct vm_list *list, size_t ret_counts[static VM_STATE_COUNT])

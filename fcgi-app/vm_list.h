@@ -17,7 +17,11 @@ struct vm_list {
 
 /* With that many VMs, of which nothing is known yet. NULL: memory. */
 struct vm_list *vm_list_new(size_t count);
-/* Puts the VMs into their order and sets the version. */
+/* Puts the VMs into their order. */
+void vm_list_sort(struct vm_list *list);
+/* Once it is in order. NULL: there is none of this name. */
+struct vm *vm_list_find(struct vm_list *list, const char *name);
+/* Sets the version: from here on it stays as it is. */
 int vm_list_seal(struct vm_list *list, struct err *err);
 
 struct vm_list *vm_list_share(struct vm_list *list);
