@@ -174,3 +174,50 @@ def test_a_large_answer_is_compressed(admin):
     packed = admin.get("/v1/openapi.json", headers="Accept-Encoding: gzip\r\n")
     assert packed.headers["Content-Encoding"] == "gzip" and packed.headers["ETag"].startswith("W/")
     assert len(packed.body) * 5 < len(admin.get("/v1/openapi.json").body)
+
+
+def flags_of(client):
+    return {vm["name"]: tuple(vm[flag] for flag in FLAGS) for vm in client.get("/v1/vms").json["items"]}
+
+
+FLAGS = "persistent", "autostart", "managed_save", "has_snapshots"
+SETS = {
+    "autostart": lambda admin, at: admin.request("PATCH", at, b'{"autostart":true}', "application/merge-patch+json"),
+    "managed_save": lambda admin, at: admin.post(f"{at}/save"),
+    "has_snapshots": lambda admin, at: admin.post(f"{at}/snapshots", json={"name": "s"}),
+}
+
+
+@pytest.mark.parametrize("flag", SETS)
+def test_a_flag_is_right_be_it_of_few_or_of_most(new_gateway, flag):
+    """virtgate asks for the fewer: those that have it, or those that do not."""
+    gateway = new_gateway()
+    with gateway.client("admin") as admin:
+        count = 5
+        for i in range(count):
+            assert admin.post("/v1/vms?start=1", xml=test_domain(f"vm-{i}")).status == 201
+        expected = flags_of(admin)
+        assert set(expected.values()) == {(True, False, False, False)}
+        for name in expected:
+            assert SETS[flag](admin, f"/v1/vms/{name}").status in (200, 201)
+            values = list(expected[name])
+            values[FLAGS.index(flag)] = True
+            expected[name] = tuple(values)
+            assert flags_of(admin) == expected  # by what the list before had
+            assert flags_of(admin) == expected  # by this one
+
+
+def test_vms_are_persistent_or_not_be_they_few_or_most(new_gateway):
+    gateway = new_gateway()
+    with gateway.client("admin") as admin:
+        expected = {"test": True}
+        for i in range(4):
+            assert admin.post("/v1/vms?start=1&persistent=0", xml=test_domain(f"vm-{i}")).status == 201
+            expected[f"vm-{i}"] = False
+            for _ in range(2):
+                assert {name: flags[0] for name, flags in flags_of(admin).items()} == expected
+        for i in range(4):
+            assert admin.delete(f"/v1/vms/vm-{i}").status == 200
+            del expected[f"vm-{i}"]
+            for _ in range(2):
+                assert {name: flags[0] for name, flags in flags_of(admin).items()} == expected
