@@ -54,6 +54,8 @@ static struct source *find(int number)
 
 static struct source *add(void)
 {
+	if (loop.stop)
+		return NULL;
 	if (loop.count == loop.size) {
 		size_t size = loop.size ? 2 * loop.size : 16;
 		struct source *more = reallocarray(loop.sources, size, sizeof *more);
@@ -95,8 +97,10 @@ static int watch_for(struct source *source, int events)
 	int op = !events ? EPOLL_CTL_DEL : source->events ? EPOLL_CTL_MOD : EPOLL_CTL_ADD;
 	if (source->events == events)
 		return 0;
+	if (epoll_ctl(loop.epoll, op, source->fd, &event) < 0 && events)
+		return -1; /* the next change tries again */
 	source->events = events;
-	return epoll_ctl(loop.epoll, op, source->fd, &event);
+	return 0;
 }
 
 static void set_time(struct source *source, int ms)
@@ -254,8 +258,11 @@ void event_loop_stop(void)
 	(void)pthread_join(loop.thread, NULL);
 	remove_all();
 	let_go_of_removed();
-	free(TAKE(loop.sources));
-	loop.size = 0;
+	{
+		LOCK(&loop.lock);
+		free(TAKE(loop.sources));
+		loop.size = 0;
+	}
 	(void)close(loop.epoll);
 	(void)close(loop.wake);
 }

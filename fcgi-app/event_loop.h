@@ -25,7 +25,7 @@ typedef void event_timer_call(int timer, void *data);
 typedef void event_done(void *data);
 
 int event_loop_start(void); /* once; -1: there is no memory, descriptor or thread for it */
-/* What is still watched is let go, too, as if it had been removed. */
+/* What is still watched is let go, too, as if it had been removed; nothing can be added then. */
 void event_loop_stop(void);
 
 /*

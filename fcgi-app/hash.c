@@ -39,9 +39,13 @@ void hash_add(struct hash *hash, const void *piece, size_t len)
 	sha256_update(&hash->sha, len, piece);
 }
 
-void hash_end(struct hash *hash, char ret[static HASH_SIZE])
+void hash_read(struct hash *hash, char ret[static HASH_SIZE])
 {
 	end(&hash->sha, ret);
+}
+
+void hash_free(struct hash *hash)
+{
 	free(hash);
 }
 

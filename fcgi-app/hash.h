@@ -8,11 +8,13 @@
 enum { HASH_SIZE = 33 };
 void hash_text(const char *text, size_t len, char ret[static HASH_SIZE]);
 
-/* The same, piece by piece. hash_new() gives NULL when there is no memory; hash_end() frees it. */
+/* The same, piece by piece; hash_read() begins anew. */
 struct hash;
-struct hash *hash_new(void);
+struct hash *hash_new(void); /* NULL: memory */
 void hash_add(struct hash *hash, const void *piece, size_t len);
-void hash_end(struct hash *hash, char ret[static HASH_SIZE]);
+void hash_read(struct hash *hash, char ret[static HASH_SIZE]);
+void hash_free(struct hash *hash);
+DEFINE_AUTO(struct hash *, hash_free)
 
 /*
  * The UUID (RFC 9562 version 5) of what a user asked for under an Idempotency-Key, in a namespace

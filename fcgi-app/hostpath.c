@@ -16,6 +16,15 @@ enum { PATH_BYTES_MAX = 1024, COMPONENTS_MAX = 32, BACKING_CHAIN_MAX = 8 };
 static const char missing[] = "it does not exist";
 static const char outside[] = "it does not lie beneath its directory, links followed";
 
+const char hostpath_in_use[] = "another VM that runs is writing to it";
+const char hostpath_exhausted[] = "virtgate has nothing left to look at it with";
+
+/* It was not the path that was at fault. */
+static bool is_exhausted(int why)
+{
+	return why == EMFILE || why == ENFILE || why == ENOMEM;
+}
+
 const char *hostpath_below(const char *root, const char *path)
 {
 	size_t n = strlen(root);
@@ -61,6 +70,8 @@ static const char *refuse_missing(int root, const char *rest)
 		AUTO(close) int fd = open_beneath(root, parent, O_PATH | O_DIRECTORY);
 		if (fd >= 0)
 			return NULL;
+		if (is_exhausted(errno))
+			return hostpath_exhausted;
 		if (errno != ENOENT)
 			return outside;
 	}
@@ -77,15 +88,6 @@ static const char *refuse_kind(int fd, enum hostpath_kind kind)
 	if (!S_ISREG(st.st_mode))
 		return "it is not a regular file";
 	return st.st_nlink > 1 ? "it has another name elsewhere (a hard link)" : NULL;
-}
-
-const char hostpath_in_use[] = "another VM that runs is writing to it";
-const char hostpath_exhausted[] = "virtgate has nothing left to look at it with";
-
-/* It was not the path that was at fault. */
-static bool is_exhausted(int why)
-{
-	return why == EMFILE || why == ENFILE || why == ENOMEM;
 }
 
 /* An image that was opened, and where: what its header names is looked for from there. */
@@ -191,12 +193,12 @@ int hostpath_is_qcow2(const char *root_path, const char *path)
 static int open_path(const char *root_path, const char *path, int flags)
 {
 	const char *rest = hostpath_below(root_path, path);
-	AUTO(close) int root = open(root_path, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	if (!rest || root < 0) {
+	if (!rest) {
 		errno = EXDEV; /* what openat2() says of a path that leads out */
 		return -1;
 	}
-	return open_beneath(root, rest, flags);
+	AUTO(close) int root = open(root_path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	return root < 0 ? -1 : open_beneath(root, rest, flags);
 }
 
 int hostpath_open(const char *root_path, const char *path)

@@ -128,16 +128,16 @@ static bool most_have(struct vm_list *last, const struct flag *flag)
 	return last && count > last->count / 2;
 }
 
-/* By its name, unless it has got another one since. */
+/* By its name, which is quick; unless it has got another one since. */
 static struct vm *find_listed(struct vm_list *list, virDomainPtr dom)
 {
 	unsigned char bytes[VIR_UUID_BUFLEN] = { 0 };
 	char uuid[UUID_SIZE];
-	struct vm *vm = vm_list_find(list, virDomainGetName(dom));
-	if (vm)
-		return vm;
 	(void)virDomainGetUUID(dom, bytes);
 	uuid_text(bytes, uuid);
+	struct vm *vm = vm_list_find(list, virDomainGetName(dom));
+	if (vm && !strcmp(vm->uuid, uuid))
+		return vm;
 	for (size_t i = 0; i < list->count; i++)
 		if (!strcmp(list->vms[i].uuid, uuid))
 			return &list->vms[i];

@@ -59,17 +59,26 @@ static int wrong_state(const struct action *action, enum vm_state state, struct 
 	return -1;
 }
 
+static int explain_busy(struct hold *hold, struct err *err)
+{
+	struct err ignored;
+	if (domain_read_again(&hold->lease, hold->dom, &hold->vm, &ignored) < 0 ||
+		strcmp(hold->vm.reason, "starting-up") != 0)
+		return -1;
+	return err_hint(err,
+		"it is being started; if it stays so, libvirtd was killed just then, and "
+		"docs/reliability.md says what helps");
+}
+
 /*
  * libvirt's refusal, which is in err: because somebody else was quicker (0), because of the state,
  * or for its reason.
  */
 static int explain_refusal(struct hold *hold, const struct action *action, struct err *err)
 {
-	if (err->kind == ERR_VM_BUSY && !strcmp(hold->vm.reason, "starting-up"))
-		return err_hint(err,
-			"it is being started; if it stays so, libvirtd was killed just then, and "
-			"docs/reliability.md says what helps");
-	if (hold->lease.broken || err->kind == ERR_VM_NOT_FOUND || err->kind == ERR_VM_BUSY)
+	if (err->kind == ERR_VM_BUSY)
+		return explain_busy(hold, err);
+	if (hold->lease.broken || err->kind == ERR_VM_NOT_FOUND)
 		return -1;
 	enum vm_state state = domain_read_state_after(hold->dom, err);
 	if (IN(state) & action->done)
@@ -144,7 +153,8 @@ static int explain_save(struct hold *hold, struct err *err)
 /* The save is not lost: libvirt removes it when it was restored, not before. */
 static int explain_start(const struct hold *hold, struct err *err)
 {
-	if (!hold->vm.managed_save || err->hint[0] || hold->lease.broken)
+	bool later = err->kind == ERR_HOST_BUSY || err->kind == ERR_VM_BUSY;
+	if (!hold->vm.managed_save || err->hint[0] || hold->lease.broken || later)
 		return -1;
 	return err_hint(err,
 		"it was to go on from its managed save, which is kept; it starts afresh after "

@@ -83,12 +83,12 @@ static void add_vm(struct hash *hash, const struct vm *vm)
 
 int vm_list_seal(struct vm_list *list, struct err *err)
 {
-	struct hash *hash = hash_new();
+	AUTO(hash_free) struct hash *hash = hash_new();
 	if (!hash)
 		return err_memory(err);
 	for (size_t i = 0; i < list->count; i++)
 		add_vm(hash, &list->vms[i]);
-	hash_end(hash, list->version);
+	hash_read(hash, list->version);
 	return 0;
 }
 

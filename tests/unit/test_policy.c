@@ -2,6 +2,7 @@
 #include "check.h"
 
 #include "../../fcgi-app/domain_xml.h"
+#include "../../fcgi-app/hostpath.h"
 #include "../../fcgi-app/policy.h"
 #include "../../fcgi-app/snapshot.h"
 #include "../../fcgi-app/template.h"
@@ -366,6 +367,15 @@ static void test_want_of_descriptors_is_no_violation(void **state)
 	assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
 	int next = dup(0);
 	assert_int_equal(close(next), 0);
+	char path[128];
+	(void)snprintf(path, sizeof path, "%s/plain.qcow2", images);
+	for (int spare = 0; spare < 3; spare++) {
+		struct rlimit low = { (rlim_t)(next + spare), limit.rlim_max };
+		assert_int_equal(setrlimit(RLIMIT_NOFILE, &low), 0);
+		int is_qcow2 = hostpath_is_qcow2(images, path);
+		assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+		assert_int_equal(is_qcow2, spare < 2 ? -1 : 1);
+	}
 	for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
 		struct policy_report report = { 0 };
 		unsigned spare = 0;
