@@ -139,8 +139,9 @@ static int serve(struct api *api)
 /*
  * glibc would give each processor eight arenas, each of which keeps what was freed in it: that is
  * for threads that all compute, and ours mostly wait. And it would keep ever larger blocks, once
- * some were freed; lists of many VMs are large and rarely made. Not as large are the 64 KiB and some
- * that libvirt takes for each message: by mmap() they would cost as much as the rest of a call.
+ * some were freed; lists of many VMs are large and rarely made. Not as large are the 64 KiB and
+ * some that libvirt takes for each message: by mmap() they would cost as much as the rest of a
+ * call.
  */
 static void save_memory(void)
 {
