@@ -73,7 +73,7 @@ GATEWAY_TESTS := $(filter-out $(QEMU_TESTS),$(sort $(wildcard tests/e2e/test_*.p
 
 check-gateway: all
 	@$(MAKE) --no-print-directory $(ASAN_BUILD) $(BUILD)/asan/virtgate
-	VIRTGATE_BIN=$(BUILD)/asan/virtgate $(PYTEST) $(GATEWAY_TESTS)
+	VIRTGATE_BIN=$(BUILD)/asan/virtgate VIRTGATE_TEST_REQUESTS=4000 $(PYTEST) $(GATEWAY_TESTS)
 
 # The linter comes from npm, as the lock file has it.
 LINTER := $(BUILD)/openapi/node_modules/.bin/spectral
