@@ -294,7 +294,7 @@ void event_loop_update_watch(int watch, int events)
 		(void)watch_for(source, events);
 }
 
-static int remove_source(int number)
+int event_loop_remove(int number)
 {
 	LOCK(&loop.lock);
 	struct source *source = find(number);
@@ -305,11 +305,6 @@ static int remove_source(int number)
 	source->removed = true;
 	wake_by(0);
 	return 0;
-}
-
-int event_loop_remove_watch(int watch)
-{
-	return remove_source(watch);
 }
 
 int event_loop_add_timer(int ms, event_timer_call *call, void *data, event_done *done)
@@ -331,9 +326,4 @@ void event_loop_update_timer(int timer, int ms)
 	struct source *source = find(timer);
 	if (source && source->fd < 0)
 		set_time(source, ms);
-}
-
-int event_loop_remove_timer(int timer)
-{
-	return remove_source(timer);
 }

@@ -36,9 +36,10 @@ void event_loop_stop(void);
  */
 int event_loop_add_watch(int fd, int events, event_watch_call *call, void *data, event_done *done);
 void event_loop_update_watch(int watch, int events);
-int event_loop_remove_watch(int watch); /* -1: there is none */
 
 /* Calls each time so many milliseconds have passed; -1: never. The rest is as above. */
 int event_loop_add_timer(int ms, event_timer_call *call, void *data, event_done *done);
 void event_loop_update_timer(int timer, int ms);
-int event_loop_remove_timer(int timer);
+
+/* A watch or a timer, of which no two have one number. -1: there is none. */
+int event_loop_remove(int number);

@@ -29,8 +29,8 @@ int virt_start(struct err *err)
 		return err_set(err, ERR_INTERNAL, "libvirt cannot be initialised");
 	if (event_loop_start() < 0)
 		return err_set(err, ERR_INTERNAL, "libvirt's event loop cannot be started");
-	virEventRegisterImpl(event_loop_add_watch, event_loop_update_watch, event_loop_remove_watch,
-		event_loop_add_timer, event_loop_update_timer, event_loop_remove_timer);
+	virEventRegisterImpl(event_loop_add_watch, event_loop_update_watch, event_loop_remove,
+		event_loop_add_timer, event_loop_update_timer, event_loop_remove);
 	return 0;
 }
 

@@ -62,7 +62,7 @@ static void on_events(int watch, int fd, int events, void *data)
 	atomic_store(&seen.events, events);
 	(void)atomic_fetch_add(&seen.calls, 1);
 	if (atomic_load(&seen.ends))
-		assert_int_equal(event_loop_remove_watch(watch), 0);
+		assert_int_equal(event_loop_remove(watch), 0);
 	else
 		event_loop_update_watch(watch, 0);
 	(void)sem_post(&seen.called);
@@ -73,7 +73,7 @@ static void on_time(int timer, void *data)
 	assert_ptr_equal(data, &seen);
 	(void)atomic_fetch_add(&seen.calls, 1);
 	if (atomic_load(&seen.ends))
-		assert_int_equal(event_loop_remove_timer(timer), 0);
+		assert_int_equal(event_loop_remove(timer), 0);
 	(void)sem_post(&seen.called);
 }
 
@@ -93,7 +93,7 @@ static int timer(int ms)
 
 static void on_pass(int timer, void *data)
 {
-	assert_int_equal(event_loop_remove_timer(timer), 0);
+	assert_int_equal(event_loop_remove(timer), 0);
 	(void)data;
 }
 
@@ -178,8 +178,8 @@ static void test_what_is_removed_is_let_go_once_and_not_called_again(void **stat
 {
 	(void)state;
 	int number = watch(EVENT_READABLE);
-	assert_int_equal(event_loop_remove_watch(number), 0);
-	assert_int_equal(event_loop_remove_watch(number), -1);
+	assert_int_equal(event_loop_remove(number), 0);
+	assert_int_equal(event_loop_remove(number), -1);
 	await(&seen.let_go);
 	say_something();
 	event_loop_update_watch(number, EVENT_READABLE);
@@ -205,7 +205,7 @@ static void test_a_descriptor_may_be_watched_again_when_it_was_removed(void **st
 	int first = watch(EVENT_READABLE);
 	assert_int_equal(
 		event_loop_add_watch(seen.fds[0], EVENT_READABLE, on_events, &seen, NULL), -1);
-	assert_int_equal(event_loop_remove_watch(first), 0);
+	assert_int_equal(event_loop_remove(first), 0);
 	assert_int_not_equal(watch(EVENT_READABLE), first);
 	say_something();
 	await(&seen.called);
@@ -217,8 +217,8 @@ static void test_a_timer_is_called_again_and_again(void **state)
 	int number = timer(1);
 	for (int i = 0; i < 3; i++)
 		await(&seen.called);
-	assert_int_equal(event_loop_remove_timer(number), 0);
-	assert_int_equal(event_loop_remove_timer(number), -1);
+	assert_int_equal(event_loop_remove(number), 0);
+	assert_int_equal(event_loop_remove(number), -1);
 	await(&seen.let_go);
 }
 
@@ -265,7 +265,7 @@ static void *come_and_go(void *data)
 			event_loop_update_watch(number, j % 2 ? EVENT_READABLE : 0);
 			event_loop_update_timer(alarm, LONG_MS + j);
 		}
-		if (event_loop_remove_watch(number) < 0 || event_loop_remove_timer(alarm) < 0)
+		if (event_loop_remove(number) < 0 || event_loop_remove(alarm) < 0)
 			(void)atomic_fetch_add(failed, 1);
 		(void)close(fds[0]);
 		(void)close(fds[1]);
