@@ -14,12 +14,6 @@ from pathlib import Path
 from faults import DEADLINES, LONG_DEADLINE, READ_DEADLINE
 from gateway import BINARY, PATIENCE, REPO, Gateway, wait_until
 
-# nginx's own, for a virtgate that hangs as a whole, instead of those in nginx-conf/.
-NGINX_SECONDS = {
-    "virtgate-read.conf": ("15s", READ_DEADLINE + 1),
-    "virtgate.conf": ("620s", LONG_DEADLINE + 1),
-}
-
 
 @contextlib.contextmanager
 def limited(pid, *limits):
@@ -114,13 +108,8 @@ class Site(Gateway):
         self.backends = [Backend(self, self.dir / f"{'abcdef'[i]}.sock") for i in range(count)]
         (self.dir / "virtgate/backends.conf").write_text(
             "".join(f"server unix:{b.path} max_fails=0;\n" for b in self.backends))
-        for name, (usual, seconds) in NGINX_SECONDS.items():
-            conf = self.dir / "virtgate" / name
-            text = conf.read_text()
-            assert text.count(f"fastcgi_read_timeout {usual};") == 1
-            conf.unlink()
-            conf.write_text(text.replace(f"fastcgi_read_timeout {usual};",
-                                         f"fastcgi_read_timeout {seconds}s;"))
+        # For a virtgate that hangs as a whole.
+        self.set_nginx_patience(READ_DEADLINE + 1, LONG_DEADLINE + 1)
 
     def start_virtgate(self):
         for backend in self.backends:

@@ -361,6 +361,17 @@ class Gateway:
             check=True, capture_output=True)
         self.tls = ssl.create_default_context(cafile=conf / "cert.pem")
 
+    def set_nginx_patience(self, read_seconds, change_seconds):
+        """How long nginx waits for a virtgate, instead of what nginx-conf/ says."""
+        for name, usual, seconds in (("virtgate-read.conf", "15s", read_seconds),
+                                     ("virtgate.conf", "620s", change_seconds)):
+            conf = self.dir / "virtgate" / name
+            text = conf.read_text()
+            assert text.count(f"fastcgi_read_timeout {usual};") == 1
+            conf.unlink()
+            conf.write_text(text.replace(f"fastcgi_read_timeout {usual};",
+                                         f"fastcgi_read_timeout {seconds}s;"))
+
     def backend(self):
         return f"unix:{self.listen}" if self.listen.startswith("/") else self.listen
 

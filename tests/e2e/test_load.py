@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 from actor import BODIES, DONE, MOVES, Actor
 from conftest import test_domain
-from gateway import Process, wait_until
+from gateway import PATIENCE, Process, wait_until
 
 REQUESTS = int(os.environ.get("VIRTGATE_TEST_REQUESTS", "10000"))
 CLIENTS = 32
@@ -177,7 +177,11 @@ class Crowd:
 
 @pytest.fixture
 def gateway(new_gateway):
-    gateway = new_gateway(workers=WORKERS)
+    # A checker makes virtgate so much slower, not hung.
+    gateway = new_gateway(start=False, workers=WORKERS, read_deadline=int(10 * PATIENCE),
+                          action_deadline=int(30 * PATIENCE))
+    gateway.set_nginx_patience(int(15 * PATIENCE), 620)
+    gateway.start()
     with gateway.client("admin") as admin:
         for name in SHARED:
             assert admin.post("/v1/vms?start=1", xml=test_domain(name)).status == 201
