@@ -17,7 +17,7 @@ static const char missing[] = "it does not exist";
 static const char outside[] = "it does not lie beneath its directory, links followed";
 
 const char hostpath_in_use[] = "another VM that runs is writing to it";
-const char hostpath_exhausted[] = "virtgate has nothing left to look at it with";
+const char hostpath_exhausted[] = "virtgate is out of file descriptors or memory";
 
 /* It was not the path that was at fault. */
 static bool is_exhausted(int why)

@@ -686,8 +686,9 @@ static void check_disks(struct check *check, const struct xml_node *root)
 
 static int refuse_exhausted(struct err *err)
 {
-	return err_set(
+	(void)err_set(
 		err, ERR_HOST_BUSY, "the VM's files cannot be checked now: %s", hostpath_exhausted);
+	return err_hint(err, "try again; if it stays so, its limit of open files is too low");
 }
 
 int policy_check(const struct xml *doc, const struct config *config, struct policy_report *ret,
