@@ -385,6 +385,10 @@ class Gateway:
     def log(self):
         return self.log_file.read_text(errors="replace")
 
+    def nginx_requests(self):
+        """How many it has written down, which is each that it read."""
+        return (self.dir / "access.log").read_text(errors="replace").count("\n")
+
     def nginx_log(self):
         file = self.dir / "error.log"
         return file.read_text(errors="replace") if file.exists() else ""
