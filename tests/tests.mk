@@ -46,10 +46,12 @@ $(BUILD)/tests/api/test_remove: LDLIBS += -Wl,--wrap=hostpath_open
 
 unit-tests: $(TESTS)
 
-# Those on QEMU, and those with faults, mostly wait, so they run beside each other and the rest.
+# Those on QEMU take the longest and wait much, so that the others run beside them, which then need
+# some patience.
 check-all: check-style check-openapi check-unit
 	@rm -rf $(BUILD)/seen
-	@$(MAKE) --no-print-directory -j3 --output-sync=target check-gateway check-qemu check-faults
+	@VIRTGATE_TEST_PATIENCE=3 $(MAKE) --no-print-directory -j2 --output-sync=target check-qemu \
+		check-gateway check-faults
 	@$(MAKE) --no-print-directory check-covered
 	@$(MAKE) --no-print-directory check-fuzz
 

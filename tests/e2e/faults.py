@@ -193,11 +193,14 @@ class Load:
             if watcher.failure:
                 raise watcher.failure
 
-    def go_on_for(self, seconds):
-        """How long a fault lasts."""
-        end = time.monotonic() + seconds
-        while time.monotonic() < end and not self.stopping.wait(0.05):
+    def go_on_for(self, seconds, until_seen=False):
+        """How long a fault lasts, and until a client has seen it: they all may wait for long work."""
+        start = time.monotonic()
+        while time.monotonic() < start + seconds and not self.stopping.wait(0.05):
             self.check()
+        if until_seen:
+            wait_until(lambda: self.check() or any(r.failed and r.answered >= start for r in self.records()),
+                       "a client sees the fault", LONG_DEADLINE + 1 + SLACK)
 
     def records(self, since=0.0, until=float("inf"), **where):
         """Those sent in this time; where names members and the values that they may have."""

@@ -71,7 +71,7 @@ def kill_and_start(site, load):
 
 def kill_and_start_later(site, load):
     libvirtd("kill")
-    load.go_on_for(2)
+    load.go_on_for(2, until_seen=True)
     libvirtd("start")
 
 
@@ -84,7 +84,7 @@ def halt(site, load):
     pid = daemon_pid()
     os.kill(pid, signal.SIGSTOP)
     try:
-        load.go_on_for(FAULT_SECONDS)
+        load.go_on_for(FAULT_SECONDS, until_seen=True)
     finally:
         os.kill(pid, signal.SIGCONT)
 
@@ -95,7 +95,7 @@ def take_socket_away(site, load):
     SOCKET.rename(away)
     try:
         site.backends[0].signal(signal.SIGTERM)
-        load.go_on_for(2)
+        load.go_on_for(2, until_seen=True)
     finally:
         away.rename(SOCKET)
 
