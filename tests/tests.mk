@@ -135,8 +135,8 @@ BENCHES := $(patsubst tests/%.c,$(BUILD)/tests/%,$(sort $(wildcard tests/bench/b
 BENCH_TOOLS := $(patsubst tests/%.c,$(BUILD)/tests/%,\
 	$(sort $(filter-out tests/bench/bench_%,$(wildcard tests/bench/*.c))))
 
-$(BUILD)/tests/bench/list_server: $(BUILD)/obj/server.o
-$(BUILD)/tests/bench/list_server: LDLIBS += $(BUILD)/obj/server.o -lfcgi
+$(BUILD)/tests/bench/plain_server: $(BUILD)/obj/server.o
+$(BUILD)/tests/bench/plain_server: LDLIBS += $(BUILD)/obj/server.o -lfcgi
 
 bench:
 	@deploy/deps bench

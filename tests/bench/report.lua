@@ -17,7 +17,8 @@ function init(args)
 		end
 		turns[#turns + 1] = wrk.format(args[i], args[i + 1], headers)
 	end
-	-- Only if it is there, wrk calls it for each request.
+	-- Only if it is there, wrk calls it for each request, and once for one that it does not send.
+	last = #turns - 1
 	if #turns > 0 then
 		request = function()
 			last = last % #turns + 1

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The references of GET /v1/vms: virtgate's own front, dispatcher and rendering, with the plainest
- * ways there are to get what is rendered.
+ * The references of GET /v1/vms and of actions: virtgate's own front, dispatcher and rendering,
+ * with the plainest ways there are to get what is rendered.
  *
- *     list_server fetch    one fetch for each request, on a connection of its own meanwhile
- *     list_server each     a call for each VM, all on one connection that the requests share
+ *     plain_server fetch   one fetch for each request, on a connection of its own meanwhile
+ *     plain_server each    a call for each VM, all on one connection that the requests share
+ *     plain_server act     suspends and resumes by lookup and action alone, on that connection; the
+ *                          answer says nothing
  *
  * The settings are virtgate's environment variables.
  */
@@ -195,6 +197,39 @@ static int list_by_each(struct api_call *call, struct api_reply *reply, struct e
 	return answer(&fetched, reply, err);
 }
 
+/* An action, on one connection */
+
+static int act(int (*action)(virDomainPtr), const char *name)
+{
+	LOCK(&shared.lock);
+	AUTO(virDomainFree) virDomainPtr dom = virDomainLookupByName(shared.conn, name);
+	return dom ? action(dom) : -1;
+}
+
+static int answer_action(struct api_call *call, int (*action)(virDomainPtr),
+	struct api_reply *reply, struct err *err)
+{
+	if (act(action, api_text(call, "ref")) < 0)
+		return err_set(err, ERR_INTERNAL, "libvirt failed");
+	return api_reply_json(reply, json_new_object(), err);
+}
+
+static int suspend(struct api_call *call, struct api_reply *reply, struct err *err)
+{
+	return answer_action(call, virDomainSuspend, reply, err);
+}
+
+static int resume(struct api_call *call, struct api_reply *reply, struct err *err)
+{
+	return answer_action(call, virDomainResume, reply, err);
+}
+
+static int is_ready(struct api_call *call, struct api_reply *reply, struct err *err)
+{
+	(void)call;
+	return api_reply_json(reply, json_new_object(), err);
+}
+
 static const struct field query[] = { { "limit", .type = FIELD_NUMBER, .min = 1, .max = 1000 },
 	{ 0 } };
 static const struct route fetch_routes[] = {
@@ -203,10 +238,32 @@ static const struct route fetch_routes[] = {
 static const struct route each_routes[] = {
 	{ "/v1/vms", HTTP_GET, ROLE_VIEWER, list_by_each, 200, .query = query },
 };
+static const struct route act_routes[] = {
+	{ "/readyz", HTTP_GET, ROLE_NONE, is_ready, 200 },
+	{ "/v1/vms/{ref}/resume", HTTP_POST, ROLE_OPERATOR, resume, 200 },
+	{ "/v1/vms/{ref}/suspend", HTTP_POST, ROLE_OPERATOR, suspend, 200 },
+};
+static const struct way {
+	const char *name;
+	const struct route *routes;
+	size_t count;
+} ways[] = {
+	{ "fetch", fetch_routes, ARRAY_LEN(fetch_routes) },
+	{ "each", each_routes, ARRAY_LEN(each_routes) },
+	{ "act", act_routes, ARRAY_LEN(act_routes) },
+};
+
+static const struct way *way_of(const char *name)
+{
+	for (size_t i = 0; name && i < ARRAY_LEN(ways); i++)
+		if (!strcmp(name, ways[i].name))
+			return &ways[i];
+	return NULL;
+}
 
 static int complain(const struct err *err)
 {
-	(void)fprintf(stderr, "list_server: %s\n", err->text);
+	(void)fprintf(stderr, "plain_server: %s\n", err->text);
 	return 1;
 }
 
@@ -215,8 +272,10 @@ int main(int argc, char *argv[])
 	struct config config;
 	struct err err;
 	struct server *server = NULL;
-	bool each = argc == 2 && !strcmp(argv[1], "each");
+	const struct way *way = way_of(argc == 2 ? argv[1] : NULL);
 	sigset_t stop;
+	if (!way)
+		return 2;
 	(void)sigemptyset(&stop);
 	(void)sigaddset(&stop, SIGTERM);
 	(void)pthread_sigmask(SIG_BLOCK, &stop, NULL);
@@ -227,11 +286,11 @@ int main(int argc, char *argv[])
 	struct api api = {
 		.config = &config,
 		.host = host,
-		.routes = each ? each_routes : fetch_routes,
-		.route_count = 1,
-		.metrics = api_metrics_new(each ? each_routes : fetch_routes, 1),
+		.routes = way->routes,
+		.route_count = way->count,
+		.metrics = api_metrics_new(way->routes, way->count),
 	};
-	shared.conn = each ? virConnectOpen(config.uri) : NULL;
+	shared.conn = way->routes == fetch_routes ? NULL : virConnectOpen(config.uri);
 	if (server_open(&config, &api, &server, &err) < 0)
 		return complain(&err);
 	int stuck = 0;
