@@ -109,31 +109,39 @@ static int read_active(struct lease *lease, virDomainPtr dom, struct vm *vm, str
 	return 0;
 }
 
+/* A transient VM has neither autostart nor a managed save, which need a definition. */
+static int read_kept(struct lease *lease, virDomainPtr dom, struct vm *vm, struct err *err)
+{
+	int autostart = 0;
+	int saved = 0;
+	int persistent = virDomainIsPersistent(dom);
+	if (persistent < 0 || (persistent && virDomainGetAutostart(dom, &autostart) < 0))
+		return virt_fail(lease, VIRT_READ, err);
+	if (persistent)
+		saved = virDomainHasManagedSaveImage(dom, 0);
+	int snapshots = saved < 0 ? -1 : virDomainSnapshotNum(dom, 0);
+	if (snapshots < 0)
+		return virt_fail(lease, VIRT_READ, err);
+	vm->persistent = persistent;
+	vm->autostart = autostart;
+	vm->managed_save = saved;
+	vm->snapshots = snapshots > 0;
+	vm->snapshot_count = snapshots;
+	return 0;
+}
+
 /* All but the reason of its state. */
 static int read_briefly(struct lease *lease, virDomainPtr dom, struct vm *ret, struct err *err)
 {
 	struct vm vm = { 0 };
-	int autostart = 0;
 	virDomainInfo info;
 	vm_set_identity(&vm, dom);
 	if (virDomainGetInfo(dom, &info) < 0)
 		return virt_fail(lease, VIRT_READ, err);
 	vm_set_state(&vm, info.state, 0);
 	vm_set_size(&vm, &info);
-	if (read_active(lease, dom, &vm, err) < 0)
+	if (read_active(lease, dom, &vm, err) < 0 || read_kept(lease, dom, &vm, err) < 0)
 		return -1;
-	int persistent = virDomainIsPersistent(dom);
-	if (persistent < 0 || virDomainGetAutostart(dom, &autostart) < 0)
-		return virt_fail(lease, VIRT_READ, err);
-	int saved = virDomainHasManagedSaveImage(dom, 0);
-	int snapshots = saved < 0 ? -1 : virDomainSnapshotNum(dom, 0);
-	if (snapshots < 0)
-		return virt_fail(lease, VIRT_READ, err);
-	vm.persistent = persistent;
-	vm.autostart = autostart;
-	vm.managed_save = saved;
-	vm.snapshots = snapshots > 0;
-	vm.snapshot_count = snapshots;
 	*ret = vm;
 	return 0;
 }
