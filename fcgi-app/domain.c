@@ -78,6 +78,16 @@ void vm_set_size(struct vm *vm, const virDomainInfo *info)
 	vm->memory_current_kib = (int64_t)info->memory;
 }
 
+void vm_set_from_stats(struct vm *vm, const virDomainStatsRecord *record)
+{
+	int state = VIR_DOMAIN_NOSTATE;
+	int reason = 0;
+	(void)virTypedParamsGetInt(record->params, record->nparams, "state.state", &state);
+	(void)virTypedParamsGetInt(record->params, record->nparams, "state.reason", &reason);
+	vm_set_identity(vm, record->dom);
+	vm_set_state(vm, state, reason);
+}
+
 enum vm_state domain_read_state(virDomainPtr dom)
 {
 	int state = VIR_DOMAIN_NOSTATE;

@@ -108,6 +108,8 @@ int domain_has_nvram(struct lease *lease, virDomainPtr dom, bool *ret, struct er
 void vm_set_identity(struct vm *vm, virDomainPtr dom);
 void vm_set_state(struct vm *vm, int virt_state, int virt_reason);
 void vm_set_size(struct vm *vm, const virDomainInfo *info);
+/* Identity and state, of VIR_DOMAIN_STATS_STATE. */
+void vm_set_from_stats(struct vm *vm, const virDomainStatsRecord *record);
 
 /*
  * Everything that a mutation needs: the VM's gate, a connection, the domain, what it is now.

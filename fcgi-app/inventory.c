@@ -173,16 +173,6 @@ static int mark_flags(
 	return 0;
 }
 
-static void set_from_stats(struct vm *vm, const virDomainStatsRecord *record)
-{
-	int state = VIR_DOMAIN_NOSTATE;
-	int reason = 0;
-	(void)virTypedParamsGetInt(record->params, record->nparams, "state.state", &state);
-	(void)virTypedParamsGetInt(record->params, record->nparams, "state.reason", &reason);
-	vm_set_identity(vm, record->dom);
-	vm_set_state(vm, state, reason);
-}
-
 /*
  * Will what was read so long ago do? What is old is read again when nobody waits, or by and by.
  * When nobody has asked for a while, all is too old.
@@ -354,7 +344,7 @@ static int make_list(struct fetch *fetch, struct lease *lease, virDomainStatsRec
 	if (!readings)
 		return err_memory(err);
 	for (size_t i = 0; i < list->count; i++)
-		set_from_stats(&list->vms[i], stats[i]);
+		vm_set_from_stats(&list->vms[i], stats[i]);
 	fetch->list = list;
 	fetch->readings = readings;
 	fetch->oldest = INT64_MAX;

@@ -76,14 +76,9 @@ static int read_sizes(virDomainStatsRecordPtr *stats, size_t count)
 	return 0;
 }
 
-static void set_state(struct vm *vm, const virDomainStatsRecord *record)
+static void set(struct vm *vm, const virDomainStatsRecord *record)
 {
-	int state = VIR_DOMAIN_NOSTATE;
-	int reason = 0;
-	(void)virTypedParamsGetInt(record->params, record->nparams, "state.state", &state);
-	(void)virTypedParamsGetInt(record->params, record->nparams, "state.reason", &reason);
-	vm_set_identity(vm, record->dom);
-	vm_set_state(vm, state, reason);
+	vm_set_from_stats(vm, record);
 	const struct vm *size =
 		bsearch(vm, known.sized.vms, known.sized.count, sizeof *vm, compare_uuid);
 	if (!size)
@@ -125,7 +120,7 @@ static int fetch(struct lease *lease, void *data, struct err *err)
 	fetched->count = (size_t)count;
 	fetched->vms = calloc(fetched->count, sizeof fetched->vms[0]);
 	for (size_t i = 0; i < fetched->count; i++)
-		set_state(&fetched->vms[i], stats[i]);
+		set(&fetched->vms[i], stats[i]);
 	virDomainStatsRecordListFree(stats);
 	qsort(fetched->vms, fetched->count, sizeof fetched->vms[0], compare_uuid);
 	if (set_flag(conn, VIR_CONNECT_LIST_DOMAINS_AUTOSTART, true, offsetof(struct vm, autostart),
