@@ -135,7 +135,7 @@ class Actor:
     def may_come(self, *steps):
         """From outside: this may happen to its VM at any time from now on."""
         with self.lock:
-            self.worlds |= {w._replace(coming=(*w.coming, steps)) for w in self.worlds if w.state}
+            self.worlds |= {w._replace(coming=(*w.coming, steps)) for w in self.worlds}
 
     def forget_coming(self):
         """What has not happened will not happen any more."""

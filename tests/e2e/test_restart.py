@@ -73,8 +73,8 @@ def failed_but_readyz(load, fault):
             if r.failed and (r.kind, r.said()) != ("readyz", "503 draining")]
 
 
-def served(site):
-    return Counter(re.findall(r" request id=(\w+) ", site.log()))
+def served(site, methods=r"\w+"):
+    return Counter(re.findall(rf' request id=(\w+) method="(?:{methods})"', site.log()))
 
 
 @pytest.mark.parametrize("how", ["SIGTERM", "POST /shutdown"])
@@ -128,7 +128,8 @@ def test_a_virtgate_that_is_killed_loses_no_read_and_repeats_no_change(site):
     assert not reads, reads[:3]
     assert set(row.saw) <= {"502 backend_unavailable"} and not row.unanswered, row
     assert max(took) < 1 * PATIENCE, took
-    assert max(served(site).values()) == 1, "none is sent twice"
+    # A read may be, whose answer was lost.
+    assert max(served(site, "POST|DELETE").values()) == 1, "no change is sent twice"
 
 
 def test_of_a_virtgate_that_hangs_another_takes_over(site):

@@ -21,7 +21,8 @@ from backends import limited
 from faults import FAULT_SECONDS, Load, Row
 from gateway import PATIENCE, Process, stopped, wait_until
 from test_faults import SLOW, Rude
-from test_qemu_faults import LIBVIRTD, SMALL, filled, pid_of_running, running_site, spec
+from test_qemu import qemu_pid
+from test_qemu_faults import LIBVIRTD, SMALL, filled, kill_one, running_site, spec
 
 SECONDS = float(os.environ.get("SOAK_SECONDS", "600"))
 SEED = int(os.environ.get("SOAK_SEED", "0")) or random.randrange(1, 1 << 31)
@@ -40,18 +41,21 @@ TOLERATED = {
 # Each is a function of the site, the load and the source of chance.
 
 def kill_qemu(site, load, chance):
-    found = pid_of_running(chance.sample(load.watchers, CLIENTS))
-    if found:
-        found[0].may_come(("state", "shutoff"))
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(found[1], signal.SIGKILL)
+    kill_one(chance.sample(load.watchers, CLIENTS))
     load.go_on_for(2)
 
 
+def pid_of_running(watchers):
+    for watcher in watchers:
+        with contextlib.suppress(FileNotFoundError, ValueError):
+            return qemu_pid(watcher.name)
+    return None
+
+
 def stop_qemu(site, load, chance):
-    found = pid_of_running(chance.sample(load.watchers, CLIENTS))
-    if found:
-        with stopped(found[1]):
+    pid = pid_of_running(chance.sample(load.watchers, CLIENTS))
+    if pid:
+        with stopped(pid):
             load.go_on_for(FAULT_SECONDS)
 
 
