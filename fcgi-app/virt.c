@@ -220,6 +220,9 @@ static enum err_kind make_kind(const virError *error, enum virt_op op)
 		return ERR_STORAGE_UNAVAILABLE;
 	case ENODEV:
 		return ERR_UNKNOWN_NETWORK;
+	case EPIPE: /* there is no QEMU any more that is told to go on */
+	case ESRCH:
+		return ERR_START_FAILED;
 	default:
 		return error->domain == VIR_FROM_STORAGE ? ERR_STORAGE_UNAVAILABLE : ERR_INTERNAL;
 	}

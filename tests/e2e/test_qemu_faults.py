@@ -156,6 +156,32 @@ def test_a_qemu_that_is_killed_is_noticed_and_disturbs_no_other(site):
     assert row.p99 <= RATIO * max(row.p99_before, AT_LEAST_SECONDS), row
 
 
+def kill_when_born(name, given_up):
+    while not given_up.is_set():
+        with contextlib.suppress(FileNotFoundError, ValueError, ProcessLookupError):
+            os.kill(qemu_pid(name), signal.SIGKILL)
+            return
+        given_up.wait(0.0005)
+
+
+def test_a_qemu_that_is_killed_while_it_starts_leaves_nothing(site):
+    codes = {"start_failed", "storage_unavailable"}  # the latter of files in its /proc
+    carriers = set(IMAGES.glob("carrier-*"))
+    with site.client("admin") as admin, concurrent.futures.ThreadPoolExecutor(1) as pool:
+        for i in range(20):
+            name, created = f"short-{i}", threading.Event()
+            killed = pool.submit(kill_when_born, name, created)
+            answer = admin.post("/v1/vms?start=1", **spec(name))
+            created.set()
+            killed.result()
+            if answer.status == 201:  # it was quicker
+                assert admin.delete(f"/v1/vms/{name}").status == 200
+            else:
+                assert answer.status == 409 and answer.code in codes, answer
+            assert name not in virsh("list", "--all", "--name").split()
+            assert set(IMAGES.glob("carrier-*")) == carriers
+
+
 def test_a_qemu_that_hangs_disturbs_no_other_and_can_be_killed():
     """libvirt gives it 10 s to die."""
     with running_site(long_deadline=int(25 * PATIENCE)) as site, site.client("admin") as admin, \
