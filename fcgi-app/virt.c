@@ -220,9 +220,13 @@ static enum err_kind make_kind(const virError *error, enum virt_op op)
 		return ERR_STORAGE_UNAVAILABLE;
 	case ENODEV:
 		return ERR_UNKNOWN_NETWORK;
-	case EPIPE: /* there is no QEMU any more that is told to go on */
+	/* QEMU has ended: nobody is told to go on, answers at the monitor, or has mounts. */
+	case EPIPE:
 	case ESRCH:
-		return ERR_START_FAILED;
+	case ECONNREFUSED:
+	case ECONNRESET:
+	case EINVAL:
+		return op == VIRT_DEFINE ? ERR_INTERNAL : ERR_START_FAILED;
 	default:
 		return error->domain == VIR_FROM_STORAGE ? ERR_STORAGE_UNAVAILABLE : ERR_INTERNAL;
 	}
