@@ -11,12 +11,11 @@
 #include "../../fcgi-app/base.h"
 
 #include <fastcgi.h>
+#include <fcgiapp.h>
 #include <signal.h>
-#include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 enum { BACKLOG = 511, EVENTS = 64 };
@@ -32,29 +31,15 @@ static const char *path;
 static const struct {
 	FCGI_Header head;
 	char text[sizeof ANSWER - 1];
-	char padding[(8 - (sizeof ANSWER - 1) % 8) % 8];
 	FCGI_Header end_head;
 	FCGI_EndRequestBody end;
 } answer = {
 	{ FCGI_VERSION_1, FCGI_STDOUT, 0, 1, (sizeof ANSWER - 1) / 256, (sizeof ANSWER - 1) % 256,
-		(8 - (sizeof ANSWER - 1) % 8) % 8, 0 },
+		0, 0 },
 	ANSWER,
-	"",
 	{ FCGI_VERSION_1, FCGI_END_REQUEST, 0, 1, 0, sizeof(FCGI_EndRequestBody), 0, 0 },
 	{ 0 },
 };
-
-static int listen_at(void)
-{
-	struct sockaddr_un address = { .sun_family = AF_UNIX };
-	int fd = socket(AF_UNIX, SOCK_STREAM, 0);
-	(void)strncpy(address.sun_path, path, sizeof address.sun_path - 1);
-	(void)umask(0117);
-	if (fd < 0 || bind(fd, (const struct sockaddr *)&address, sizeof address) < 0 ||
-		listen(fd, BACKLOG) < 0)
-		abort();
-	return fd;
-}
 
 static void watch(int epoll, int fd)
 {
@@ -83,9 +68,10 @@ int main(void)
 	int epoll = epoll_create1(0);
 	(void)signal(SIGPIPE, SIG_IGN);
 	(void)signal(SIGTERM, stop);
-	if (!path || epoll < 0)
+	(void)umask(0117);
+	int listener = path && !FCGX_Init() ? FCGX_OpenSocket(path, BACKLOG) : -1;
+	if (listener < 0 || epoll < 0)
 		return 1;
-	int listener = listen_at();
 	watch(epoll, listener);
 	for (;;) {
 		struct epoll_event events[EVENTS];

@@ -269,8 +269,10 @@ int main(int argc, char *argv[])
 	struct server *server = NULL;
 	const struct way *way = way_of(argc == 2 ? argv[1] : NULL);
 	sigset_t stop;
-	if (!way)
+	if (!way) {
+		(void)fputs("usage: plain_server fetch|each|act\n", stderr);
 		return 2;
+	}
 	(void)sigemptyset(&stop);
 	(void)sigaddset(&stop, SIGTERM);
 	(void)pthread_sigmask(SIG_BLOCK, &stop, NULL);
