@@ -304,11 +304,14 @@ def filled(directory):
 
 def refused(client, target, body, made):
     """The answer to a POST that needs room; what was freed just then may have been enough for one."""
-    def answer():
+    def ask():
         answer = client.post(target, json=body)
-        return answer if answer.status != 201 else client.delete(made) and None
+        if answer.status != 201:
+            return answer
+        client.delete(made)
+        return None
 
-    return wait_until(answer, "there is no room")
+    return wait_until(ask, "there is no room")
 
 
 def test_with_the_images_disk_full_what_needs_no_room_goes_on():
