@@ -20,15 +20,15 @@ WARNINGS := -Wall -Wextra -Wshadow -Wswitch-enum -Wstrict-prototypes -Wmissing-p
 	-Wwrite-strings -Wcast-qual -Wformat=2 -Wvla -Wno-missing-field-initializers -Werror
 HARDENING := -fstack-protector-strong -D_FORTIFY_SOURCE=2 -fPIE
 LIBS := libvirt json-c libxml-2.0 nettle
-ALL_CFLAGS = -std=gnu17 -D_GNU_SOURCE -DVIRTGATE_VERSION='"$(VERSION)"' -pthread $(WARNINGS) \
+ALL_CFLAGS = -std=gnu17 -D_GNU_SOURCE -iquote fcgi-app -DVIRTGATE_VERSION='"$(VERSION)"' -pthread $(WARNINGS) \
 	$(shell pkg-config --cflags $(LIBS)) $(CFLAGS) $(SANITIZE)
 LDLIBS = $(shell pkg-config --libs $(LIBS)) -lfcgi
 LDFLAGS_PROGRAM := -pie -Wl,-z,relro,-z,now
 
-SOURCES := $(sort $(wildcard fcgi-app/*.c))
+SOURCES := $(sort $(wildcard fcgi-app/*.c fcgi-app/*/*.c))
 OBJECTS := $(SOURCES:fcgi-app/%.c=$(BUILD)/obj/%.o)
-# Everything but main: what a test links with.
-MODULES := $(filter-out main server,$(SOURCES:fcgi-app/%.c=%))
+# Everything that a test links with: all but main, and the server, whose main thread it is.
+MODULES := $(filter-out main server/server,$(SOURCES:fcgi-app/%.c=%))
 
 .DELETE_ON_ERROR:
 .PHONY: all run demo check clean help

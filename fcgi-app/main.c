@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: MIT */
-#include "agents.h"
-#include "api_docs.h"
-#include "config.h"
-#include "convert_command.h"
-#include "events.h"
-#include "host.h"
-#include "inventory.h"
-#include "log.h"
-#include "policy.h"
-#include "routes.h"
-#include "server.h"
-#include "xml.h"
+#include "api/api_docs.h"
+#include "api/routes.h"
+#include "base/config.h"
+#include "base/log.h"
+#include "convert/convert_command.h"
+#include "definition/policy.h"
+#include "format/xml.h"
+#include "libvirt/host.h"
+#include "server/server.h"
+#include "vm/agents.h"
+#include "vm/events.h"
+#include "vm/inventory.h"
 
 #include <errno.h>
 #include <grp.h>

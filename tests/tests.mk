@@ -29,20 +29,22 @@ ASAN := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-p
 TSAN := -fsanitize=thread -fno-omit-frame-pointer
 PYTEST := PYTHONDONTWRITEBYTECODE=1 /usr/bin/python3 -m pytest -q -p no:cacheprovider
 
-TESTS := $(patsubst tests/%.c,$(BUILD)/tests/%,$(sort $(wildcard tests/unit/*.c tests/api/*.c)))
+# Near tests lie in folders of the same names as the rooms of fcgi-app/.
+ROOMS := $(sort $(patsubst fcgi-app/%/,%,$(dir $(wildcard fcgi-app/*/*.c))))
+TESTS := $(patsubst tests/%.c,$(BUILD)/tests/%,$(sort $(wildcard $(ROOMS:%=tests/%/test_*.c))))
 
-$(BUILD)/tests/%: tests/%.c tests/unit/check.h tests/api/in_process.h $(MODULES:%=$(BUILD)/obj/%.o)
+$(BUILD)/tests/%: tests/%.c tests/check.h tests/in_process.h $(MODULES:%=$(BUILD)/obj/%.o)
 	@mkdir -p $(@D)
 	$(if $(V),,@echo "  CC $@")
-	$(Q)$(CC) $(ALL_CFLAGS) -DTEMPLATES='"$(CURDIR)/xml"' -DCORPUS='"$(CURDIR)/tests/corpus"' -o $@ \
+	$(Q)$(CC) $(ALL_CFLAGS) -DTEMPLATES='"$(CURDIR)/xml"' -DCORPUS='"$(CURDIR)/tests/corpus"' -iquote tests -o $@ \
 		$(filter %.c,$^) $(MODULES:%=$(BUILD)/obj/%.o) $(LDLIBS) -lcmocka
 
-$(BUILD)/tests/unit/test_argv_oracle: tests/fuzz/argv_oracle.c tests/fuzz/argv_table.c \
+$(BUILD)/tests/convert/test_argv_oracle: tests/fuzz/argv_oracle.c tests/fuzz/argv_table.c \
 	tests/fuzz/argv_words.c
 
 # They stand between the program and libvirt, or the host.
-$(BUILD)/tests/api/test_unreadable: LDLIBS += -Wl,--wrap=virDomainGetInfo
-$(BUILD)/tests/api/test_remove: LDLIBS += -Wl,--wrap=hostpath_open
+$(BUILD)/tests/vm/test_unreadable: LDLIBS += -Wl,--wrap=virDomainGetInfo
+$(BUILD)/tests/vm/test_remove: LDLIBS += -Wl,--wrap=hostpath_open
 
 unit-tests: $(TESTS)
 
@@ -135,8 +137,8 @@ BENCHES := $(patsubst tests/%.c,$(BUILD)/tests/%,$(sort $(wildcard tests/bench/b
 BENCH_TOOLS := $(patsubst tests/%.c,$(BUILD)/tests/%,\
 	$(sort $(filter-out tests/bench/bench_%,$(wildcard tests/bench/*.c))))
 
-$(BUILD)/tests/bench/plain_server: $(BUILD)/obj/server.o
-$(BUILD)/tests/bench/plain_server: LDLIBS += $(BUILD)/obj/server.o -lfcgi
+$(BUILD)/tests/bench/plain_server: $(BUILD)/obj/server/server.o
+$(BUILD)/tests/bench/plain_server: LDLIBS += $(BUILD)/obj/server/server.o -lfcgi
 
 bench:
 	@deploy/deps bench
@@ -208,7 +210,7 @@ check-fuzz: fuzzers
 
 # Copies are looked at, of which the program is there. What is not right is often told and passed.
 UNITS := $(wildcard deploy/*.service deploy/*.socket)
-C_FILES := $(wildcard fcgi-app/*.[ch] tests/*/*.[ch])
+C_FILES := $(wildcard fcgi-app/*.[ch] fcgi-app/*/*.[ch] tests/*.[ch] tests/*/*.[ch])
 
 format:
 	clang-format -i $(C_FILES)

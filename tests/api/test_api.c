@@ -6,12 +6,12 @@
  */
 #include "in_process.h"
 
-#include "../../fcgi-app/agents.h"
-#include "../../fcgi-app/api_docs.h"
-#include "../../fcgi-app/events.h"
-#include "../../fcgi-app/host.h"
-#include "../../fcgi-app/json.h"
-#include "../../fcgi-app/routes.h"
+#include "api/api_docs.h"
+#include "api/routes.h"
+#include "format/json.h"
+#include "libvirt/host.h"
+#include "vm/agents.h"
+#include "vm/events.h"
 
 #include <stdio.h>
 #include <string.h>

@@ -5,8 +5,8 @@
  *
  * Times are of this thread's processor, kernel included: what else runs on the machine counts less.
  */
-#include "../../fcgi-app/domain_xml.h"
-#include "../../fcgi-app/policy.h"
+#include "definition/domain_xml.h"
+#include "definition/policy.h"
 
 #include <libxml/parser.h>
 #include <stdio.h>

@@ -13,7 +13,7 @@
  *
  * Times are in milliseconds. The test driver keeps its VMs as long as somebody is connected.
  */
-#include "../../fcgi-app/base.h"
+#include "base/base.h"
 
 #include <libvirt/libvirt.h>
 #include <libvirt/virterror.h>
@@ -60,7 +60,7 @@ static void make_vms(int count)
 	(void)printf("%d\n", virConnectNumOfDomains(conn));
 }
 
-/* As fcgi-app/inventory.c makes them where most VMs are persistent. */
+/* As fcgi-app/vm/inventory.c makes them where most VMs are persistent. */
 static void list_once(void)
 {
 	static const unsigned filters[] = {

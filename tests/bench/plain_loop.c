@@ -8,7 +8,7 @@
  *
  * VIRTGATE_LISTEN is the socket. SIGTERM ends it.
  */
-#include "../../fcgi-app/base.h"
+#include "base/base.h"
 
 #include <fastcgi.h>
 #include <fcgiapp.h>

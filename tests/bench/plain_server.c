@@ -10,9 +10,9 @@
  *
  * The settings are virtgate's environment variables.
  */
-#include "../../fcgi-app/server.h"
-#include "../../fcgi-app/vm_json.h"
-#include "../../fcgi-app/xml.h"
+#include "api/vm_json.h"
+#include "format/xml.h"
+#include "server/server.h"
 
 #include <signal.h>
 #include <stdio.h>

@@ -53,7 +53,7 @@ NGINX_COMPLAINT = re.compile(r"\[(?:alert|emerg|crit)\](?!.*(?:SSL_do_handshake|
 
 def read_error_table():
     """The closed list of err.h: code -> (status, seconds of Retry-After, of nginx alone?)."""
-    text = (REPO / "fcgi-app/err.h").read_text()
+    text = (REPO / "fcgi-app/base/err.h").read_text()
     rows = re.compile(r'X\(ERR_\w+, (\d+), "(\w+)", (\d+)\)')
     marker = text.index("/* nginx */")
     return {

@@ -119,8 +119,8 @@ def names_in(answer):
 
 def test_the_list_of_routes_is_the_programs():
     rows = re.findall(r'\{ "(/[^"]*)", HTTP_(\w+), ROLE_(\w+),\s*\w+,\s*(\d+)',
-                      (REPO / "fcgi-app/routes.c").read_text())
-    assert len(rows) == (REPO / "fcgi-app/routes.c").read_text().count(", HTTP_")
+                      (REPO / "fcgi-app/api/routes.c").read_text())
+    assert len(rows) == (REPO / "fcgi-app/api/routes.c").read_text().count(", HTTP_")
     program = {(m, p, None if r == "NONE" else r.lower(), int(s)) for p, m, r, s in rows}
     assert program == {r[:4] for r in ROUTES}
 

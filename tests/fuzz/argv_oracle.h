@@ -10,7 +10,7 @@
  * leaves out: all that an interface has but its model, what an image's header names (but see
  * traps), and whatever libvirtd itself does with files before QEMU starts. Thread-safe: no state.
  */
-#include "../../fcgi-app/base.h"
+#include "base/base.h"
 
 /* What a VM may touch. */
 struct argv_world {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "argv_words.h"
 
-#include "../../fcgi-app/json.h"
+#include "format/json.h"
 
 #include <stdio.h>
 #include <string.h>

@@ -4,7 +4,7 @@
  * The words of a command line, and the properties in a word: QEMU's lists ("pty,id=a") and JSON
  * are read into the same pairs, so that they are judged by the same table. Thread-safe: no state.
  */
-#include "../../fcgi-app/base.h"
+#include "base/base.h"
 
 /*
  * Takes one word off a command line, up to a space, and undoes the shell's quotes in place.

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 /* What the fuzzers share: libFuzzer's interface, and how to say that something must not be. */
-#include "../../fcgi-app/base.h"
+#include "base/base.h"
 
 #include <stdarg.h>
 #include <stdio.h>

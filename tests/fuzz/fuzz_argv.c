@@ -5,8 +5,8 @@
  */
 #include "fuzz.h"
 
-#include "../../fcgi-app/convert.h"
-#include "../../fcgi-app/words.h"
+#include "base/shell_words.h"
+#include "convert/convert.h"
 
 static const struct config config = {
 	.images = "/var/lib/libvirt/images",

@@ -5,7 +5,7 @@
  */
 #include "fuzz.h"
 
-#include "../../fcgi-app/config.h"
+#include "base/config.h"
 
 enum { WORDS = 32 };
 

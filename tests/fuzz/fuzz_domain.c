@@ -14,10 +14,10 @@
 #include "fuzz.h"
 #include "mutator.h"
 
-#include "../../fcgi-app/domain_xml.h"
-#include "../../fcgi-app/policy.h"
-#include "../../fcgi-app/spec.h"
-#include "../../fcgi-app/template.h"
+#include "definition/domain_xml.h"
+#include "definition/policy.h"
+#include "definition/spec.h"
+#include "definition/template.h"
 
 #include <libvirt/libvirt.h>
 #include <libvirt/virterror.h>

@@ -11,9 +11,9 @@
  */
 #include "fuzz.h"
 
-#include "../../fcgi-app/api.h"
-#include "../../fcgi-app/exchange.h"
-#include "../../fcgi-app/routes.h"
+#include "api/api.h"
+#include "api/routes.h"
+#include "server/exchange.h"
 
 #include <signal.h>
 #include <sys/socket.h>

@@ -5,7 +5,7 @@
  */
 #include "fuzz.h"
 
-#include "../../fcgi-app/routes.h"
+#include "api/routes.h"
 
 static void print_and_read_again(const struct json *value)
 {

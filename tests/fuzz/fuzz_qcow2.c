@@ -2,7 +2,7 @@
 /* An image's bytes, as a guest or whoever uploaded it may have left them. */
 #include "fuzz.h"
 
-#include "../../fcgi-app/qcow2.h"
+#include "files/qcow2.h"
 
 #include <sys/mman.h>
 

@@ -11,12 +11,12 @@
 #include "shape.h"
 #include "world.h"
 
-#include "../../fcgi-app/agents.h"
-#include "../../fcgi-app/api_docs.h"
-#include "../../fcgi-app/events.h"
-#include "../../fcgi-app/host.h"
-#include "../../fcgi-app/openapi.h"
-#include "../../fcgi-app/routes.h"
+#include "api/api_docs.h"
+#include "api/openapi.h"
+#include "api/routes.h"
+#include "libvirt/host.h"
+#include "vm/agents.h"
+#include "vm/events.h"
 
 static const struct config config = {
 	.workers = 4,

@@ -5,10 +5,10 @@
  */
 #include "fuzz.h"
 
-#include "../../fcgi-app/etag.h"
-#include "../../fcgi-app/http.h"
-#include "../../fcgi-app/metadata.h"
-#include "../../fcgi-app/select.h"
+#include "definition/metadata.h"
+#include "format/etag.h"
+#include "format/http.h"
+#include "vm/selection.h"
 
 #include <fnmatch.h>
 

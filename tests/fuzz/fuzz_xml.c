@@ -5,10 +5,10 @@
  */
 #include "fuzz.h"
 
-#include "../../fcgi-app/json.h"
-#include "../../fcgi-app/metadata.h"
-#include "../../fcgi-app/policy.h"
-#include "../../fcgi-app/snapshot.h"
+#include "definition/metadata.h"
+#include "definition/policy.h"
+#include "format/json.h"
+#include "vm/snapshot.h"
 
 static const struct config config = {
 	.images = "/var/lib/libvirt/images",

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "mutator.h"
 
-#include "../../fcgi-app/spec.h"
+#include "definition/spec.h"
 
 #include <json-c/json.h>
 #include <string.h>

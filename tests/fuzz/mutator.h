@@ -5,7 +5,7 @@
  * fuzzed. libFuzzer calls mutator.c by the names that it knows; the rest is shared by its two
  * languages. Deterministic: all chance comes from libFuzzer's seed.
  */
-#include "../../fcgi-app/base.h"
+#include "base/base.h"
 
 /* libFuzzer's own, of bytes: changes up to size, returns how many there are now. */
 size_t LLVMFuzzerMutate(uint8_t *data, size_t size, size_t max_size);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "schema_words.h"
 
-#include "../../fcgi-app/base.h"
+#include "base/base.h"
 
 #include <dirent.h>
 #include <libxml/parser.h>

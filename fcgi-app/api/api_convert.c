@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: MIT */
+#include "api/api_convert.h"
+
+#include "base/shell_words.h"
+#include "convert/convert.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static const struct field option_fields[] = {
+	{ "option", .type = FIELD_TEXT, .example = "\"-m 64\"" },
+	{ "outcome", .type = FIELD_WORD, .words = "mapped|dropped|unmapped" },
+	{ "detail", .type = FIELD_TEXT, .says = "to what, or why" },
+	{ 0 },
+};
+
+const struct field api_convert_answer[] = {
+	{ "xml", .type = FIELD_TEXT, .says = "domain XML" },
+	{ "spec", .type = FIELD_FREE, .says = "the same as a spec, as far as its fields reach" },
+	{ "spec_lacks", .type = FIELD_TEXTS, .says = "what stands in xml and has no field" },
+	{ "options", .type = FIELD_LIST, .of = option_fields },
+	{ "unmapped", .type = FIELD_TEXTS, .says = "options for which nothing stands" },
+	{ "violations", .type = FIELD_LIST, .of = api_violation_fields },
+	{ 0 },
+};
+
+/* An option as it was written, with its value or the one property that is meant. */
+static struct json *item_option(const struct qemu_item *item)
+{
+	const char *value = item->property[0] ? item->property : item->value;
+	char text[512];
+	(void)snprintf(text, sizeof text, "-%.64s%s%.400s", item->option, value ? " " : "",
+		value ? value : "");
+	text_mask_malformed(text);
+	return json_string(text);
+}
+
+static struct json *options_json(const struct qemu_argv *argv)
+{
+	struct json *options = json_new_array();
+	for (size_t i = 0; i < argv->item_count; i++) {
+		struct json *o = json_new_object();
+		json_put(o, "option", item_option(&argv->items[i]));
+		json_put_string(o, "outcome", qemu_outcome_name(argv->items[i].outcome));
+		json_put_string(o, "detail", argv->items[i].text);
+		json_push(options, o);
+	}
+	return options;
+}
+
+static struct json *unmapped_json(const struct qemu_argv *argv)
+{
+	struct json *unmapped = json_new_array();
+	for (size_t i = 0; i < argv->item_count; i++)
+		if (argv->items[i].outcome == QEMU_UNMAPPED)
+			json_push(unmapped, item_option(&argv->items[i]));
+	return unmapped;
+}
+
+static struct json *lacks_json(const struct conversion *conversion)
+{
+	struct json *lacks = json_new_array();
+	for (size_t i = 0; i < conversion->lack_count; i++)
+		json_push_string(lacks, conversion->lacks[i]);
+	return lacks;
+}
+
+static int reply(struct api_reply *reply, struct conversion *conversion, struct err *err)
+{
+	struct json *answer = json_new_object();
+	json_put_string(answer, "xml", conversion->xml);
+	json_put(answer, "spec", TAKE(conversion->spec));
+	json_put(answer, "spec_lacks", lacks_json(conversion));
+	json_put(answer, "options", options_json(&conversion->argv));
+	json_put(answer, "unmapped", unmapped_json(&conversion->argv));
+	json_put(answer, "violations", api_violations_json(&conversion->report));
+	return api_reply_json(reply, answer, err);
+}
+
+/* The command line is text to be split as a shell does, or words in JSON. */
+static int read_words(const struct api_call *call, struct words *ret, struct err *err)
+{
+	const struct arg *text = api_arg(call, "text");
+	const struct json *argv = call->body ? json_member(call->body, "argv") : NULL;
+	size_t len = 0;
+	if (text)
+		return words_split(text->text, text->len, ret, err);
+	if (!argv)
+		return err_set(err, ERR_BAD_REQUEST,
+			"the body is missing: a command line as text, or {\"argv\":[…]}");
+	*ret = (struct words){ .count = json_length(argv) };
+	for (size_t i = 0; i < ret->count; i++)
+		ret->word[i] = json_get_string(json_item(argv, i), &len);
+	return 0;
+}
+
+int api_convert_qemu_argv(struct api_call *call, struct api_reply *answer, struct err *err)
+{
+	__attribute__((cleanup(words_done))) struct words words = { 0 };
+	__attribute__((cleanup(conversion_done))) struct conversion conversion = { 0 };
+	if (read_words(call, &words, err) < 0 ||
+		convert_qemu_argv(call->api->config, words.word, words.count, &conversion, err) < 0)
+		return -1;
+	return reply(answer, &conversion, err);
+}

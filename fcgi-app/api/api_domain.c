@@ -1,0 +1,294 @@
+/* SPDX-License-Identifier: MIT */
+#include "api/api_domain.h"
+
+#include "api/vm_json.h"
+#include "definition/metadata.h"
+#include "definition/spec.h"
+#include "definition/template.h"
+#include "storage/carrier.h"
+#include "vm/dry_run.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* The document that a call speaks of, with its spec's words in it. */
+
+static int read_xml(const char *text, size_t len, const struct json *spec, struct domain_xml *ret,
+	struct err *err)
+{
+	if (domain_xml_read(text, len, ret, err) < 0)
+		return -1;
+	return spec ? spec_apply(spec, xml_root(ret->doc), err) : 0;
+}
+
+static int read_template(const struct config *config, const char *name, const struct json *spec,
+	struct domain_xml *ret, struct err *err)
+{
+	AUTO(free) char *text = NULL;
+	size_t len = 0;
+	struct err why;
+	if (template_read(config, name, &text, &len, err) < 0)
+		return -1;
+	if (domain_xml_read(text, len, ret, &why) < 0) /* which is not the client's doing */
+		return err_set(
+			err, ERR_INVALID_SPEC, "template '%s' cannot be used: %s", name, why.text);
+	return spec ? spec_apply(spec, xml_root(ret->doc), err) : 0;
+}
+
+static int read_spec(const struct json *spec, struct domain_xml *ret, struct err *err)
+{
+	if (spec_base(spec, &ret->doc, err) < 0)
+		return -1;
+	return spec_apply(spec, xml_root(ret->doc), err);
+}
+
+static int read_domain(struct api_call *call, struct domain_xml *ret, struct err *err)
+{
+	const struct arg *xml = api_arg(call, "xml");
+	const char *template = api_text(call, "template");
+	if (xml && template)
+		return err_set(err, ERR_BAD_REQUEST,
+			"a VM is made from XML or from a template: both were given");
+	if (xml)
+		return read_xml(xml->text, xml->len, call->body, ret, err);
+	if (template)
+		return read_template(call->api->config, template, call->body, ret, err);
+	if (call->body && json_length(call->body))
+		return read_spec(call->body, ret, err);
+	return err_set(err, ERR_BAD_REQUEST,
+		"a VM is made from a spec, a template or XML: none was given");
+}
+
+/* The policy sees what virtgate records in the document, too. */
+static int settle(struct api_call *call, struct domain_xml *domain, struct disks *ret,
+	const char *request, struct api_reply *reply, struct err *err)
+{
+	const struct config *config = call->api->config;
+	if (domain_xml_settle(domain, config, err) < 0 ||
+		disk_plan(call->body, xml_root(domain->doc), ret, err) < 0)
+		return -1;
+	if (request[0] && metadata_set_request(xml_root(domain->doc), request, err) < 0)
+		return -1;
+	domain_xml_sort(domain);
+	return config->policy == POLICY_OFF ? 0 : api_apply_policy(call, domain->doc, reply, err);
+}
+
+/* Replies */
+
+const struct field api_domain_create_answer[] = {
+	{ "Vm", .type = FIELD_ALSO, .of = vm_json_fields },
+	{ "warnings", .type = FIELD_TEXTS, .says = "what was changed" },
+	{ 0 },
+};
+
+const struct field api_domain_put_answer[] = {
+	{ "Vm", .type = FIELD_ALSO, .of = vm_json_fields },
+	{ "effective", .type = FIELD_WORD, .words = "next-start|after-stop|after-restore",
+		.says = "from when on the new definition counts" },
+	{ "warnings", .type = FIELD_TEXTS, .says = "what was changed" },
+	{ 0 },
+};
+
+static const struct field finding_fields[] = {
+	{ "severity", .type = FIELD_WORD, .words = "info|warning|error" },
+	{ "check", .type = FIELD_WORD,
+		.words = "names|schema|changes|command|networks|files|boot" },
+	{ "path", .type = FIELD_TEXT, .nullable = true, .says = "XPath" },
+	{ "detail", .type = FIELD_TEXT },
+	{ 0 },
+};
+
+const struct field api_domain_dry_answer[] = {
+	{ "dry_run", .type = FIELD_FLAG },
+	{ "ok", .type = FIELD_FLAG, .says = "no finding is an error" },
+	{ "uuid", .type = FIELD_TEXT },
+	{ "name", .type = FIELD_TEXT },
+	{ "findings", .type = FIELD_LIST, .of = finding_fields },
+	{ "xml", .type = FIELD_TEXT, .says = "what libvirt would get" },
+	{ "command_line", .type = FIELD_TEXT, .nullable = true, .says = "QEMU's" },
+	{ 0 },
+};
+
+static struct json *warnings_json(const struct domain_xml *domain)
+{
+	struct json *warnings = json_new_array();
+	for (size_t i = 0; i < domain->warning_count; i++)
+		json_push_string(warnings, domain->warnings[i]);
+	return warnings;
+}
+
+static struct json *findings_json(const struct dry_run *dry)
+{
+	static const char *const severities[] = {
+		[SEVERITY_INFO] = "info",
+		[SEVERITY_WARNING] = "warning",
+		[SEVERITY_ERROR] = "error",
+	};
+	struct json *findings = json_new_array();
+	for (size_t i = 0; i < dry->count; i++) {
+		const struct finding *f = &dry->findings[i];
+		struct json *o = json_new_object();
+		json_put_string(o, "severity", severities[f->severity]);
+		json_put_string(o, "check", f->check);
+		json_put_string(o, "path", f->path[0] ? f->path : NULL);
+		json_put_string(o, "detail", f->text);
+		json_push(findings, o);
+	}
+	return findings;
+}
+
+static int reply_dry_run(struct api_call *call, struct domain_xml *domain,
+	const struct vm_create *how, struct api_reply *reply, struct err *err)
+{
+	__attribute__((cleanup(dry_run_done))) struct dry_run dry = { 0 };
+	if (dry_run(call->api->host, call->api->config, domain, how, &dry, err) < 0)
+		return -1;
+	struct json *answer = json_new_object();
+	json_put_bool(answer, "dry_run", true);
+	json_put_bool(answer, "ok", dry.ok);
+	json_put_string(answer, "uuid", domain->uuid);
+	json_put_string(answer, "name", domain->name);
+	json_put(answer, "findings", findings_json(&dry));
+	json_put_string(answer, "xml", dry.xml);
+	json_put_string(answer, "command_line", dry.command);
+	reply->status = 200; /* nothing was created */
+	return api_reply_json(reply, answer, err);
+}
+
+/* Creating */
+
+/* The path is ours, so the policy has nothing to say of it. */
+static int add_carrier(struct api_call *call, struct domain_xml *domain, struct err *err)
+{
+	char path[CARRIER_PATH_SIZE];
+	carrier_path(call->api->config, domain->uuid, path);
+	return spec_add_disk(xml_root(domain->doc), path, err);
+}
+
+/* With an Idempotency-Key the VM's uuid is that of user and key, and the request has a hash. */
+static int identify(
+	struct api_call *call, struct domain_xml *domain, struct vm_create *how, struct err *err)
+{
+	const struct http_req *req = call->req;
+	char uuid[UUID_SIZE];
+	AUTO(free) char *text = NULL;
+	if (!*req->idempotency_key || !call->route->keyed)
+		return 0;
+	int head = asprintf(&text, "%s\n%s\n", req->target, req->content_type);
+	if (head < 0)
+		return err_memory(err);
+	char *whole = realloc(text, (size_t)head + req->body_len + 1);
+	if (!whole)
+		return err_memory(err);
+	text = whole;
+	memcpy(text + head, req->body, req->body_len);
+	hash_text(text, (size_t)head + req->body_len, how->request);
+	hash_uuid5(req->user, req->idempotency_key, uuid);
+	return domain_xml_identify(domain, uuid, err);
+}
+
+static int create(struct api_call *call, const struct vm_create *asked, struct api_reply *reply,
+	struct err *err)
+{
+	AUTO_DOMAIN_XML struct domain_xml domain = { 0 };
+	struct disks disks = { 0 };
+	struct vm_create how = *asked;
+	struct vm vm;
+	if (read_domain(call, &domain, err) < 0 || identify(call, &domain, &how, err) < 0 ||
+		settle(call, &domain, &disks, how.request, reply, err) < 0)
+		return -1;
+	if (!how.persistent && disks.count)
+		return err_set(err, ERR_BAD_REQUEST,
+			"disks[%zu].capacity_bytes: a VM that is not persistent may end by itself "
+			"and leave it behind",
+			disks.disks[0].index);
+	if (how.carrier && add_carrier(call, &domain, err) < 0)
+		return -1;
+	how.disks = &disks;
+	if (api_flag(call, "dry_run", false))
+		return reply_dry_run(call, &domain, &how, reply, err);
+	if (vm_create(call->api->config, call->api->inventory, &domain, &how, &vm, &reply->replayed,
+		    err) < 0)
+		return -1;
+	struct json *answer = vm_json(call->api->host, &vm);
+	json_put(answer, "warnings", warnings_json(&domain));
+	if (api_reply_json(reply, answer, err) < 0)
+		return -1;
+	return api_reply_location(reply, (const char *const[]){ "v1", "vms", vm.uuid, NULL }, err);
+}
+
+int api_domain_create(struct api_call *call, struct api_reply *reply, struct err *err)
+{
+	bool persistent = api_flag(call, "persistent", true);
+	struct vm_create how = {
+		.persistent = persistent,
+		.start = api_flag(call, "start", !persistent),
+		.carrier = api_flag(call, "carrier_disk", false),
+	};
+	if (!how.persistent && !how.start)
+		return err_set(err, ERR_BAD_REQUEST,
+			"start: a VM that is not persistent exists only while it runs");
+	if (!how.persistent && how.carrier)
+		return err_set(err, ERR_BAD_REQUEST,
+			"carrier_disk: a VM that is not persistent may end by itself and leave it "
+			"behind");
+	return create(call, &how, reply, err);
+}
+
+int api_domain_create_transient(struct api_call *call, struct api_reply *reply, struct err *err)
+{
+	return create(call, &(struct vm_create){ .persistent = false, .start = true }, reply, err);
+}
+
+/* The definition */
+
+int api_domain_get(struct api_call *call, struct api_reply *reply, struct err *err)
+{
+	bool live = api_flag(call, "live", false);
+	if (vm_get_xml(call->api->host, api_text(call, "ref"), live, &reply->body, err) < 0)
+		return -1;
+	reply->type = "application/xml";
+	reply->body_len = strlen(reply->body);
+	etag_make(reply->body, reply->body_len, reply->etag);
+	return 0;
+}
+
+/* From when on a new definition counts. */
+static const char *effective(const struct vm *vm)
+{
+	if (vm->managed_save)
+		return "after-restore"; /* the saved state brings its own */
+	return vm->active ? "after-stop" : "next-start";
+}
+
+int api_domain_put(struct api_call *call, struct api_reply *reply, struct err *err)
+{
+	AUTO_DOMAIN_XML struct domain_xml domain = { 0 };
+	struct disks none; /* XML has no way to ask for some */
+	const struct arg *xml = api_arg(call, "xml");
+	struct vm vm;
+	if (vm_get(call->api->host, api_text(call, "ref"), &vm, err) < 0)
+		return -1;
+	if (!xml)
+		return err_set(
+			err, ERR_BAD_REQUEST, "the body is missing: a definition as domain XML");
+	if (!text_is_name(vm.name))
+		return err_set(err, ERR_UNSUPPORTED,
+			"a VM whose name virtgate would not give, '%.64s', cannot be replaced here",
+			vm.name);
+	if (domain_xml_read(xml->text, xml->len, &domain, err) < 0 ||
+		domain_xml_adopt(&domain, vm.name, vm.uuid, err) < 0 ||
+		settle(call, &domain, &none, "", reply, err) < 0)
+		return -1;
+	const char *if_match = call->req->if_match;
+	if (api_flag(call, "dry_run", false))
+		return vm_check_replace(call->api->host, &domain, if_match, err) < 0
+			? -1
+			: reply_dry_run(call, &domain, NULL, reply, err);
+	if (vm_replace(call->api->config, call->api->inventory, &domain, if_match, &vm, err) < 0)
+		return -1;
+	struct json *answer = vm_json(call->api->host, &vm);
+	json_put_string(answer, "effective", effective(&vm));
+	json_put(answer, "warnings", warnings_json(&domain));
+	return api_reply_json(reply, answer, err);
+}

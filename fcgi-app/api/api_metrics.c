@@ -1,0 +1,208 @@
+/* SPDX-License-Identifier: MIT */
+#include "api/api_metrics.h"
+
+#include "libvirt/host.h"
+
+#include <string.h>
+
+static void put_process(const struct api *api, FILE *out)
+{
+	static const struct metric_label version = { "version", VIRTGATE_VERSION };
+	metric_head(out, "virtgate_build_info", METRIC_GAUGE, "What is running; always 1.");
+	metric_sample(out, "virtgate_build_info", &version, 1, 1);
+	metrics_put_process(api->metrics, out);
+	metrics_put_requests(api->metrics, out);
+	metric_put(out, "virtgate_workers", METRIC_GAUGE,
+		"Threads that answer requests: so many are answered at a time.",
+		api->config->workers);
+	metric_put(out, "virtgate_workers_stuck", METRIC_GAUGE,
+		"Threads whose request was answered 504 and that have not come back from it.",
+		atomic_load(&api->stuck));
+}
+
+static void put_leases(const struct host_load *load, const char *host, FILE *out)
+{
+	static const char *const names[] = {
+		[LEASE_READ] = "read",
+		[LEASE_CALL] = "call",
+		[LEASE_KILL] = "kill",
+	};
+	_Static_assert(ARRAY_LEN(names) == LEASE_CLASS_COUNT, "a name for each");
+	metric_head(out, "virtgate_libvirt_connections_leased", METRIC_GAUGE,
+		"Connections that a request has now, by what for: a call may hang in a QEMU.");
+	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+		const struct metric_label labels[] = { { "host", host }, { "class", names[i] } };
+		metric_sample(out, "virtgate_libvirt_connections_leased", labels, ARRAY_LEN(labels),
+			load->leased[i]);
+	}
+}
+
+static void put_load(struct host *host, FILE *out)
+{
+	enum { MS = 1000 };
+	struct host_load load = virt_host_load(host);
+	const struct metric_label label = { "host", virt_host_name(host) };
+	const struct {
+		const char *name, *help;
+		enum metric_kind kind;
+		double value;
+	} rows[] = {
+		{ "virtgate_libvirt_connections", "Connections to libvirt, one being opened too.",
+			METRIC_GAUGE, load.open },
+		{ "virtgate_libvirt_connections_max", "The most of them.", METRIC_GAUGE, load.max },
+		{ "virtgate_libvirt_waiting", "Requests that wait for a connection.", METRIC_GAUGE,
+			load.waiting },
+		{ "virtgate_libvirt_refused_total", "Requests for a connection that got none.",
+			METRIC_COUNTER, (double)load.refused },
+		{ "virtgate_libvirt_opens_total", "Attempts to open a connection.", METRIC_COUNTER,
+			(double)load.opener.attempts },
+		{ "virtgate_libvirt_open_failures_total", "Those that failed.", METRIC_COUNTER,
+			(double)load.opener.failures },
+		{ "virtgate_libvirt_opening_seconds", "How long one is under way; 0: none is.",
+			METRIC_GAUGE, (double)load.opener.opening_ms / MS },
+		{ "virtgate_libvirt_pause_seconds",
+			"After a failure, until the next attempt, about; 0: the last succeeded.",
+			METRIC_GAUGE, (double)load.opener.pause_ms / MS },
+		{ "virtgate_libvirt_opens_given_up", "Attempts that hang and were given up.",
+			METRIC_GAUGE, load.opener.given_up },
+		{ "virtgate_long_work", "Requests that take minutes and are under way.",
+			METRIC_GAUGE, load.long_works },
+		{ "virtgate_long_work_max", "The most of them; more are refused.", METRIC_GAUGE,
+			load.max_long },
+		{ "virtgate_gates_held", "VMs that a request has for itself now.", METRIC_GAUGE,
+			load.gates },
+		{ "virtgate_gates_waiting", "Requests that wait for such a VM.", METRIC_GAUGE,
+			load.gates_waiting },
+	};
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		metric_head(out, rows[i].name, rows[i].kind, rows[i].help);
+		metric_sample(out, rows[i].name, &label, 1, rows[i].value);
+	}
+	put_leases(&load, label.value, out);
+}
+
+/* VMs */
+
+/* false: the VM has no such value. */
+typedef bool vm_value_fn(const struct vm *vm, double *ret);
+
+static bool value_of_state(const struct vm *vm, double *ret)
+{
+	(void)vm;
+	*ret = 1;
+	return true;
+}
+
+static bool value_of_vcpus(const struct vm *vm, double *ret)
+{
+	*ret = vm->vcpus;
+	return vm->sized;
+}
+
+static bool value_of_memory(const struct vm *vm, double *ret)
+{
+	enum { KIB = 1024 };
+	*ret = (double)vm->memory_kib * KIB;
+	return vm->sized;
+}
+
+static void put_each_vm(const struct vm_list *list, const char *host, FILE *out)
+{
+	static const struct {
+		const char *name, *help;
+		vm_value_fn *value;
+	} rows[] = {
+		{ "virtgate_vm_state", "1, with the state that the VM is in.", value_of_state },
+		{ "virtgate_vm_vcpus", "The VM's virtual CPUs.", value_of_vcpus },
+		{ "virtgate_vm_memory_bytes", "The VM's memory, at most.", value_of_memory },
+	};
+	for (size_t r = 0; r < ARRAY_LEN(rows); r++) {
+		metric_head(out, rows[r].name, METRIC_GAUGE, rows[r].help);
+		for (size_t i = 0; i < list->count; i++) {
+			const struct vm *vm = &list->vms[i];
+			const struct metric_label labels[] = { { "host", host },
+				{ "uuid", vm->uuid }, { "name", vm->name },
+				{ "state", vm_state_name(vm->state) } };
+			double value = 0;
+			if (rows[r].value(vm, &value))
+				metric_sample(out, rows[r].name, labels,
+					rows[r].value == value_of_state ? 4 : 3, value);
+		}
+	}
+}
+
+static void put_vms(const struct vm_list *list, const char *host, FILE *out)
+{
+	const struct metric_label of_host = { "host", host };
+	size_t counts[VM_STATE_COUNT];
+	vm_list_count(list, counts);
+	metric_head(out, "virtgate_vms", METRIC_GAUGE, "How many VMs are in each state.");
+	for (int state = 0; state < VM_STATE_COUNT; state++) {
+		const struct metric_label labels[] = { of_host, { "state", vm_state_name(state) } };
+		metric_sample(
+			out, "virtgate_vms", labels, ARRAY_LEN(labels), (double)counts[state]);
+	}
+	bool each = list->count <= API_METRICS_VMS_MAX;
+	metric_head(out, "virtgate_vms_shown", METRIC_GAUGE,
+		"1: each VM has samples of its own; 0: there are too many.");
+	metric_sample(out, "virtgate_vms_shown", &of_host, 1, each);
+	if (each)
+		put_each_vm(list, host, out);
+}
+
+/*
+ * The inventory's connections could change VMs, but its calls only list and read: none of them
+ * takes a gate, enters a QEMU monitor or writes. A read-only connection of its own would be one
+ * more to open, which can hang, and the figures would not be those that GET /v1/vms has.
+ */
+static void put_inventory(const struct api *api, FILE *out)
+{
+	AUTO(vm_list_give) struct vm_list *list = NULL;
+	struct host_info info;
+	struct err ignored; /* that it is not up says enough here; /readyz tells it */
+	const struct metric_label of_host = { "host", virt_host_name(api->host) };
+	int age = 0;
+	bool up = !inventory_list(api->inventory, INVENTORY_SOON, &list, &age, &ignored);
+	/* A list also waits for a VM that is being destroyed, when all is well. */
+	if (age)
+		up = !host_probe_read(api->probe, HOST_PROBE_MS, &info, &ignored);
+	metric_head(out, "virtgate_host_up", METRIC_GAUGE, "1: libvirt has answered.");
+	metric_sample(out, "virtgate_host_up", &of_host, 1, up);
+	if (!list)
+		return;
+	metric_head(out, "virtgate_inventory_age_seconds", METRIC_GAUGE,
+		"How old the figures of VMs are; 0: of now.");
+	metric_sample(out, "virtgate_inventory_age_seconds", &of_host, 1, age);
+	put_vms(list, of_host.value, out);
+}
+
+static void put_fetches(const struct api *api, FILE *out)
+{
+	static const char lists[] = "virtgate_inventory_lists_total";
+	struct inventory_figures figures = inventory_figures(api->inventory);
+	const struct metric_label of_host = { "host", virt_host_name(api->host) };
+	const struct metric_label fresh[] = { of_host, { "stale", "false" } };
+	const struct metric_label stale[] = { of_host, { "stale", "true" } };
+	metric_head(out, "virtgate_inventory_fetches_total", METRIC_COUNTER,
+		"Times that libvirt was asked for all VMs.");
+	metric_sample(
+		out, "virtgate_inventory_fetches_total", &of_host, 1, (double)figures.fetches);
+	metric_head(out, lists, METRIC_COUNTER, "Requests that were answered by these.");
+	metric_sample(out, lists, fresh, ARRAY_LEN(fresh), (double)figures.fresh);
+	metric_sample(out, lists, stale, ARRAY_LEN(stale), (double)figures.stale);
+}
+
+int api_metrics_get(struct api_call *call, struct api_reply *reply, struct err *err)
+{
+	FILE *out = open_memstream(&reply->body, &reply->body_len);
+	if (!out)
+		return err_memory(err);
+	put_process(call->api, out);
+	put_load(call->api->host, out);
+	put_fetches(call->api, out);
+	if (api_flag(call, "vms", true))
+		put_inventory(call->api, out);
+	reply->type = METRICS_TYPE;
+	bool failed = ferror(out);
+	return fclose(out) || failed ? err_memory(err) : 0;
+}

@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: MIT */
+#include "api/api_screenshot.h"
+
+#include "vm/screenshot.h"
+
+const struct field api_vm_screenshot_query[] = {
+	{ "screen", .type = FIELD_NUMBER, .max = SCREENSHOT_SCREEN_MAX,
+		.says = "which of several; 0 by default", .example = "0" },
+	{ 0 },
+};
+
+int api_vm_screenshot(struct api_call *call, struct api_reply *reply, struct err *err)
+{
+	const char *screen = api_text(call, "screen");
+	struct screenshot shot;
+	if (screenshot_take(call->api->host, api_text(call, "ref"),
+		    screen ? (unsigned)strtoul(screen, NULL, 10) : 0, &shot, err) < 0)
+		return -1;
+	reply->type = call->route->media;
+	reply->body = shot.png;
+	reply->body_len = shot.len;
+	return 0;
+}

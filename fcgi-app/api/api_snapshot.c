@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: MIT */
+#include "api/api_snapshot.h"
+
+#include "api/vm_json.h"
+#include "base/hash.h"
+#include "vm/snapshot.h"
+
+#include <string.h>
+
+/* Answers */
+
+const struct field api_snapshot_answer[] = {
+	{ "name", .type = FIELD_TEXT, .example = "\"before-upgrade\"" },
+	{ "parent", .type = FIELD_TEXT, .nullable = true, .says = "null at a root of the tree" },
+	{ "children", .type = FIELD_NUMBER, .max = INT32_MAX, .says = "directly below it" },
+	{ "description", .type = FIELD_TEXT },
+	{ "state", .type = FIELD_WORD, .words = SNAPSHOT_STATES,
+		.says = "the VM's when it was made" },
+	{ "memory", .type = FIELD_FLAG, .says = "a revert goes on where the guest was" },
+	{ "disks", .type = FIELD_WORD, .words = "none|internal|external",
+		.says = "where the disks' content of then is kept; no revert to external ones" },
+	{ "created", .type = FIELD_TIME },
+	{ "current", .type = FIELD_FLAG, .says = "the next one's parent" },
+	{ 0 },
+};
+
+const struct field api_snapshot_list_answer[] = {
+	{ "items", .type = FIELD_LIST, .of = api_snapshot_answer, .says = "parents first" },
+	{ 0 },
+};
+
+const struct field api_snapshot_delete_answer[] = {
+	{ "name", .type = FIELD_TEXT },
+	{ "deleted", .type = FIELD_TEXTS, .says = "the names, itself first" },
+	{ "metadata_only", .type = FIELD_FLAG, .says = "the disks still hold them" },
+	{ 0 },
+};
+
+const struct field api_snapshot_revert_answer[] = {
+	{ "Vm", .type = FIELD_ALSO, .of = vm_json_fields },
+	{ "changed", .type = FIELD_FLAG },
+	{ 0 },
+};
+
+static struct json *snapshot_json(const struct snapshot *snapshot)
+{
+	static const char *const disks[] = {
+		[SNAPSHOT_DISKS_NONE] = "none",
+		[SNAPSHOT_DISKS_INTERNAL] = "internal",
+		[SNAPSHOT_DISKS_EXTERNAL] = "external",
+	};
+	char created[RFC3339_SIZE];
+	clock_rfc3339(snapshot->created, -1, created);
+	struct json *o = json_new_object();
+	json_put_string(o, "name", snapshot->name);
+	json_put_string(o, "parent", snapshot->parent[0] ? snapshot->parent : NULL);
+	json_put_int(o, "children", snapshot->children);
+	json_put_string(o, "description", snapshot->description);
+	json_put_string(o, "state", snapshot->state);
+	json_put_bool(o, "memory", snapshot->memory);
+	json_put_string(o, "disks", disks[snapshot->disks]);
+	json_put_string(o, "created", created);
+	json_put_bool(o, "current", snapshot->current);
+	return o;
+}
+
+/* Handlers */
+
+int api_snapshot_list(struct api_call *call, struct api_reply *reply, struct err *err)
+{
+	AUTO(free) struct snapshot *list = NULL;
+	size_t count = 0;
+	if (snapshot_list(call->api->host, api_text(call, "ref"), &list, &count, err) < 0)
+		return -1;
+	struct json *items = json_new_array();
+	for (size_t i = 0; i < count; i++)
+		json_push(items, snapshot_json(&list[i]));
+	struct json *answer = json_new_object();
+	json_put(answer, "items", items);
+	return api_reply_json(reply, answer, err);
+}
+
+/* Of the same user, key and body, whatever the process. */
+static struct snapshot_request request_of(const struct api_call *call)
+{
+	const struct http_req *req = call->req;
+	struct snapshot_request request = { 0 };
+	if (!*req->idempotency_key)
+		return request;
+	hash_uuid5(req->user, req->idempotency_key, request.uuid);
+	hash_text(req->body, req->body_len, request.body);
+	return request;
+}
+
+/* The policy looks at it even where VIRTGATE_POLICY is off: an operator is no admin. */
+static int read_document(struct api_call *call, const struct snapshot_request *request,
+	struct xml **ret, struct api_reply *reply, struct err *err)
+{
+	const struct arg *xml = api_arg(call, "xml");
+	const char *name = api_text(call, "name");
+	const char *description = api_text(call, "description");
+	int rc = xml ? snapshot_xml_read(xml->text, xml->len, request, ret, err)
+		     : snapshot_xml_make(name, description, request, ret, err);
+	return rc < 0 ? -1 : api_apply_policy(call, *ret, reply, err);
+}
+
+int api_snapshot_create(struct api_call *call, struct api_reply *reply, struct err *err)
+{
+	const struct target target = api_target(call);
+	const struct snapshot_request request = request_of(call);
+	AUTO(xml_free) struct xml *doc = NULL;
+	struct snapshot made;
+	if (read_document(call, &request, &doc, reply, err) < 0 ||
+		snapshot_create(call->api->config, call->api->host, &target, doc, &request, &made,
+			&reply->replayed, err) < 0 ||
+		api_reply_json(reply, snapshot_json(&made), err) < 0)
+		return -1;
+	return api_reply_location(reply,
+		(const char *const[]){ "v1", "vms", target.ref, "snapshots", made.name, NULL },
+		err);
+}
+
+int api_snapshot_get(struct api_call *call, struct api_reply *reply, struct err *err)
+{
+	struct snapshot snapshot;
+	const char *ref = api_text(call, "ref");
+	if (snapshot_get(call->api->host, ref, api_text(call, "snap"), &snapshot, err) < 0)
+		return -1;
+	snapshot_etag(&snapshot, reply->etag);
+	return api_reply_json(reply, snapshot_json(&snapshot), err);
+}
+
+int api_snapshot_delete(struct api_call *call, struct api_reply *reply, struct err *err)
+{
+	const char *name = api_text(call, "snap");
+	const struct target target = api_target(call);
+	const struct snapshot_delete how = {
+		.children = api_flag(call, "children", false),
+		.metadata_only = api_flag(call, "metadata_only", false),
+	};
+	struct snapshot_deleted deleted;
+	if (snapshot_delete(
+		    call->api->config, call->api->host, &target, name, &how, &deleted, err) < 0)
+		return -1;
+	struct json *names = json_new_array();
+	for (size_t i = 0; i < deleted.count; i++)
+		json_push_string(names, deleted.names[i]);
+	free(deleted.names);
+	struct json *answer = json_new_object();
+	json_put_string(answer, "name", name);
+	json_put(answer, "deleted", names);
+	json_put_bool(answer, "metadata_only", how.metadata_only);
+	return api_reply_json(reply, answer, err);
+}
+
+static enum snapshot_state state_of(const char *word)
+{
+	if (word && !strcmp(word, "running"))
+		return SNAPSHOT_RUNNING;
+	return word && !strcmp(word, "paused") ? SNAPSHOT_PAUSED : SNAPSHOT_AS_SAVED;
+}
+
+/* The seed's route names no snapshot: the current one is meant. */
+int api_snapshot_revert(struct api_call *call, struct api_reply *reply, struct err *err)
+{
+	const struct target target = api_target(call);
+	const struct snapshot_revert how = {
+		.state = state_of(api_text(call, "state")),
+		.force = api_flag(call, "force", false),
+	};
+	struct vm vm;
+	if (snapshot_revert(call->api->config, call->api->inventory, &target,
+		    api_text(call, "snap"), &how, &vm, err) < 0)
+		return -1;
+	struct json *answer = vm_json(call->api->host, &vm);
+	json_put_bool(answer, "changed", true);
+	return api_reply_json(reply, answer, err);
+}

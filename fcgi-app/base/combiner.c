@@ -1,0 +1,271 @@
+/* SPDX-License-Identifier: MIT */
+#include "base/combiner.h"
+
+#include <errno.h>
+#include <string.h>
+
+/* One run of the job, with those who wait for it. */
+struct run {
+	atomic_uint holders;
+	struct latch done;
+	struct combiner_turn turn;
+	unsigned waiting; /* while it has not begun: it need not when they have all gone */
+	int64_t began;    /* clock_ms() */
+	bool failed;
+	struct err err; /* when failed */
+	_Alignas(max_align_t) char result[];
+};
+
+struct combiner {
+	struct combiner_job job;
+	pthread_t thread;
+
+	pthread_mutex_t lock;
+	pthread_cond_t asked;
+	bool stop;
+	struct run *next; /* has not begun; NULL: nobody asks */
+	struct run *last; /* that succeeded; NULL: none has */
+	int64_t busy;     /* clock_ms() when the run under way began; 0: none is */
+	int64_t due;      /* as the last run has it */
+
+	atomic_uint_least64_t runs, asked_count, answers[COMBINED_FAILED + 1];
+};
+
+static struct run *run_new(const struct combiner *combiner)
+{
+	struct run *run = calloc(1, sizeof *run + combiner->job.size);
+	if (run)
+		atomic_init(&run->holders, 1);
+	return run;
+}
+
+static struct run *run_share(struct run *run)
+{
+	(void)atomic_fetch_add_explicit(&run->holders, 1, memory_order_relaxed);
+	return run;
+}
+
+static void run_give(const struct combiner *combiner, struct run *run)
+{
+	if (!run || atomic_fetch_sub_explicit(&run->holders, 1, memory_order_acq_rel) > 1)
+		return;
+	bool has_result =
+		atomic_load_explicit(&run->done.open, memory_order_relaxed) && !run->failed;
+	if (has_result && combiner->job.done)
+		combiner->job.done(run->result);
+	free(run);
+}
+
+static void copy_result(const struct combiner *combiner, const struct run *run, void *ret)
+{
+	if (combiner->job.copy)
+		combiner->job.copy(ret, run->result);
+	else
+		memcpy(ret, run->result, combiner->job.size);
+}
+
+/* The thread */
+
+/* Waits until the job is due, or somebody asks. */
+static void rest(struct combiner *combiner)
+{
+	if (!combiner->due) {
+		(void)pthread_cond_wait(&combiner->asked, &combiner->lock);
+		return;
+	}
+	int64_t ms = combiner->due - clock_ms();
+	struct timespec until = clock_after_ms(ms > 0 ? ms : 0);
+	if (pthread_cond_timedwait(&combiner->asked, &combiner->lock, &until) != ETIMEDOUT)
+		return;
+	combiner->due = 0;
+	if (!combiner->next)
+		combiner->next = run_new(combiner);
+}
+
+/* The next run, which now begins; NULL: the combiner is being freed. */
+static struct run *begin(struct combiner *combiner)
+{
+	LOCK(&combiner->lock);
+	while (!combiner->stop && !combiner->next)
+		rest(combiner);
+	if (combiner->stop)
+		return NULL;
+	struct run *run = TAKE(combiner->next);
+	run->turn.asked = run->waiting > 0;
+	run->began = combiner->busy = clock_ms();
+	return run;
+}
+
+static void finish(struct combiner *combiner, struct run *run)
+{
+	struct run *old = NULL;
+	(void)atomic_fetch_add_explicit(&combiner->runs, 1, memory_order_relaxed);
+	{
+		LOCK(&combiner->lock);
+		combiner->busy = 0;
+		combiner->due = run->turn.due;
+		if (!run->failed) {
+			old = combiner->last;
+			combiner->last = run_share(run);
+		}
+	}
+	latch_open(&run->done);
+	run_give(combiner, old);
+	run_give(combiner, run);
+}
+
+static void *work(void *data)
+{
+	struct combiner *combiner = data;
+	const struct combiner_job *job = &combiner->job;
+	for (struct run *run; (run = begin(combiner));) {
+		run->failed = job->run(job->data, &run->turn, run->result, &run->err) < 0;
+		finish(combiner, run);
+	}
+	return NULL;
+}
+
+struct combiner *combiner_new(const struct combiner_job *job)
+{
+	struct combiner *combiner = calloc(1, sizeof *combiner);
+	if (!combiner)
+		return NULL;
+	combiner->job = *job;
+	(void)pthread_mutex_init(&combiner->lock, NULL);
+	cond_init_monotonic(&combiner->asked);
+	if (pthread_create(&combiner->thread, NULL, work, combiner)) {
+		free(combiner);
+		return NULL;
+	}
+	(void)pthread_setname_np(combiner->thread, job->thread);
+	return combiner;
+}
+
+void combiner_free(struct combiner *combiner)
+{
+	{
+		LOCK(&combiner->lock);
+		combiner->stop = true;
+		(void)pthread_cond_signal(&combiner->asked);
+	}
+	(void)pthread_join(combiner->thread, NULL);
+	run_give(combiner, combiner->next);
+	run_give(combiner, combiner->last);
+	(void)pthread_cond_destroy(&combiner->asked);
+	(void)pthread_mutex_destroy(&combiner->lock);
+	free(combiner);
+}
+
+/* Who asks */
+
+/* NULL: memory. */
+static struct run *join(struct combiner *combiner, unsigned wants)
+{
+	LOCK(&combiner->lock);
+	if (!combiner->next) {
+		combiner->next = run_new(combiner);
+		if (!combiner->next)
+			return NULL;
+		(void)pthread_cond_signal(&combiner->asked);
+	}
+	combiner->next->turn.wants |= wants;
+	combiner->next->waiting++;
+	(void)atomic_fetch_add_explicit(&combiner->asked_count, 1, memory_order_relaxed);
+	return run_share(combiner->next);
+}
+
+/* Takes the run from who has waited enough. */
+static void leave(struct combiner *combiner, struct run *run)
+{
+	struct run *unwanted = NULL;
+	{
+		LOCK(&combiner->lock);
+		if (!--run->waiting && combiner->next == run)
+			unwanted = TAKE(combiner->next);
+	}
+	run_give(combiner, unwanted);
+	run_give(combiner, run);
+}
+
+static bool take_last(struct combiner *combiner, int64_t stale_ms, void *ret, int64_t *ret_ms)
+{
+	struct run *last = NULL;
+	{
+		LOCK(&combiner->lock);
+		if (!combiner->last || clock_ms() - combiner->last->began > stale_ms)
+			return false;
+		last = run_share(combiner->last);
+	}
+	*ret_ms = clock_ms() - last->began;
+	copy_result(combiner, last, ret);
+	run_give(combiner, last);
+	return true;
+}
+
+/* How long the run under way has taken; 0: none is. */
+static int64_t busy_ms(struct combiner *combiner)
+{
+	LOCK(&combiner->lock);
+	return combiner->busy ? clock_ms() - combiner->busy : 0;
+}
+
+static bool wait_ms(struct run *run, int64_t ms)
+{
+	struct timespec until = clock_after_ms(ms > 0 ? ms : 0);
+	return latch_wait(&run->done, &until);
+}
+
+static enum combined await(struct combiner *combiner, struct run *run,
+	const struct combiner_terms *terms, void *ret, int64_t *ret_ms, struct err *err)
+{
+	if (!wait_ms(run, terms->wait_ms)) {
+		if (terms->stale_ms && take_last(combiner, terms->stale_ms, ret, ret_ms))
+			return COMBINED_STALE;
+		int64_t spent = busy_ms(combiner);
+		spent = spent > terms->wait_ms ? spent : terms->wait_ms;
+		if (!wait_ms(run, terms->patience_ms - spent)) {
+			*ret_ms = busy_ms(combiner);
+			return COMBINED_LATE;
+		}
+	}
+	if (run->failed) {
+		*err = run->err;
+		return COMBINED_FAILED;
+	}
+	copy_result(combiner, run, ret);
+	return COMBINED_FRESH;
+}
+
+enum combined combiner_ask(struct combiner *combiner, const struct combiner_terms *terms, void *ret,
+	int64_t *ret_ms, struct err *err)
+{
+	struct run *run = join(combiner, terms->wants);
+	if (!run) {
+		(void)err_memory(err);
+		return COMBINED_FAILED;
+	}
+	enum combined how = await(combiner, run, terms, ret, ret_ms, err);
+	(void)atomic_fetch_add_explicit(&combiner->answers[how], 1, memory_order_relaxed);
+	if (how == COMBINED_FRESH || how == COMBINED_FAILED)
+		run_give(combiner, run);
+	else
+		leave(combiner, run);
+	return how;
+}
+
+bool combiner_is_asked(struct combiner *combiner)
+{
+	LOCK(&combiner->lock);
+	return combiner->next != NULL;
+}
+
+struct combiner_figures combiner_figures(const struct combiner *combiner)
+{
+	struct combiner_figures figures = {
+		.runs = atomic_load(&combiner->runs),
+		.asked = atomic_load(&combiner->asked_count),
+	};
+	for (size_t i = 0; i < ARRAY_LEN(figures.answers); i++)
+		figures.answers[i] = atomic_load(&combiner->answers[i]);
+	return figures;
+}

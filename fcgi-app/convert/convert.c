@@ -1,0 +1,361 @@
+/* SPDX-License-Identifier: MIT */
+#include "convert/convert.h"
+
+#include "definition/spec.h"
+
+#include <ctype.h>
+#include <stdio.h>
+#include <string.h>
+
+void conversion_done(struct conversion *conversion)
+{
+	qemu_argv_done(&conversion->argv);
+	json_free(conversion->spec);
+	free(conversion->xml);
+}
+
+/* The spec */
+
+/* A VM has a name: the command line's, or what the kernel's file makes. */
+static void choose_name(const struct qemu_guest *guest, char *ret, size_t size)
+{
+	const char *from = guest->name ? guest->name : guest->kernel ? guest->kernel : "converted";
+	const char *slash = strrchr(from, '/');
+	if (!guest->name && slash)
+		from = slash + 1;
+	(void)snprintf(ret, size, "%s", from);
+	if (guest->name)
+		return; /* if it is no good, that is to be said */
+	for (char *c = ret; *c; c++)
+		if (!isalnum((unsigned char)*c) && (c == ret || !strchr("._+-", *c)))
+			*c = c == ret ? 'x' : '-';
+}
+
+static void put(struct json *object, const char *name, const char *value)
+{
+	if (value)
+		json_put_string(object, name, value);
+}
+
+/* What a list of the settings begins with. */
+static struct json *first_of(const char *list)
+{
+	char first[64];
+	(void)snprintf(first, sizeof first, "%.*s", (int)strcspn(list, ","), list);
+	return json_string(first);
+}
+
+static struct json *disk_json(const struct qemu_disk *disk)
+{
+	struct json *o = json_new_object();
+	put(o, "source", disk->source);
+	put(o, "format", disk->format);
+	put(o, "device", disk->device);
+	put(o, "bus", disk->bus);
+	put(o, "serial", disk->serial);
+	if (disk->readonly)
+		json_put_bool(o, "readonly", true);
+	if (disk->boot_order)
+		json_put_int(o, "boot_order", disk->boot_order);
+	return o;
+}
+
+static struct json *interface_json(
+	const struct qemu_interface *interface, const struct config *config)
+{
+	struct json *o = json_new_object();
+	if (!interface->bridge)
+		json_put(o, "network", first_of(config->networks));
+	else if (*interface->bridge)
+		json_put_string(o, "bridge", interface->bridge);
+	else
+		json_put(o, "bridge", first_of(config->bridges));
+	put(o, "mac", interface->mac);
+	put(o, "model", interface->model);
+	if (interface->boot_order)
+		json_put_int(o, "boot_order", interface->boot_order);
+	return o;
+}
+
+static struct json *filesystem_json(const struct qemu_filesystem *fs)
+{
+	struct json *o = json_new_object();
+	put(o, "source", fs->source);
+	put(o, "target", fs->target);
+	if (fs->readonly)
+		json_put_bool(o, "readonly", true);
+	return o;
+}
+
+static void put_devices(
+	struct json *spec, const struct qemu_guest *guest, const struct config *config)
+{
+	struct json *disks = json_new_array();
+	struct json *interfaces = json_new_array();
+	struct json *filesystems = json_new_array();
+	for (size_t i = 0; i < guest->disk_count; i++)
+		json_push(disks, disk_json(&guest->disks[i]));
+	for (size_t i = 0; i < guest->interface_count; i++)
+		json_push(interfaces, interface_json(&guest->interfaces[i], config));
+	for (size_t i = 0; i < guest->filesystem_count; i++)
+		json_push(filesystems, filesystem_json(&guest->filesystems[i]));
+	json_put(spec, "disks", disks);
+	json_put(spec, "interfaces", interfaces);
+	json_put(spec, "filesystems", filesystems);
+}
+
+static void put_consoles(struct json *spec, const struct qemu_guest *guest)
+{
+	struct json *graphics = json_new_object();
+	struct json *serial = json_new_object();
+	json_put_string(graphics, "type", guest->no_graphics ? "none" : "vnc");
+	json_put_string(serial, "type", guest->no_serial ? "none" : "pty");
+	if (!guest->no_serial)
+		put(serial, "log", guest->serial_log);
+	json_put(spec, "graphics", graphics);
+	json_put(spec, "serial", serial);
+}
+
+static struct json *make_spec(const struct qemu_guest *guest, const struct config *config)
+{
+	char name[64];
+	struct json *spec = json_new_object();
+	choose_name(guest, name, sizeof name);
+	json_put_string(spec, "name", name);
+	json_put_int(spec, "memory_kib", guest->memory_kib);
+	if (guest->vcpus)
+		json_put_int(spec, "vcpus", guest->vcpus);
+	put(spec, "kernel", guest->kernel);
+	put(spec, "initrd", guest->initrd);
+	put(spec, "cmdline", guest->cmdline && *guest->cmdline ? guest->cmdline : NULL);
+	put_devices(spec, guest, config);
+	put_consoles(spec, guest);
+	return spec;
+}
+
+/* What the spec has no field for */
+
+struct extras {
+	struct conversion *to;
+	struct xml_node *domain, *devices;
+	int failed;
+};
+
+static void lack(struct extras *x, const char *what)
+{
+	if (x->to->lack_count < CONVERT_LACKS_MAX)
+		x->to->lacks[x->to->lack_count++] = what;
+}
+
+static struct xml_node *add(struct extras *x, struct xml_node *parent, const char *name,
+	const char *text, const char *lacked)
+{
+	struct xml_node *node = parent ? xml_add(parent, name, text) : NULL;
+	if (!node)
+		x->failed = -1;
+	if (lacked)
+		lack(x, lacked);
+	return node;
+}
+
+static void set(struct extras *x, struct xml_node *node, const char *attr, const char *value)
+{
+	if (!node || xml_set_attr(node, attr, value) < 0)
+		x->failed = -1;
+}
+
+static void set_number(struct extras *x, struct xml_node *node, const char *attr, int n)
+{
+	char text[16];
+	(void)snprintf(text, sizeof text, "%d", n);
+	set(x, node, attr, text);
+}
+
+static void put_machine(struct extras *x, const struct qemu_guest *guest)
+{
+	struct xml_node *type = xml_find(x->domain, "os/type");
+	set(x, x->domain, "type", guest->kvm ? "kvm" : "qemu");
+	if (!guest->kvm)
+		lack(x, "type qemu");
+	set(x, type, "arch", guest->arch);
+	if (guest->machine) {
+		set(x, type, "machine", guest->machine);
+		lack(x, "machine");
+	}
+	if (guest->uuid)
+		(void)add(x, x->domain, "uuid", guest->uuid, "uuid");
+	if (guest->no_reboot)
+		(void)add(x, x->domain, "on_reboot", "destroy", "on_reboot");
+	struct xml_node *acpi = xml_find(x->domain, "features/acpi");
+	if (guest->no_acpi && acpi) {
+		xml_remove(acpi);
+		lack(x, "no ACPI");
+	}
+}
+
+static void put_cpu(struct extras *x, const struct qemu_guest *guest)
+{
+	static const char *const modes[][2] = { { "host", "host-passthrough" },
+		{ "max", "maximum" } };
+	bool topology = guest->sockets || guest->cores || guest->threads;
+	if (!guest->cpu && !topology)
+		return;
+	struct xml_node *cpu = add(x, x->domain, "cpu", NULL, "cpu");
+	const char *mode = NULL;
+	for (size_t i = 0; guest->cpu && i < ARRAY_LEN(modes); i++)
+		if (!strcmp(guest->cpu, modes[i][0]))
+			mode = modes[i][1];
+	if (guest->cpu)
+		set(x, cpu, "mode", mode ? mode : "custom");
+	if (guest->cpu && !mode) {
+		struct xml_node *model = add(x, cpu, "model", guest->cpu, NULL);
+		set(x, cpu, "match", "exact");
+		set(x, model, "fallback", "forbid");
+	}
+	if (!topology)
+		return;
+	struct xml_node *t = add(x, cpu, "topology", NULL, NULL);
+	set_number(x, t, "sockets", guest->sockets ? guest->sockets : 1);
+	set_number(x, t, "cores", guest->cores ? guest->cores : 1);
+	set_number(x, t, "threads", guest->threads ? guest->threads : 1);
+}
+
+static void put_clock(struct extras *x, const struct qemu_guest *guest)
+{
+	if (!guest->localtime && !guest->no_hpet)
+		return;
+	struct xml_node *clock = add(x, x->domain, "clock", NULL, "clock");
+	set(x, clock, "offset", guest->localtime ? "localtime" : "utc");
+	if (!guest->no_hpet)
+		return;
+	struct xml_node *timer = add(x, clock, "timer", NULL, NULL);
+	set(x, timer, "name", "hpet");
+	set(x, timer, "present", "no");
+}
+
+/* Disks in libvirt have either an order of their own each, or one of kinds. */
+static void put_boot(struct extras *x, const struct qemu_guest *guest)
+{
+	static const char *const devices[] = {
+		['a'] = "fd", ['c'] = "hd", ['d'] = "cdrom", ['n'] = "network"
+	};
+	struct xml_node *os = xml_child(x->domain, "os");
+	bool own_order = false;
+	for (size_t i = 0; i < guest->disk_count; i++)
+		own_order = own_order || guest->disks[i].boot_order;
+	for (size_t i = 0; i < guest->interface_count; i++)
+		own_order = own_order || guest->interfaces[i].boot_order;
+	for (const char *c = guest->boot; c && *c && !own_order; c++)
+		if ((unsigned char)*c < ARRAY_LEN(devices) && devices[(unsigned char)*c])
+			set(x, add(x, os, "boot", NULL, c == guest->boot ? "boot" : NULL), "dev",
+				devices[(unsigned char)*c]);
+}
+
+static void put_inputs(struct extras *x, const struct qemu_guest *guest)
+{
+	for (size_t i = 0; i < guest->input_count; i++) {
+		char type[16];
+		const char *space = strchr(guest->inputs[i], ' ');
+		struct xml_node *input = add(x, x->devices, "input", NULL, i ? NULL : "input");
+		(void)snprintf(type, sizeof type, "%.*s", (int)(space - guest->inputs[i]),
+			guest->inputs[i]);
+		set(x, input, "type", type);
+		set(x, input, "bus", space + 1);
+	}
+}
+
+static void put_disk_drivers(struct extras *x, const struct qemu_guest *guest)
+{
+	struct xml_node *disk = xml_child(x->devices, "disk");
+	bool any = false;
+	for (size_t i = 0; disk && i < guest->disk_count; i++, disk = xml_next(disk)) {
+		const struct qemu_disk *from = &guest->disks[i];
+		const struct {
+			const char *attr, *value;
+		} parts[] = { { "cache", from->cache }, { "io", from->io },
+			{ "discard", from->discard } };
+		for (size_t j = 0; j < ARRAY_LEN(parts); j++) {
+			if (!parts[j].value)
+				continue;
+			set(x, xml_child(disk, "driver"), parts[j].attr, parts[j].value);
+			any = true;
+		}
+	}
+	if (any)
+		lack(x, "disk driver");
+}
+
+static void put_others(struct extras *x, const struct qemu_guest *guest)
+{
+	if (guest->video) {
+		struct xml_node *video = add(x, x->devices, "video", NULL, "video");
+		set(x, add(x, video, "model", NULL, NULL), "type", guest->video);
+	}
+	if (guest->rng) {
+		struct xml_node *rng = add(x, x->devices, "rng", NULL, "rng");
+		set(x, rng, "model", "virtio");
+		set(x, add(x, rng, "backend", "/dev/urandom", NULL), "model", "random");
+	}
+	if (guest->watchdog) {
+		struct xml_node *watchdog = add(x, x->devices, "watchdog", NULL, "watchdog");
+		set(x, watchdog, "model", "i6300esb");
+		set(x, watchdog, "action", "reset");
+	}
+	if (guest->panic)
+		set(x, add(x, x->devices, "panic", NULL, "panic"), "model", "isa");
+	if (guest->agent) {
+		struct xml_node *channel = add(x, x->devices, "channel", NULL, "channel");
+		struct xml_node *target = add(x, channel, "target", NULL, NULL);
+		set(x, channel, "type", "unix");
+		set(x, target, "type", "virtio");
+		set(x, target, "name", "org.qemu.guest_agent.0");
+	}
+}
+
+static int put_extras(struct conversion *to, struct xml_node *domain, struct err *err)
+{
+	const struct qemu_guest *guest = &to->argv.guest;
+	struct extras x = { to, domain, xml_child(domain, "devices"), 0 };
+	put_machine(&x, guest);
+	put_cpu(&x, guest);
+	put_clock(&x, guest);
+	put_boot(&x, guest);
+	put_inputs(&x, guest);
+	put_disk_drivers(&x, guest);
+	put_others(&x, guest);
+	return x.failed ? err_memory(err) : 0;
+}
+
+static int convert(struct conversion *to, const struct config *config, struct err *err)
+{
+	to->spec = make_spec(&to->argv.guest, config);
+	if (field_check_object(spec_fields, to->spec, err) < 0) {
+		err->kind = ERR_INVALID_SPEC; /* of the command line, not of the request */
+		return -1;
+	}
+	AUTO_DOMAIN_XML struct domain_xml domain = { 0 };
+	if (spec_base(to->spec, &domain.doc, err) < 0 ||
+		spec_apply(to->spec, xml_root(domain.doc), err) < 0 ||
+		put_extras(to, xml_root(domain.doc), err) < 0)
+		return -1;
+	to->xml = xml_text(domain.doc);
+	if (!to->xml)
+		return err_memory(err);
+	if (domain_xml_settle(&domain, config, err) < 0)
+		return -1;
+	return policy_check(domain.doc, config, &to->report, err);
+}
+
+int convert_qemu_argv(const struct config *config, const char *const *words, size_t count,
+	struct conversion *ret, struct err *err)
+{
+	struct conversion made = { 0 };
+	if (qemu_argv_read(words, count, &made.argv, err) < 0)
+		return -1;
+	if (convert(&made, config, err) < 0) {
+		conversion_done(&made);
+		return -1;
+	}
+	*ret = made;
+	return 0;
+}

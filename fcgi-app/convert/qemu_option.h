@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+/*
+ * One option of a QEMU command line while it is being read, the guest that all of them make, as far
+ * as libvirt can say it, and what becomes of each. Texts are borrowed from the command line and
+ * from the options' lists. Thread-safe: no state.
+ */
+#include "convert/qemu_list.h"
+
+enum qemu_outcome {
+	QEMU_MAPPED,   /* it is in the guest */
+	QEMU_DROPPED,  /* libvirt does it by itself, or it is about the process and not the guest */
+	QEMU_UNMAPPED, /* nothing stands for it */
+};
+
+struct qemu_item {
+	const char *option, *value; /* as written; value may be NULL */
+	char property[64];          /* of the option, when only this is meant; or "" */
+	enum qemu_outcome outcome;
+	char text[160]; /* what it became, or why nothing */
+};
+
+struct qemu_disk {
+	const char *source, *format, *device, *bus, *serial; /* or NULL */
+	const char *cache, *io, *discard;
+
+	bool readonly;
+	int boot_order; /* 0: none */
+};
+
+struct qemu_interface {
+	const char *bridge; /* NULL: on a network */
+	const char *mac, *model;
+	int boot_order;
+};
+
+struct qemu_filesystem {
+	const char *source, *target;
+	bool readonly;
+};
+
+enum {
+	QEMU_DISKS_MAX = 16,
+	QEMU_INTERFACES_MAX = 16,
+	QEMU_FILESYSTEMS_MAX = 8,
+	QEMU_INPUTS_MAX = 4
+};
+struct qemu_guest {
+	const char *arch;                                              /* as libvirt calls it */
+	const char *name, *uuid, *machine, *kernel, *initrd, *cmdline; /* or NULL */
+	int64_t memory_kib;
+	int vcpus, sockets, cores, threads; /* 0: not said */
+	bool kvm;
+	const char *cpu; /* a model, "host", "max", or NULL */
+	bool no_acpi, no_hpet, no_reboot, localtime;
+	bool no_graphics, no_serial, rng, agent, watchdog, panic;
+	const char *serial_log;              /* or NULL */
+	const char *video;                   /* libvirt's model, or NULL */
+	const char *boot;                    /* devices in order: "cdn" */
+	const char *inputs[QEMU_INPUTS_MAX]; /* "tablet usb" */
+	size_t input_count;
+	struct qemu_disk disks[QEMU_DISKS_MAX];
+	size_t disk_count;
+	struct qemu_interface interfaces[QEMU_INTERFACES_MAX];
+	size_t interface_count;
+	struct qemu_filesystem filesystems[QEMU_FILESYSTEMS_MAX];
+	size_t filesystem_count;
+};
+
+struct qemu_row; /* of qemu_argv.c's table */
+
+struct qemu_option {
+	const struct qemu_row *row; /* NULL: unknown */
+	const char *value;          /* NULL: it takes none */
+	struct qemu_list list;
+	struct qemu_item item;
+};
+
+struct qemu_reading {
+	struct qemu_option *options;
+	size_t option_count;
+	struct qemu_guest *guest;
+	bool has_serial;
+	struct err *err;
+};
+
+/* What became of an option; the last word counts. */
+void qemu_say(struct qemu_option *o, enum qemu_outcome outcome, const char *fmt, ...) FORMAT(3, 4);
+/* ERR_INVALID_SPEC: the option is no good, and this is right. Always -1. */
+int qemu_bad(struct qemu_reading *r, const struct qemu_option *o, const char *right);
+
+/* A number, perhaps with a fraction, and a suffix, else in units, as QEMU's util/cutils.c has it.
+ */
+bool qemu_read_size(const char *text, uint64_t unit, uint64_t *ret);
+bool qemu_read_count(const char *text, int *ret); /* 1 to 4096 */
+
+/* A path as it is beneath virtgate's directories: without "./" in front. */
+const char *qemu_path(const char *path);
+
+/* What several options make alike; each adds to the guest and says so. */
+int qemu_add_disk(struct qemu_reading *r, struct qemu_option *o, const struct qemu_disk *disk);
+int qemu_add_interface(
+	struct qemu_reading *r, struct qemu_option *o, const struct qemu_interface *interface);
+/* From path, readonly and the like in the list. */
+int qemu_add_filesystem(
+	struct qemu_reading *r, struct qemu_option *o, struct qemu_list *list, const char *tag);
+int qemu_add_input(struct qemu_reading *r, struct qemu_option *o, const char *input);
+int qemu_add_watchdog(struct qemu_reading *r, struct qemu_option *o);
+int qemu_set_video(struct qemu_reading *r, struct qemu_option *o, const char *model);
+/* "stdio", "file:PATH", "chardev:ID". */
+int qemu_set_serial(struct qemu_reading *r, struct qemu_option *o, const char *to);
+
+/* What a drive says of its image. */
+void qemu_read_image(struct qemu_list *list, struct qemu_disk *disk);
+/* What a backend of the network says; false: nothing that libvirt could do here. */
+bool qemu_read_netdev(struct qemu_list *list, struct qemu_interface *interface);
+
+/* The option of one of these names (separated by |) whose key is this id; NULL: there is none. */
+struct qemu_option *qemu_find_backend(
+	struct qemu_reading *r, const char *names, const char *key, const char *id);

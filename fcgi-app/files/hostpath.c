@@ -1,0 +1,258 @@
+/* SPDX-License-Identifier: MIT */
+#include "files/hostpath.h"
+
+#include "files/qcow2.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/openat2.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+
+enum { PATH_BYTES_MAX = 1024, COMPONENTS_MAX = 32, BACKING_CHAIN_MAX = 8 };
+
+static const char missing[] = "it does not exist";
+static const char outside[] = "it does not lie beneath its directory, links followed";
+
+const char hostpath_in_use[] = "another VM that runs is writing to it";
+const char hostpath_exhausted[] = "virtgate is out of file descriptors or memory";
+
+/* It was not the path that was at fault. */
+static bool is_exhausted(int why)
+{
+	return why == EMFILE || why == ENFILE || why == ENOMEM;
+}
+
+const char *hostpath_below(const char *root, const char *path)
+{
+	size_t n = strlen(root);
+	int components = 0;
+	while (n && root[n - 1] == '/')
+		n--;
+	if (strncmp(root, path, n) != 0 || path[n] != '/')
+		return NULL;
+	const char *rest = path + n + strspn(path + n, "/");
+	for (const char *s = rest; *s; s += strcspn(s, "/"), s += *s == '/') {
+		size_t len = strcspn(s, "/");
+		if ((len == 1 && s[0] == '.') || (len == 2 && !strncmp(s, "..", 2)) ||
+			++components > COMPONENTS_MAX)
+			return NULL;
+	}
+	return *rest ? rest : NULL;
+}
+
+/* RESOLVE_BENEATH: the kernel itself refuses whatever leads out, at every step (openat2(2)). */
+static int open_resolving(int root, const char *rest, int flags, unsigned more_rules)
+{
+	/* openat2() refuses flags that O_PATH has no use for; the others are for pipes. */
+	int more = flags & O_PATH ? O_CLOEXEC : O_CLOEXEC | O_NONBLOCK | O_NOCTTY;
+	struct open_how how = {
+		.flags = (unsigned)(flags | more),
+		.resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS | more_rules,
+	};
+	return (int)syscall(SYS_openat2, root, rest, &how, sizeof how);
+}
+
+static int open_beneath(int root, const char *rest, int flags)
+{
+	return open_resolving(root, rest, flags, 0);
+}
+
+/* Of a path that does not exist: do its directories, as far as there are any? */
+static const char *refuse_missing(int root, const char *rest)
+{
+	char parent[PATH_BYTES_MAX];
+	(void)snprintf(parent, sizeof parent, "%s", rest);
+	for (char *slash; (slash = strrchr(parent, '/'));) {
+		*slash = '\0';
+		AUTO(close) int fd = open_beneath(root, parent, O_PATH | O_DIRECTORY);
+		if (fd >= 0)
+			return NULL;
+		if (is_exhausted(errno))
+			return hostpath_exhausted;
+		if (errno != ENOENT)
+			return outside;
+	}
+	return NULL;
+}
+
+static const char *refuse_kind(int fd, enum hostpath_kind kind)
+{
+	struct stat st;
+	if (fstat(fd, &st) < 0)
+		return outside;
+	if (kind == HOSTPATH_DIRECTORY)
+		return S_ISDIR(st.st_mode) ? NULL : "it is not a directory";
+	if (!S_ISREG(st.st_mode))
+		return "it is not a regular file";
+	return st.st_nlink > 1 ? "it has another name elsewhere (a hard link)" : NULL;
+}
+
+/* An image that was opened, and where: what its header names is looked for from there. */
+struct image {
+	const char *root_path;
+	int root;
+	const char *rest;
+	int fd;
+	int depth;
+	bool idle; /* nobody may be writing to it */
+};
+
+static const char *refuse_image(const struct image *image);
+
+/* A backing file's name is relative to the directory of the image that names it. */
+static const char *refuse_backing(const struct image *image, const struct qcow2 *header)
+{
+	static const char why[] = "its header names a backing file outside its directory";
+	const char *name = header->backing;
+	char full[PATH_BYTES_MAX];
+	if (image->depth == BACKING_CHAIN_MAX)
+		return "its chain of backing files is too long";
+	const char *slash = strrchr(image->rest, '/');
+	int n = name[0] == '/'
+		? snprintf(full, sizeof full, "%s", name)
+		: snprintf(full, sizeof full, "%s/%.*s%s", image->root_path,
+			  slash ? (int)(slash - image->rest + 1) : 0, image->rest, name);
+	/* "json:…" and "nbd://…" are no paths, and "x:y" is a protocol to QEMU. */
+	if (n >= (int)sizeof full || strchr(name, ':'))
+		return why;
+	const char *rest = hostpath_below(image->root_path, full);
+	if (!rest)
+		return why;
+	AUTO(close) int fd = open_beneath(image->root, rest, O_RDONLY);
+	if (fd < 0)
+		return is_exhausted(errno) ? hostpath_exhausted : why;
+	struct image backing = *image;
+	backing.rest = rest;
+	backing.fd = fd;
+	backing.depth++;
+	const char *refused = refuse_kind(fd, HOSTPATH_FILE);
+	if (!refused && image->idle && qcow2_is_written(fd))
+		return hostpath_in_use;
+	return refused || header->raw ? refused : refuse_image(&backing);
+}
+
+static const char *refuse_image(const struct image *image)
+{
+	struct qcow2 header;
+	if (image->idle && qcow2_is_written(image->fd))
+		return hostpath_in_use;
+	const char *why = qcow2_read(image->fd, &header);
+	return why || !header.backing[0] ? why : refuse_backing(image, &header);
+}
+
+static bool is_image(enum hostpath_kind kind)
+{
+	return kind == HOSTPATH_IMAGE || kind == HOSTPATH_SEEN_IMAGE || kind == HOSTPATH_IDLE_IMAGE;
+}
+
+/* Of a file that could not be opened. */
+static const char *refuse_errno(int root, const char *rest, enum hostpath_kind kind, int why)
+{
+	if (why == EACCES && is_image(kind))
+		return kind == HOSTPATH_IMAGE
+			? "virtgate may not read it, so its header cannot be checked"
+			: NULL;
+	if (is_exhausted(why))
+		return hostpath_exhausted;
+	if (why != ENOENT)
+		return outside;
+	return is_image(kind) || kind == HOSTPATH_DIRECTORY ? missing : refuse_missing(root, rest);
+}
+
+const char *hostpath_refusal(const char *root_path, const char *path, enum hostpath_kind kind)
+{
+	const char *rest = hostpath_below(root_path, path);
+	if (!rest || strlen(path) >= PATH_BYTES_MAX)
+		return outside;
+	AUTO(close) int root = open(root_path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (root < 0 && is_exhausted(errno))
+		return hostpath_exhausted;
+	if (root < 0) /* libvirt's host is another, or the directory is still to come */
+		return errno == ENOENT ? NULL : "virtgate may not look into its directory";
+	AUTO(close) int fd = open_beneath(root, rest, is_image(kind) ? O_RDONLY : O_PATH);
+	if (fd < 0)
+		return refuse_errno(root, rest, kind, errno);
+	const char *why = refuse_kind(fd, kind);
+	if (why || !is_image(kind))
+		return why;
+	return refuse_image(
+		&(struct image){ root_path, root, rest, fd, 0, kind == HOSTPATH_IDLE_IMAGE });
+}
+
+int hostpath_is_qcow2(const char *root_path, const char *path)
+{
+	AUTO(close) int fd = hostpath_open(root_path, path);
+	if (fd < 0)
+		return is_exhausted(errno) ? -1 : 0;
+	return qcow2_is(fd);
+}
+
+static int open_path(const char *root_path, const char *path, int flags)
+{
+	const char *rest = hostpath_below(root_path, path);
+	if (!rest) {
+		errno = EXDEV; /* what openat2() says of a path that leads out */
+		return -1;
+	}
+	AUTO(close) int root = open(root_path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	return root < 0 ? -1 : open_beneath(root, rest, flags);
+}
+
+int hostpath_open(const char *root_path, const char *path)
+{
+	return open_path(root_path, path, O_RDONLY);
+}
+
+int hostpath_stat(const char *root_path, const char *path, struct stat *ret)
+{
+	AUTO(close) int fd = open_path(root_path, path, O_PATH);
+	return fd < 0 ? -1 : fstat(fd, ret);
+}
+
+/* Opens the directory that a path's last name is in; -1 and errno. */
+static int open_parent(const char *root_path, const char *path, const char **ret_name)
+{
+	char parent[PATH_BYTES_MAX];
+	const char *rest = hostpath_below(root_path, path);
+	if (!rest || strlen(path) >= sizeof parent) {
+		errno = EXDEV;
+		return -1;
+	}
+	AUTO(close) int root = open(root_path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (root < 0)
+		return -1;
+	const char *slash = strrchr(rest, '/');
+	*ret_name = slash ? slash + 1 : rest;
+	if (!slash)
+		return TAKE_FD(root);
+	(void)snprintf(parent, sizeof parent, "%.*s", (int)(slash - rest), rest);
+	return open_resolving(root, parent, O_PATH | O_DIRECTORY, RESOLVE_NO_SYMLINKS);
+}
+
+int hostpath_create(const char *root_path, const char *path, unsigned mode)
+{
+	const char *name = NULL;
+	AUTO(close) int parent = open_parent(root_path, path, &name);
+	if (parent < 0)
+		return -1;
+	return openat(parent, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode);
+}
+
+const char *hostpath_remove(const char *root_path, const char *path, uint64_t dev, uint64_t inode)
+{
+	struct stat st;
+	const char *name = NULL;
+	AUTO(close) int parent = open_parent(root_path, path, &name);
+	if (parent < 0)
+		return errno == ENOENT ? missing : "a link leads to it";
+	if (fstatat(parent, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		return errno == ENOENT ? missing : "virtgate cannot look at it";
+	if (!S_ISREG(st.st_mode))
+		return "it is not a regular file";
+	if (st.st_dev != dev || st.st_ino != inode)
+		return "it is another file by now";
+	return unlinkat(parent, name, 0) < 0 ? "virtgate may not remove it" : NULL;
+}

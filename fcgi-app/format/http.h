@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+/*
+ * An HTTP request as a value, and the strict reading of its target: percent-encoding by RFC 3986
+ * section 2.1, query strings by the form rules of the WHATWG URL standard ('+' is a space), with
+ * no bad escape, no NUL and no malformed UTF-8 let through. No FastCGI here: tests build these
+ * by hand. Thread-safe: no state.
+ */
+#include "base/err.h"
+
+enum http_method {
+	HTTP_GET,
+	HTTP_HEAD,
+	HTTP_POST,
+	HTTP_PUT,
+	HTTP_PATCH,
+	HTTP_DELETE,
+	HTTP_OPTIONS,
+	HTTP_OTHER,
+	HTTP_METHOD_COUNT
+};
+
+/* Borrowed from whoever made the request; valid until it is answered. No member is NULL. */
+struct http_req {
+	enum http_method method;
+	const char *target; /* path and query as sent, still encoded */
+	const char *content_type;
+	const char *body;
+	size_t body_len;
+	const char *request_id;
+	const char *user; /* as authenticated by nginx, or "" */
+	const char *role; /* as given by nginx, or "" */
+	/* What a browser tells of the page that asks (Fetch standard), or ""; and whom it asked. */
+	const char *origin;
+	const char *sec_fetch_site;
+	const char *host;
+	/* RFC 9110 sections 13.1.1 and 13.1.2, or "". */
+	const char *if_match;
+	const char *if_none_match;
+	const char *cache_control;   /* RFC 9111 section 5.2.1, or "" */
+	const char *idempotency_key; /* draft-ietf-httpapi-idempotency-key-header, or "" */
+};
+
+enum http_method http_method_of(const char *name);
+const char *http_method_name(enum http_method method);
+
+/* The reason phrase of RFC 9110 section 15, and the status in digits; a literal each. */
+const char *http_reason(int status);
+const char *http_status_text(int status);
+
+/* Does a Cache-Control, of RFC 9111 section 5.2, have this directive, with an argument or without?
+ */
+bool http_has_directive(const char *cache_control, const char *directive);
+
+/* Does the Content-Type name this media type, whatever its parameters and case? */
+bool http_is_media_type(const char *content_type, const char *type);
+
+/*
+ * Does a page of another site ask? By Sec-Fetch-Site (Fetch Metadata, section 2.4), or by Origin
+ * (RFC 6454 section 7) from a browser without it. Who sends neither is no browser.
+ */
+bool http_is_cross_site(const struct http_req *req);
+
+/* A decoded path or query: the texts point into memory of its own. */
+enum { HTTP_SEGMENTS_MAX = 8, HTTP_PARAMS_MAX = 32 };
+struct http_path {
+	char *memory;
+	const char *segment[HTTP_SEGMENTS_MAX];
+	size_t count;
+};
+struct http_query {
+	char *memory;
+	struct {
+		const char *name, *value;
+	} param[HTTP_PARAMS_MAX];
+	size_t count;
+};
+
+/*
+ * Both take the whole target. ERR_BAD_REQUEST for what is badly encoded, ERR_NOT_FOUND for a path
+ * that no route can have: empty or dot segments, or too many. A parameter's value may be empty.
+ * On failure there is nothing to free.
+ */
+int http_path_parse(const char *target, struct http_path *ret, struct err *err);
+int http_query_parse(const char *target, struct http_query *ret, struct err *err);
+void http_path_done(struct http_path *path);
+void http_query_done(struct http_query *query);
+
+/* Encodes a text as one path segment (RFC 3986 section 3.3, unreserved only). The caller frees. */
+char *http_encode_segment(const char *s);

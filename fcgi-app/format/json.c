@@ -1,0 +1,415 @@
+/* SPDX-License-Identifier: MIT */
+#include "format/json.h"
+
+#include <json-c/json.h>
+#include <stdio.h>
+#include <string.h>
+
+/* struct json is json-c's own object under a name of ours. */
+static json_object *to_jc(const struct json *value)
+{
+	return (json_object *)(uintptr_t)value;
+}
+
+static struct json *from_jc(json_object *value)
+{
+	return (struct json *)value;
+}
+
+void json_free(struct json *value)
+{
+	(void)json_object_put(to_jc(value));
+}
+
+DEFINE_AUTO(json_tokener *, json_tokener_free)
+
+/*
+ * What json-c 0.16 lets through even with JSON_TOKENER_STRICT, seen by trying: '…' as strings,
+ * NaN and Infinity, 01, -.1 and 1., control characters and half surrogate pairs in strings, and a
+ * name twice in an object (the last wins). The scan below runs over text that json-c has accepted,
+ * so it need not know the rest of the grammar.
+ */
+struct scan {
+	const char *text, *end, *at;
+	/* The names seen so far in each object that is open here. */
+	struct {
+		bool object;
+		size_t first_name;
+	} open[JSON_DEPTH_MAX + 1];
+	size_t depth;
+	/* More members than any body of ours can have: an object larger than this is refused. */
+	struct {
+		const char *s;
+		size_t len;
+	} names[128];
+	size_t name_count;
+};
+
+static int bad_json(const struct scan *scan, struct err *err, const char *what)
+{
+	int line = 1;
+	const char *line_start = scan->text;
+	for (const char *p = scan->text; p < scan->at && p < scan->end; p++) {
+		if (*p == '\n') {
+			line++;
+			line_start = p + 1;
+		}
+	}
+	int column = (int)(scan->at - line_start) + 1;
+	(void)err_set(err, ERR_BAD_JSON, "body: not valid JSON at line %d, column %d: %s", line,
+		column, what);
+	err->line = line;
+	err->column = column;
+	return -1;
+}
+
+static int scan_name(struct scan *scan, const char *s, size_t len, struct err *err)
+{
+	/* An escaped letter could hide a repetition from a comparison of bytes. */
+	if (memchr(s, '\\', len))
+		return bad_json(scan, err, "a field's name needs no escapes");
+	for (size_t i = scan->open[scan->depth].first_name; i < scan->name_count; i++)
+		if (scan->names[i].len == len && !memcmp(scan->names[i].s, s, len))
+			return err_set(err, ERR_BAD_JSON, "body: field '%.*s' is given twice",
+				len > 64 ? 64 : (int)len, s);
+	if (scan->name_count == ARRAY_LEN(scan->names))
+		return bad_json(scan, err, "too many fields");
+	scan->names[scan->name_count].s = s;
+	scan->names[scan->name_count++].len = len;
+	return 0;
+}
+
+/* Stands at a backslash; ends at the last character of the escape. */
+static int scan_escape(struct scan *scan, struct err *err)
+{
+	unsigned high = 0;
+	unsigned low = 0;
+	if (scan->end - scan->at >= 6 && sscanf(scan->at, "\\u%4x", &high) == 1) {
+		bool pair = scan->end - scan->at >= 12 &&
+			sscanf(scan->at + 6, "\\u%4x", &low) == 1 && low >= 0xdc00 && low <= 0xdfff;
+		if (high >= 0xd800 && high <= 0xdfff && (high > 0xdbff || !pair))
+			return bad_json(scan, err, "half of a surrogate pair");
+		if (high >= 0xd800 && high <= 0xdfff)
+			scan->at += 6;
+	}
+	scan->at++;
+	return 0;
+}
+
+/* Passes over a string; its opening quote has been read. */
+static int scan_string(struct scan *scan, bool is_name, struct err *err)
+{
+	const char *start = scan->at;
+	for (; scan->at < scan->end && *scan->at != '"'; scan->at++) {
+		if ((unsigned char)*scan->at < 0x20)
+			return bad_json(scan, err, "control characters in a string are escaped");
+		if (*scan->at == '\\' && scan_escape(scan, err) < 0)
+			return -1;
+	}
+	if (is_name && scan_name(scan, start, (size_t)(scan->at - start), err) < 0)
+		return -1;
+	if (scan->at < scan->end)
+		scan->at++;
+	return 0;
+}
+
+static int scan_open(struct scan *scan, bool object, struct err *err)
+{
+	if (scan->depth == JSON_DEPTH_MAX)
+		return bad_json(scan, err, "nested too deeply");
+	scan->depth++;
+	scan->open[scan->depth].object = object;
+	scan->open[scan->depth].first_name = scan->name_count;
+	return 0;
+}
+
+static bool is_digit(char c)
+{
+	return c >= '0' && c <= '9';
+}
+
+/* Stands behind a number's first character. json-c has seen to the rest of RFC 8259 section 6. */
+static int scan_number(struct scan *scan, struct err *err)
+{
+	const char *s = scan->at - 1;
+	scan->at = s + strspn(s, "+-.0123456789eE");
+	s += *s == '-';
+	if (!is_digit(*s) || (*s == '0' && is_digit(s[1])))
+		return bad_json(scan, err, "a number begins with one digit, or with 1 to 9");
+	s += strspn(s, "0123456789");
+	if (*s == '.' && !is_digit(s[1]))
+		return bad_json(scan, err, "a digit follows the point");
+	return 0;
+}
+
+static int scan_strictly(struct scan *scan, struct err *err)
+{
+	bool want_name = false;
+	while (scan->at < scan->end) {
+		char c = *scan->at++;
+		switch (c) {
+		case '"':
+			if (scan_string(scan, want_name, err) < 0)
+				return -1;
+			want_name = false;
+			break;
+		case '{':
+		case '[':
+			if (scan_open(scan, c == '{', err) < 0)
+				return -1;
+			want_name = c == '{';
+			break;
+		case '}':
+		case ']':
+			scan->name_count = scan->open[scan->depth--].first_name;
+			want_name = false;
+			break;
+		case ',':
+			want_name = scan->open[scan->depth].object;
+			break;
+		case '\'':
+		case 'N':
+		case 'I':
+			scan->at--;
+			return bad_json(scan, err, "not a value that JSON knows");
+		default:
+			if ((c == '-' || is_digit(c)) && scan_number(scan, err) < 0)
+				return -1;
+		}
+	}
+	return 0;
+}
+
+int json_parse(const char *text, size_t len, struct json **ret, struct err *err)
+{
+	struct scan scan = { .text = text, .end = text + len, .at = text };
+	if (memchr(text, '\0', len))
+		return err_set(err, ERR_BAD_JSON, "body: a NUL character is not JSON");
+	if (!text_is_utf8(text, len))
+		return err_set(err, ERR_BAD_JSON, "body: JSON is UTF-8, and this is not");
+
+	AUTO(json_tokener_free) json_tokener *tokener = json_tokener_new_ex(JSON_DEPTH_MAX);
+	if (!tokener)
+		return err_memory(err);
+	json_tokener_set_flags(tokener, JSON_TOKENER_STRICT);
+	AUTO(json_free) struct json *value =
+		from_jc(json_tokener_parse_ex(tokener, text, (int)len));
+	enum json_tokener_error error = json_tokener_get_error(tokener);
+	if (error == json_tokener_continue) {
+		/* A number at the top ends only where the text does: the NUL says so. */
+		value = from_jc(json_tokener_parse_ex(tokener, "", 1));
+		error = json_tokener_get_error(tokener);
+		scan.at = scan.end;
+	} else {
+		scan.at = text + json_tokener_get_parse_end(tokener);
+	}
+	if (error == json_tokener_continue)
+		return bad_json(&scan, err, "it ends too early");
+	if (error != json_tokener_success)
+		return bad_json(&scan, err, json_tokener_error_desc(error));
+	for (; scan.at < scan.end; scan.at++)
+		if (!strchr(" \t\r\n", *scan.at))
+			return bad_json(&scan, err, "something follows the value");
+	scan.at = text;
+	if (scan_strictly(&scan, err) < 0)
+		return -1;
+	*ret = TAKE(value);
+	return 0;
+}
+
+enum json_kind json_kind_of(const struct json *value)
+{
+	switch (json_object_get_type(to_jc(value))) {
+	case json_type_null:
+		return JSON_IS_NULL;
+	case json_type_boolean:
+		return JSON_IS_BOOL;
+	case json_type_int:
+		return JSON_IS_INT;
+	case json_type_double:
+		return JSON_IS_NUMBER;
+	case json_type_string:
+		return JSON_IS_STRING;
+	case json_type_array:
+		return JSON_IS_ARRAY;
+	case json_type_object:
+		return JSON_IS_OBJECT;
+	}
+	return JSON_IS_NULL;
+}
+
+bool json_get_bool(const struct json *value)
+{
+	return json_object_get_boolean(to_jc(value));
+}
+
+const char *json_get_string(const struct json *value, size_t *ret_len)
+{
+	*ret_len = (size_t)json_object_get_string_len(to_jc(value));
+	return json_object_get_string(to_jc(value));
+}
+
+int64_t json_get_int(const struct json *value)
+{
+	return json_object_get_int64(to_jc(value));
+}
+
+const char *json_scalar_text(const struct json *value, char *number, size_t size)
+{
+	size_t len = 0;
+	if (json_kind_of(value) == JSON_IS_STRING)
+		return json_get_string(value, &len);
+	if (json_kind_of(value) != JSON_IS_INT)
+		return NULL;
+	(void)snprintf(number, size, "%lld", (long long)json_get_int(value));
+	return number;
+}
+
+const struct json *json_member(const struct json *object, const char *name)
+{
+	return from_jc(json_object_object_get(to_jc(object), name));
+}
+
+bool json_has(const struct json *object, const char *name)
+{
+	return json_object_object_get_ex(to_jc(object), name, NULL);
+}
+
+size_t json_length(const struct json *value)
+{
+	json_object *v = to_jc(value);
+	if (json_object_is_type(v, json_type_array))
+		return json_object_array_length(v);
+	return json_object_is_type(v, json_type_object) ? (size_t)json_object_object_length(v) : 0;
+}
+
+const struct json *json_item(const struct json *array, size_t i)
+{
+	return from_jc(json_object_array_get_idx(to_jc(array), i));
+}
+
+int json_each(const struct json *object,
+	int (*each)(const char *name, const struct json *value, void *data), void *data)
+{
+	struct json_object_iterator it = json_object_iter_begin(to_jc(object));
+	struct json_object_iterator end = json_object_iter_end(to_jc(object));
+	for (; !json_object_iter_equal(&it, &end); json_object_iter_next(&it)) {
+		int result = each(json_object_iter_peek_name(&it),
+			from_jc(json_object_iter_peek_value(&it)), data);
+		if (result)
+			return result;
+	}
+	return 0;
+}
+
+/* Set when a part of the tree that this thread builds could not be allocated. */
+static _Thread_local bool out_of_memory;
+
+static struct json *made(json_object *value)
+{
+	if (!value)
+		out_of_memory = true;
+	return from_jc(value);
+}
+
+struct json *json_new_object(void)
+{
+	return made(json_object_new_object());
+}
+
+struct json *json_new_array(void)
+{
+	return made(json_object_new_array());
+}
+
+struct json *json_string(const char *value)
+{
+	return made(json_object_new_string(value));
+}
+
+void json_put(struct json *object, const char *name, struct json *value)
+{
+	unsigned flags = JSON_C_OBJECT_ADD_KEY_IS_NEW | JSON_C_OBJECT_ADD_CONSTANT_KEY;
+	if (object && !json_object_object_add_ex(to_jc(object), name, to_jc(value), flags))
+		return;
+	out_of_memory = true;
+	json_free(value);
+}
+
+void json_put_copy(struct json *object, const char *name, struct json *value)
+{
+	if (object && !json_object_object_add(to_jc(object), name, to_jc(value)))
+		return;
+	out_of_memory = true;
+	json_free(value);
+}
+
+void json_put_string(struct json *object, const char *name, const char *value)
+{
+	json_put(object, name, value ? json_string(value) : NULL);
+}
+
+void json_put_int(struct json *object, const char *name, int64_t value)
+{
+	json_put(object, name, made(json_object_new_int64(value)));
+}
+
+void json_put_count(struct json *object, const char *name, int64_t value)
+{
+	if (value < 0)
+		json_put(object, name, NULL);
+	else
+		json_put_int(object, name, value);
+}
+
+void json_put_time(struct json *object, const char *name, int64_t wall_ms)
+{
+	enum { MS = 1000 };
+	char text[RFC3339_SIZE];
+	clock_rfc3339(wall_ms / MS, (int)(wall_ms % MS), text);
+	json_put_string(object, name, wall_ms < 0 ? NULL : text);
+}
+
+void json_put_bool(struct json *object, const char *name, bool value)
+{
+	json_put(object, name, made(json_object_new_boolean(value)));
+}
+
+void json_push(struct json *array, struct json *value)
+{
+	if (array && !json_object_array_add(to_jc(array), to_jc(value)))
+		return;
+	out_of_memory = true;
+	json_free(value);
+}
+
+void json_push_string(struct json *array, const char *value)
+{
+	json_push(array, json_string(value));
+}
+
+void json_keep(struct json *object, const char *names)
+{
+	struct lh_table *members = json_object_get_object(to_jc(object));
+	for (struct lh_entry *e = lh_table_head(members), *next; e; e = next) {
+		next = lh_entry_next(e);
+		if (!text_is_word(names, ',', lh_entry_k(e)))
+			json_object_object_del(to_jc(object), lh_entry_k(e));
+	}
+}
+
+int json_text(const struct json *value, char **ret, size_t *ret_len, struct err *err)
+{
+	int flags = JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE;
+	size_t len = 0;
+	const char *text = json_object_to_json_string_length(to_jc(value), flags, &len);
+	bool failed = out_of_memory || !text;
+	out_of_memory = false;
+	char *copy = failed ? NULL : malloc(len + 1);
+	if (!copy)
+		return err_memory(err);
+	memcpy(copy, text, len + 1);
+	*ret = copy;
+	*ret_len = len;
+	return 0;
+}

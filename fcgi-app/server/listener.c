@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: MIT */
+#include "server/listener.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+
+enum { BACKLOG = 511 };
+
+static int listen_inherited(void)
+{
+	const char *pid = getenv("LISTEN_PID");
+	const char *fds = getenv("LISTEN_FDS");
+	enum { FIRST_FD = 3 };
+	int listening = 0;
+	if (!pid || !fds || strtol(pid, NULL, 10) != getpid() || strtol(fds, NULL, 10) < 1)
+		return -1;
+	if (getsockopt(FIRST_FD, SOL_SOCKET, SO_ACCEPTCONN, &listening,
+		    &(socklen_t){ sizeof(int) }) < 0 ||
+		!listening)
+		return -1;
+	(void)fcntl(FIRST_FD, F_SETFD, FD_CLOEXEC);
+	(void)fcntl(FIRST_FD, F_SETFL, O_NONBLOCK);
+	return FIRST_FD;
+}
+
+/* A full backlog is somebody's, too. */
+static bool is_served(const struct sockaddr_un *address)
+{
+	AUTO(close) int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	return !connect(fd, (const struct sockaddr *)address, sizeof *address) || errno == EAGAIN;
+}
+
+static int cannot_listen(const struct config *config, const char *why, struct err *err)
+{
+	return err_set(err, ERR_INTERNAL, "cannot listen on '%.200s': %s", config->listen, why);
+}
+
+static int grant_group(const struct config *config, struct err *err)
+{
+	if (!config->socket_group[0])
+		return 0;
+	const struct group *group = getgrnam(config->socket_group);
+	if (!group)
+		return cannot_listen(config, "there is no such socket-group", err);
+	if (chown(config->listen, (uid_t)-1, group->gr_gid) < 0)
+		return cannot_listen(config, strerror(errno), err);
+	return 0;
+}
+
+static int listen_unix(const struct config *config, struct listener *ret, struct err *err)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	if (strlen(config->listen) >= sizeof address.sun_path)
+		return cannot_listen(config, "a unix socket's path has at most 107 bytes", err);
+	memcpy(address.sun_path, config->listen, strlen(config->listen) + 1);
+	if (is_served(&address))
+		return cannot_listen(config, "another process serves it", err);
+	struct stat st;
+	if (!lstat(config->listen, &st) && S_ISSOCK(st.st_mode))
+		(void)unlink(config->listen);
+	AUTO(close) int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	/* Whoever may connect may claim any role: the owner and the group, nobody else. */
+	mode_t old = umask(0117);
+	int rc = bind(fd, (const struct sockaddr *)&address, sizeof address);
+	(void)umask(old);
+	if (rc < 0)
+		return cannot_listen(config, strerror(errno), err);
+	struct listener made = { .path = config->listen };
+	made.bound = !lstat(config->listen, &made.stat);
+	if (grant_group(config, err) < 0)
+		return -1;
+	if (listen(fd, BACKLOG) < 0)
+		return cannot_listen(config, strerror(errno), err);
+	made.fd = TAKE_FD(fd);
+	*ret = made;
+	return 0;
+}
+
+static void auto_addrinfo(struct addrinfo **info)
+{
+	if (*info)
+		freeaddrinfo(*info);
+}
+
+/* Whoever can connect can claim any role, so nobody on another machine may. */
+static bool is_loopback(const struct sockaddr *address)
+{
+	if (address->sa_family == AF_INET)
+		return ntohl(((const struct sockaddr_in *)(const void *)address)
+				       ->sin_addr.s_addr) >>
+			24 ==
+			IN_LOOPBACKNET;
+	const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)(const void *)address;
+	return IN6_IS_ADDR_LOOPBACK(&v6->sin6_addr);
+}
+
+static int listen_tcp(const struct config *config, struct listener *ret, struct err *err)
+{
+	const char *colon = strrchr(config->listen, ':');
+	if (!colon || !colon[1])
+		return cannot_listen(config, "neither an absolute path nor host:port", err);
+	char host[256];
+	size_t n = (size_t)(colon - config->listen);
+	bool bracketed = n >= 2 && config->listen[0] == '[' && colon[-1] == ']';
+	(void)snprintf(host, sizeof host, "%.*s", (int)(bracketed ? n - 2 : n),
+		config->listen + bracketed);
+	__attribute__((cleanup(auto_addrinfo))) struct addrinfo *info = NULL;
+	struct addrinfo hints = { .ai_socktype = SOCK_STREAM };
+	int rc = getaddrinfo(host[0] ? host : NULL, colon + 1, &hints, &info);
+	if (rc)
+		return cannot_listen(config, gai_strerror(rc), err);
+	if (!is_loopback(info->ai_addr))
+		return cannot_listen(config, "not a loopback address", err);
+	int flags = SOCK_NONBLOCK | SOCK_CLOEXEC;
+	AUTO(close) int fd = socket(info->ai_family, info->ai_socktype | flags, info->ai_protocol);
+	(void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &(int){ 1 }, sizeof(int));
+	if (bind(fd, info->ai_addr, info->ai_addrlen) < 0 || listen(fd, BACKLOG) < 0)
+		return cannot_listen(config, strerror(errno), err);
+	*ret = (struct listener){ .fd = TAKE_FD(fd) };
+	return 0;
+}
+
+int listener_open(const struct config *config, struct listener *ret, struct err *err)
+{
+	int fd = listen_inherited();
+	if (fd >= 0) {
+		*ret = (struct listener){ .fd = fd, .inherited = true };
+		return 0;
+	}
+	return config->listen[0] == '/' ? listen_unix(config, ret, err)
+					: listen_tcp(config, ret, err);
+}
+
+void listener_unlink(struct listener *listener)
+{
+	struct stat now;
+	if (listener->bound && !lstat(listener->path, &now) &&
+		now.st_dev == listener->stat.st_dev && now.st_ino == listener->stat.st_ino)
+		(void)unlink(listener->path);
+	listener->bound = false;
+}
+
+void listener_close(struct listener *listener)
+{
+	if (listener->fd < 0)
+		return;
+	listener_unlink(listener);
+	(void)close(listener->fd);
+	listener->fd = -1;
+}

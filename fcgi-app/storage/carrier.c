@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: MIT */
+#include "storage/carrier.h"
+
+#include "files/qcow2.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+/* Its size as the guest sees it: snapshots lie beside what that maps. */
+enum { CARRIER_BYTES = 1 << 20 };
+
+void carrier_path(const struct config *config, const char *uuid, char ret[static CARRIER_PATH_SIZE])
+{
+	(void)snprintf(ret, CARRIER_PATH_SIZE, "%s/carrier-%s.qcow2", config->images, uuid);
+}
+
+int carrier_make(const struct config *config, const char *uuid, struct err *err)
+{
+	char path[CARRIER_PATH_SIZE];
+	carrier_path(config, uuid, path);
+	/* libvirt gives it to QEMU's user while the VM runs; we still have to read its header. */
+	int flags = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC;
+	AUTO(close) int fd = open(path, flags, 0644);
+	if (fd >= 0 && qcow2_write_empty(fd, CARRIER_BYTES))
+		return 0;
+	int why = errno;
+	if (fd >= 0)
+		(void)unlink(path);
+	(void)err_set(err, ERR_STORAGE_UNAVAILABLE,
+		"carrier_disk: virtgate cannot make it in VIRTGATE_IMAGES: %s", strerror(why));
+	(void)snprintf(err->private, sizeof err->private, "%.400s: %s", path, strerror(why));
+	return -1;
+}
+
+bool carrier_remove(const struct config *config, const char *uuid)
+{
+	char path[CARRIER_PATH_SIZE];
+	carrier_path(config, uuid, path);
+	return !unlink(path);
+}

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+/*
+ * What a host's VMs go through while this process watches, by libvirt's events, on a connection of
+ * its own beside the pool. Events are hints: they come after the fact, and some come for what did
+ * not happen. Whoever uses one compares it with what it has read.
+ *
+ * When the connection is lost, all that was remembered is forgotten, because events may have been
+ * missed; it is opened again for as long as it takes. All functions may be called from any thread.
+ */
+#include "libvirt/domain.h"
+
+struct events;
+
+/* Starts a thread that opens the connection: nobody waits for that. NULL: no memory, no thread. */
+struct events *events_new(struct host *host);
+/* Waits for the connection to be closed, for which libvirt has no timeout. */
+void events_free(struct events *events);
+
+/*
+ * When the VM came into this state, in milliseconds since 1970, by the clock here; id is libvirt's
+ * of the domain that runs. -1: that was not seen, as of a VM that was in it before the watch began.
+ */
+int64_t events_since(struct events *events, const char *uuid, enum vm_state state, int id);

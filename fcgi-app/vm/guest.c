@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: MIT */
+#include "vm/guest.h"
+
+#include <string.h>
+
+static const struct {
+	int (*call)(virDomainPtr, unsigned flags);
+	unsigned by_acpi, by_agent;
+} requests[] = {
+	[GUEST_SHUT_DOWN] = { virDomainShutdownFlags, VIR_DOMAIN_SHUTDOWN_ACPI_POWER_BTN,
+		VIR_DOMAIN_SHUTDOWN_GUEST_AGENT },
+	[GUEST_REBOOT] = { virDomainReboot, VIR_DOMAIN_REBOOT_ACPI_POWER_BTN,
+		VIR_DOMAIN_REBOOT_GUEST_AGENT },
+};
+_Static_assert(ARRAY_LEN(requests) == GUEST_REQUEST_COUNT, "a row per request");
+
+static bool has_attr(const struct xml_node *node, const char *name, const char *value)
+{
+	AUTO(free) char *text = xml_attr(node, name);
+	return text && !strcmp(text, value);
+}
+
+/* Only the XML of a VM that runs tells whether anybody listens at the channel's other end. */
+static bool is_connected_agent(const struct xml_node *channel)
+{
+	const struct xml_node *target = xml_child(channel, "target");
+	return target && has_attr(target, "name", "org.qemu.guest_agent.0") &&
+		has_attr(target, "state", "connected");
+}
+
+int guest_read_ways(struct lease *lease, virDomainPtr dom, struct guest_ways *ret, struct err *err)
+{
+	AUTO(xml_free) struct xml *doc = NULL;
+	if (domain_read_xml(lease, dom, 0, &doc, err) < 0)
+		return -1;
+	const struct xml_node *channel = xml_find(xml_root(doc), "devices/channel");
+	while (channel && !is_connected_agent(channel))
+		channel = xml_next(channel);
+	ret->acpi = xml_find(xml_root(doc), "features/acpi");
+	ret->agent = channel;
+	return 0;
+}
+
+int guest_check(enum guest_request request, const struct guest_ways *ways, struct err *err)
+{
+	if (ways->acpi || ways->agent)
+		return 0;
+	(void)err_set(err, ERR_CANNOT_SHUT_DOWN,
+		"the guest would not hear the request: its VM has neither ACPI nor a connected "
+		"guest agent");
+	return err_hint(err, "%s",
+		request == GUEST_REBOOT ? "press its reset button: …/reset"
+					: "{\"mode\":\"kill\"} stops it at once");
+}
+
+static int ask_agent(struct hold *hold, enum guest_request request, struct err *err)
+{
+	/* Without it, libvirt waits for an agent that hangs for ever. */
+	(void)virDomainAgentSetResponseTimeout(hold->dom, GUEST_AGENT_SECONDS, 0);
+	int rc = requests[request].call(hold->dom, requests[request].by_agent);
+	if (rc < 0)
+		(void)virt_fail(&hold->lease, VIRT_ACT, err);
+	/* The domain keeps it for all who ask: others' freezes may take longer. */
+	(void)virDomainAgentSetResponseTimeout(
+		hold->dom, VIR_DOMAIN_AGENT_RESPONSE_TIMEOUT_BLOCK, 0);
+	return rc;
+}
+
+static int ask_acpi(struct hold *hold, enum guest_request request, struct err *err)
+{
+	/* The test driver has one way only, and knows no flags. */
+	unsigned flags = virt_is_test(&hold->lease) ? 0 : requests[request].by_acpi;
+	if (requests[request].call(hold->dom, flags) < 0)
+		return virt_fail(&hold->lease, VIRT_ACT, err);
+	return 0;
+}
+
+int guest_ask(struct hold *hold, enum guest_request request, const struct guest_ways *ways,
+	enum guest_way *ret, struct err *err)
+{
+	if (ways->agent) {
+		*ret = GUEST_BY_AGENT;
+		if (!ask_agent(hold, request, err))
+			return 0;
+		if (err->kind != ERR_AGENT_UNAVAILABLE || !ways->acpi)
+			return -1;
+	}
+	*ret = GUEST_BY_ACPI;
+	return ask_acpi(hold, request, err);
+}

@@ -1,0 +1,179 @@
+/* SPDX-License-Identifier: MIT */
+#include "vm/job.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static const char *operation_name(int operation)
+{
+	static const char *const names[] = {
+		[VIR_DOMAIN_JOB_OPERATION_UNKNOWN] = "unknown",
+		[VIR_DOMAIN_JOB_OPERATION_START] = "start",
+		[VIR_DOMAIN_JOB_OPERATION_SAVE] = "save",
+		[VIR_DOMAIN_JOB_OPERATION_RESTORE] = "restore",
+		[VIR_DOMAIN_JOB_OPERATION_MIGRATION_IN] = "migration-in",
+		[VIR_DOMAIN_JOB_OPERATION_MIGRATION_OUT] = "migration-out",
+		[VIR_DOMAIN_JOB_OPERATION_SNAPSHOT] = "snapshot",
+		[VIR_DOMAIN_JOB_OPERATION_SNAPSHOT_REVERT] = "snapshot-revert",
+		[VIR_DOMAIN_JOB_OPERATION_DUMP] = "dump",
+		[VIR_DOMAIN_JOB_OPERATION_BACKUP] = "backup",
+		[VIR_DOMAIN_JOB_OPERATION_SNAPSHOT_DELETE] = "snapshot-delete",
+	};
+	bool known = operation >= 0 && (size_t)operation < ARRAY_LEN(names);
+	return known ? names[operation] : names[VIR_DOMAIN_JOB_OPERATION_UNKNOWN];
+}
+
+/* libvirt's answer, as long as it is read. */
+struct params {
+	virTypedParameterPtr list;
+	int count;
+};
+
+static void params_done(struct params *params)
+{
+	virTypedParamsFree(params->list, params->count);
+}
+
+static int64_t number(const struct params *params, const char *name)
+{
+	unsigned long long value = 0;
+	if (virTypedParamsGetULLong(params->list, params->count, name, &value) != 1 ||
+		value > INT64_MAX)
+		return -1;
+	return (int64_t)value;
+}
+
+static struct job job_of(int type, const struct params *params)
+{
+	int operation = VIR_DOMAIN_JOB_OPERATION_UNKNOWN;
+	(void)virTypedParamsGetInt(
+		params->list, params->count, VIR_DOMAIN_JOB_OPERATION, &operation);
+	bool bounded = type == VIR_DOMAIN_JOB_BOUNDED;
+	return (struct job){
+		.running = bounded || type == VIR_DOMAIN_JOB_UNBOUNDED,
+		.operation = operation_name(operation),
+		.bounded = bounded,
+		.elapsed_ms = number(params, VIR_DOMAIN_JOB_TIME_ELAPSED),
+		.remaining_ms = bounded ? number(params, VIR_DOMAIN_JOB_TIME_REMAINING) : -1,
+		.data = { number(params, VIR_DOMAIN_JOB_DATA_TOTAL),
+			number(params, VIR_DOMAIN_JOB_DATA_PROCESSED),
+			number(params, VIR_DOMAIN_JOB_DATA_REMAINING) },
+		.memory = { number(params, VIR_DOMAIN_JOB_MEMORY_TOTAL),
+			number(params, VIR_DOMAIN_JOB_MEMORY_PROCESSED),
+			number(params, VIR_DOMAIN_JOB_MEMORY_REMAINING) },
+		.disk = { number(params, VIR_DOMAIN_JOB_DISK_TOTAL),
+			number(params, VIR_DOMAIN_JOB_DISK_PROCESSED),
+			number(params, VIR_DOMAIN_JOB_DISK_REMAINING) },
+	};
+}
+
+/* Of a migration that comes in, only the host that it comes from tells how far it is. */
+static struct job incoming(void)
+{
+	static const struct job_progress unknown = { -1, -1, -1 };
+	return (struct job){
+		.running = true,
+		.operation = operation_name(VIR_DOMAIN_JOB_OPERATION_MIGRATION_IN),
+		.elapsed_ms = -1,
+		.remaining_ms = -1,
+		.data = unknown,
+		.memory = unknown,
+		.disk = unknown,
+	};
+}
+
+/* Why libvirt does not tell: a driver without jobs, or a VM that is off, has none. */
+static int explain(struct lease *lease, virDomainPtr dom, struct job *ret, struct err *err)
+{
+	(void)virt_fail(lease, VIRT_READ, err);
+	if (lease->broken || err->kind == ERR_VM_NOT_FOUND || err->kind == ERR_VM_BUSY)
+		return -1;
+	if (err->libvirt_code == VIR_ERR_OPERATION_UNSUPPORTED)
+		*ret = incoming();
+	else if (err->libvirt_code == VIR_ERR_NO_SUPPORT || !virDomainIsActive(dom))
+		*ret = (struct job){ 0 };
+	else
+		return -1;
+	return 0;
+}
+
+static int read_of(struct lease *lease, virDomainPtr dom, struct job *ret, struct err *err)
+{
+	__attribute__((cleanup(params_done))) struct params params = { 0 };
+	int type = VIR_DOMAIN_JOB_NONE;
+	if (virDomainGetJobStats(dom, &type, &params.list, &params.count, 0) < 0)
+		return explain(lease, dom, ret, err);
+	*ret = job_of(type, &params);
+	return 0;
+}
+
+struct read_args {
+	const char *uuid;
+	struct job job;
+};
+
+static int read_job(struct lease *lease, void *data, struct err *err)
+{
+	struct read_args *args = data;
+	AUTO(virDomainFree) virDomainPtr dom = NULL;
+	if (domain_lookup(lease, args->uuid, &dom, err) < 0)
+		return -1;
+	return read_of(lease, dom, &args->job, err);
+}
+
+/* One at a time for each VM: with a QEMU that is stuck, libvirt makes each of them wait for 30 s.
+ */
+static int enter(struct host *host, const char *what, const char *ref, struct vm_ref *ret_id,
+	struct gate *ret, struct err *err)
+{
+	if (domain_resolve(host, ref, ret_id, err) < 0)
+		return -1;
+	return gate_enter_for(host, what, ret_id->uuid, ret, err);
+}
+
+int job_read(struct host *host, const char *ref, struct job *ret, struct err *err)
+{
+	AUTO_GATE struct gate gate = { 0 };
+	struct vm_ref id;
+	if (enter(host, "job", ref, &id, &gate, err) < 0)
+		return -1;
+	struct read_args args = { .uuid = id.uuid };
+	if (virt_read_as(host, LEASE_CALL, read_job, &args, err) < 0)
+		return -1;
+	*ret = args.job;
+	return 0;
+}
+
+/* libvirt did not abort: because there is nothing, or because of what there is. */
+static int explain_refusal(
+	struct lease *lease, virDomainPtr dom, bool *ret_changed, struct err *err)
+{
+	struct job job;
+	(void)virt_fail(lease, VIRT_ACT, err);
+	if (lease->broken || err->kind == ERR_VM_NOT_FOUND || err->kind == ERR_VM_BUSY ||
+		read_of(lease, dom, &job, err) < 0)
+		return -1;
+	*ret_changed = false;
+	if (!job.running)
+		return 0;
+	(void)err_set(
+		err, ERR_WRONG_STATE, "a job of the kind '%s' cannot be aborted", job.operation);
+	(void)snprintf(err->state, sizeof err->state, "%s", vm_state_name(domain_read_state(dom)));
+	return err_hint(err, "wait for it, or stop the VM");
+}
+
+int job_abort(
+	struct host *host, const char *ref, struct vm_ref *ret, bool *ret_changed, struct err *err)
+{
+	AUTO_GATE struct gate gate = { 0 };
+	AUTO_LEASE struct lease lease = { 0 };
+	AUTO(virDomainFree) virDomainPtr dom = NULL;
+	if (enter(host, "abort", ref, ret, &gate, err) < 0 ||
+		lease_take_sure(host, LEASE_CALL, &lease, err) < 0 ||
+		domain_lookup(&lease, ret->uuid, &dom, err) < 0)
+		return -1;
+	if (virDomainAbortJob(dom) < 0)
+		return explain_refusal(&lease, dom, ret_changed, err);
+	*ret_changed = true;
+	return 0;
+}

@@ -1,0 +1,273 @@
+/* SPDX-License-Identifier: MIT */
+#include "vm/remove.h"
+
+#include "definition/metadata.h"
+#include "files/hostpath.h"
+#include "files/qcow2.h"
+#include "storage/carrier.h"
+#include "storage/disk.h"
+#include "storage/guard.h"
+#include "storage/usage.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+static int undefine(struct lease *lease, virDomainPtr dom, struct removed *deleted, struct err *err)
+{
+	unsigned flags = 0;
+	if (deleted->managed_save)
+		flags |= VIR_DOMAIN_UNDEFINE_MANAGED_SAVE;
+	if (deleted->snapshots)
+		flags |= VIR_DOMAIN_UNDEFINE_SNAPSHOTS_METADATA;
+	if (deleted->nvram)
+		flags |= VIR_DOMAIN_UNDEFINE_NVRAM;
+	/* Drivers without checkpoints refuse their flag, and the question. */
+	if (virDomainListAllCheckpoints(dom, NULL, 0) > 0)
+		flags |= VIR_DOMAIN_UNDEFINE_CHECKPOINTS_METADATA;
+	if (virDomainUndefineFlags(dom, flags) < 0)
+		return virt_fail(lease, VIRT_DELETE, err);
+	deleted->definition = true;
+	return 0;
+}
+
+/* Disks */
+
+void removed_done(struct removed *removed)
+{
+	for (size_t i = 0; i < removed->disk_count; i++) {
+		free(removed->disks[i].target);
+		free(removed->disks[i].source);
+	}
+	free(removed->disks);
+}
+
+/* What a source is where it is no file: a device, a volume, something on a network. */
+static char *read_source(const struct xml_node *source)
+{
+	static const char *const names[] = { "file", "dev", "volume", "name", "dir" };
+	for (size_t i = 0; source && i < ARRAY_LEN(names); i++) {
+		char *value = xml_attr(source, names[i]);
+		if (value)
+			return value;
+	}
+	return NULL;
+}
+
+struct removal {
+	const struct config *config;
+	struct xml *definition; /* NULL only before it is read */
+	struct xml *guest;      /* what ran; NULL: nothing did */
+	struct removed *ret;
+	/* Those disks that may go: what is known of each, and which of ret->disks it is. */
+	struct used_file files[DISKS_MAX];
+	size_t at[DISKS_MAX];
+	char *paths[DISKS_MAX]; /* owned */
+	size_t count;
+	struct guard guard;
+};
+
+static void removal_done(struct removal *removal)
+{
+	guard_leave(&removal->guard);
+	for (size_t i = 0; i < removal->count; i++)
+		free(removal->paths[i]);
+	if (removal->definition)
+		xml_free(removal->definition);
+	if (removal->guest)
+		xml_free(removal->guest);
+}
+#define AUTO_REMOVAL __attribute__((cleanup(removal_done)))
+
+/* Why a disk stays whoever else uses it; NULL: it may go. */
+static const char *refuse_disk(
+	const struct removal *removal, const char *file, bool asked, struct stat *ret)
+{
+	if (!file)
+		return "it is no file";
+	if (!asked)
+		return "disks=1 was not asked for";
+	if (!metadata_has_disk(xml_root(removal->definition), file))
+		return "virtgate did not make it";
+	if (!hostpath_below(removal->config->images, file))
+		return "it lies outside VIRTGATE_IMAGES";
+	if (lstat(file, ret) < 0)
+		return "virtgate does not find it";
+	if (!S_ISREG(ret->st_mode))
+		return "it is not a regular file";
+	return removal->count == DISKS_MAX ? "virtgate makes no more than 16" : NULL;
+}
+_Static_assert(DISKS_MAX == 16, "said in refuse_disk()");
+
+static int list_disk(
+	struct removal *removal, const struct xml_node *node, bool asked, struct err *err)
+{
+	const struct xml_node *target = xml_child(node, "target");
+	const struct xml_node *source = xml_child(node, "source");
+	struct removed_disk *disk = &removal->ret->disks[removal->ret->disk_count++];
+	struct stat st;
+	AUTO(free) char *file = source ? xml_attr(source, "file") : NULL;
+	AUTO(free) char *named = read_source(source);
+	const char *below = file ? hostpath_below(removal->config->images, file) : named;
+	disk->target = target ? xml_attr(target, "dev") : NULL;
+	disk->source = named ? strdup(below ? below : named) : NULL;
+	if (named && !disk->source)
+		return err_memory(err);
+	const char *why = named ? refuse_disk(removal, file, asked, &st) : "it is empty";
+	(void)snprintf(disk->reason, sizeof disk->reason, "%s", why ? why : "");
+	if (why)
+		return 0;
+	removal->at[removal->count] = (size_t)(disk - removal->ret->disks);
+	removal->paths[removal->count] = TAKE(file);
+	removal->files[removal->count] = (struct used_file){
+		.path = removal->paths[removal->count],
+		.dev = st.st_dev,
+		.inode = st.st_ino,
+	};
+	removal->count++;
+	return 0;
+}
+
+/* Before the VM is touched: what it has is not told afterwards. */
+static int list_disks(struct removal *removal, struct hold *hold, bool asked, struct err *err)
+{
+	const struct vm *vm = &hold->vm;
+	unsigned flags = vm->persistent ? VIR_DOMAIN_XML_INACTIVE : 0;
+	if (domain_read_xml(&hold->lease, hold->dom, flags, &removal->definition, err) < 0)
+		return -1;
+	if (vm->active && domain_read_xml(&hold->lease, hold->dom, 0, &removal->guest, err) < 0)
+		return -1;
+	const struct xml_node *first = xml_find(xml_root(removal->definition), "devices/disk");
+	size_t count = 0;
+	for (const struct xml_node *n = first; n; n = xml_next(n))
+		count++;
+	removal->ret->disks = calloc(count ? count : 1, sizeof *removal->ret->disks);
+	if (!removal->ret->disks)
+		return err_memory(err);
+	for (const struct xml_node *n = first; n; n = xml_next(n))
+		if (list_disk(removal, n, asked, err) < 0)
+			return -1;
+	return 0;
+}
+
+/* One disk of a VM may be the backing file of another, which stays. */
+static void look_at_own(struct removal *removal, const struct xml *doc)
+{
+	const struct xml_node *disk = doc ? xml_find(xml_root(doc), "devices/disk") : NULL;
+	for (; disk; disk = xml_next(disk)) {
+		const struct xml_node *source = xml_child(disk, "source");
+		AUTO(free) char *file = source ? xml_attr(source, "file") : NULL;
+		for (size_t i = 0; file && i < removal->count; i++)
+			if (strcmp(file, removal->files[i].path) != 0)
+				usage_look_at_disk(
+					disk, "another disk of its own", &removal->files[i], 1);
+	}
+}
+
+/* As a start does: nothing that starts meanwhile opens them. */
+static int hold_images(struct removal *removal, struct host *host, struct err *err)
+{
+	struct image_id ids[DISKS_MAX];
+	for (size_t i = 0; i < removal->count; i++)
+		ids[i] = (struct image_id){ removal->files[i].dev, removal->files[i].inode };
+	return guard_hold(&removal->guard, host, ids, removal->count, err);
+}
+_Static_assert((int)DISKS_MAX <= (int)GUARD_IMAGES_MAX, "all of them are held");
+
+static const char *remove_disk(const struct removal *removal, const struct used_file *file)
+{
+	AUTO(close) int fd = hostpath_open(removal->config->images, file->path);
+	/* What is gone or lies behind a link is not removed either, and told in other words. */
+	if (fd < 0 && errno != ENOENT && errno != EXDEV)
+		return "virtgate may not read it, so it cannot be told whether it is in use";
+	if (fd >= 0 && qcow2_is_written(fd))
+		return "some QEMU is writing to it";
+	return hostpath_remove(removal->config->images, file->path, file->dev, file->inode);
+}
+
+static void set_reason(struct removal *removal, size_t i, const char *why)
+{
+	struct removed_disk *disk = &removal->ret->disks[removal->at[i]];
+	disk->removed = !why;
+	(void)snprintf(disk->reason, sizeof disk->reason, "%s", why ? why : "");
+}
+
+/* The VM is gone, so whatever goes wrong with its disks is told and is no failure. */
+static void remove_disks(struct removal *removal, struct lease *lease)
+{
+	struct err err;
+	bool told = !hold_images(removal, lease->host, &err);
+	look_at_own(removal, removal->definition);
+	look_at_own(removal, removal->guest);
+	if (told && removal->count)
+		told = !usage_find(
+			lease, removal->ret->ref.uuid, removal->files, removal->count, &err);
+	for (size_t i = 0; i < removal->count; i++) {
+		const struct used_file *file = &removal->files[i];
+		set_reason(removal, i,
+			file->user[0]   ? file->user
+				: !told ? "it could not be told whether another VM uses it"
+					: remove_disk(removal, file));
+	}
+}
+
+/* It goes in any case. */
+static void tell_carrier(const struct config *config, struct removed *ret)
+{
+	char path[CARRIER_PATH_SIZE];
+	carrier_path(config, ret->ref.uuid, path);
+	const char *below = hostpath_below(config->images, path);
+	for (size_t i = 0; ret->carrier && below && i < ret->disk_count; i++) {
+		struct removed_disk *disk = &ret->disks[i];
+		if (disk->source && !strcmp(disk->source, below)) {
+			disk->removed = true;
+			disk->reason[0] = '\0';
+		}
+	}
+}
+
+/* The VM */
+
+static int stop(struct hold *hold, struct err *err)
+{
+	if (!hold->vm.active || !virDomainDestroy(hold->dom))
+		return 0;
+	(void)virt_fail(&hold->lease, VIRT_DELETE, err);
+	return hold->lease.broken || virDomainIsActive(hold->dom) > 0 ? -1 : 0;
+}
+
+/* Whatever can fail before the VM is touched. */
+static int prepare(struct removal *removal, struct hold *hold, bool disks, struct err *err)
+{
+	const struct vm *vm = &hold->vm;
+	struct removed *ret = removal->ret;
+	ret->stopped = vm->active;
+	ret->managed_save = vm->managed_save;
+	ret->snapshots = vm->snapshots;
+	(void)snprintf(ret->ref.name, sizeof ret->ref.name, "%s", vm->name);
+	(void)snprintf(ret->ref.uuid, sizeof ret->ref.uuid, "%s", vm->uuid);
+	if (vm->persistent && domain_has_nvram(&hold->lease, hold->dom, &ret->nvram, err) < 0)
+		return -1;
+	return list_disks(removal, hold, disks, err);
+}
+
+int remove_vm(const struct config *config, struct inventory *inventory, const struct target *target,
+	bool disks, struct removed *ret, struct err *err)
+{
+	AUTO_HOLD struct hold hold = { 0 };
+	AUTO_REMOVED struct removed removed = { 0 };
+	AUTO_REMOVAL struct removal removal = { .config = config, .ret = &removed };
+	if (domain_hold(inventory_host(inventory), target, &hold, err) < 0 ||
+		prepare(&removal, &hold, disks, err) < 0 || stop(&hold, err) < 0)
+		return -1;
+	inventory_touch(inventory, hold.vm.uuid);
+	if (hold.vm.persistent && undefine(&hold.lease, hold.dom, &removed, err) < 0)
+		return -1;
+	removed.carrier = carrier_remove(config, hold.vm.uuid);
+	tell_carrier(config, &removed);
+	remove_disks(&removal, &hold.lease);
+	*ret = removed;
+	removed = (struct removed){ 0 };
+	return 0;
+}

@@ -1,0 +1,207 @@
+/* SPDX-License-Identifier: MIT */
+#include "vm/stats.h"
+
+#include "files/hostpath.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+static void free_records(virDomainStatsRecordPtr **records)
+{
+	virDomainStatsRecordListFree(*records);
+}
+
+/* A name of libvirt's, "block.3.rd.bytes" by (r, "block", 3, "rd.bytes"). */
+static const char *field_name(char *name, size_t size, const char *group, size_t i, const char *of)
+{
+	(void)snprintf(name, size, "%s.%zu.%s", group, i, of);
+	return name;
+}
+
+static int64_t number(const virDomainStatsRecord *r, const char *name)
+{
+	unsigned long long value = 0;
+	if (virTypedParamsGetULLong(r->params, r->nparams, name, &value) != 1)
+		return STAT_UNKNOWN;
+	return value > INT64_MAX ? INT64_MAX : (int64_t)value;
+}
+
+static int64_t number_at(const virDomainStatsRecord *r, const char *group, size_t i, const char *of)
+{
+	char name[VIR_TYPED_PARAM_FIELD_LENGTH];
+	return number(r, field_name(name, sizeof name, group, i, of));
+}
+
+static char *text_at(const virDomainStatsRecord *r, const char *group, size_t i, const char *of)
+{
+	char name[VIR_TYPED_PARAM_FIELD_LENGTH];
+	const char *value = NULL;
+	(void)virTypedParamsGetString(
+		r->params, r->nparams, field_name(name, sizeof name, group, i, of), &value);
+	return value ? strdup(value) : NULL;
+}
+
+/* How many there are of a group, and room for them. */
+static void *room_for(
+	const virDomainStatsRecord *r, const char *name, size_t most, size_t size, size_t *ret)
+{
+	unsigned count = 0;
+	(void)virTypedParamsGetUInt(r->params, r->nparams, name, &count);
+	*ret = count < most ? count : most;
+	return calloc(*ret + 1, size);
+}
+
+/* false: there is none of that number now. */
+static bool read_vcpu(const virDomainStatsRecord *r, size_t i, struct stats_vcpu *ret)
+{
+	static const char *const states[] = {
+		[VIR_VCPU_OFFLINE] = "offline",
+		[VIR_VCPU_RUNNING] = "running",
+		[VIR_VCPU_BLOCKED] = "blocked",
+	};
+	char name[VIR_TYPED_PARAM_FIELD_LENGTH];
+	int state = -1;
+	if (virTypedParamsGetInt(r->params, r->nparams,
+		    field_name(name, sizeof name, "vcpu", i, "state"), &state) != 1)
+		return false;
+	ret->number = (int)i;
+	ret->state = state >= 0 && (size_t)state < ARRAY_LEN(states) ? states[state] : NULL;
+	ret->time_ns = number_at(r, "vcpu", i, "time");
+	return true;
+}
+
+static void read_disk(
+	const virDomainStatsRecord *r, size_t i, const char *images, struct stats_disk *ret)
+{
+	ret->target = text_at(r, "block", i, "name");
+	ret->source = text_at(r, "block", i, "path");
+	const char *below = ret->source ? hostpath_below(images, ret->source) : NULL;
+	if (below)
+		memmove(ret->source, below, strlen(below) + 1);
+	ret->read_bytes = number_at(r, "block", i, "rd.bytes");
+	ret->read_requests = number_at(r, "block", i, "rd.reqs");
+	ret->written_bytes = number_at(r, "block", i, "wr.bytes");
+	ret->write_requests = number_at(r, "block", i, "wr.reqs");
+	ret->flush_requests = number_at(r, "block", i, "fl.reqs");
+	ret->capacity_bytes = number_at(r, "block", i, "capacity");
+	ret->allocation_bytes = number_at(r, "block", i, "allocation");
+	ret->physical_bytes = number_at(r, "block", i, "physical");
+}
+
+static void read_interface(const virDomainStatsRecord *r, size_t i, struct stats_interface *ret)
+{
+	ret->target = text_at(r, "net", i, "name");
+	ret->received = (struct stats_traffic){
+		number_at(r, "net", i, "rx.bytes"),
+		number_at(r, "net", i, "rx.pkts"),
+		number_at(r, "net", i, "rx.errs"),
+		number_at(r, "net", i, "rx.drop"),
+	};
+	ret->sent = (struct stats_traffic){
+		number_at(r, "net", i, "tx.bytes"),
+		number_at(r, "net", i, "tx.pkts"),
+		number_at(r, "net", i, "tx.errs"),
+		number_at(r, "net", i, "tx.drop"),
+	};
+}
+
+static int read_lists(
+	const virDomainStatsRecord *r, const char *images, struct stats *ret, struct err *err)
+{
+	size_t vcpus = 0;
+	ret->vcpus = room_for(r, "vcpu.maximum", STATS_VCPUS_MAX, sizeof *ret->vcpus, &vcpus);
+	ret->disks =
+		room_for(r, "block.count", STATS_DEVICES_MAX, sizeof *ret->disks, &ret->disk_count);
+	ret->interfaces = room_for(
+		r, "net.count", STATS_DEVICES_MAX, sizeof *ret->interfaces, &ret->interface_count);
+	if (!ret->vcpus || !ret->disks || !ret->interfaces)
+		return err_memory(err);
+	for (size_t i = 0; i < vcpus; i++) /* those plugged in have gaps between them */
+		ret->vcpu_count += read_vcpu(r, i, &ret->vcpus[ret->vcpu_count]);
+	for (size_t i = 0; i < ret->disk_count; i++)
+		read_disk(r, i, images, &ret->disks[i]);
+	for (size_t i = 0; i < ret->interface_count; i++)
+		read_interface(r, i, &ret->interfaces[i]);
+	return 0;
+}
+
+static void read_numbers(const virDomainStatsRecord *r, struct stats *ret)
+{
+	ret->cpu_ns = number(r, "cpu.time");
+	ret->cpu_user_ns = number(r, "cpu.user");
+	ret->cpu_system_ns = number(r, "cpu.system");
+	ret->memory_current_kib = number(r, "balloon.current");
+	ret->memory_maximum_kib = number(r, "balloon.maximum");
+	ret->memory_rss_kib = number(r, "balloon.rss");
+	ret->memory_available_kib = number(r, "balloon.available");
+	ret->memory_unused_kib = number(r, "balloon.unused");
+}
+
+/* What libvirt's test driver has, and QEMU's while a job keeps the monitor to itself. */
+static void fill_gaps(virDomainPtr dom, struct stats *stats)
+{
+	virDomainInfo info;
+	if (!stats->vm.active || virDomainGetInfo(dom, &info) < 0)
+		return;
+	if (stats->cpu_ns == STAT_UNKNOWN)
+		stats->cpu_ns = (int64_t)info.cpuTime;
+	if (stats->memory_current_kib == STAT_UNKNOWN)
+		stats->memory_current_kib = (int64_t)info.memory;
+	if (stats->memory_maximum_kib == STAT_UNKNOWN)
+		stats->memory_maximum_kib = (int64_t)info.maxMem;
+}
+
+/* By a gate of its own: when QEMU hangs, one request hangs with it, and the VM can be killed. */
+static int hold_for_stats(struct host *host, const char *ref, struct hold *ret, struct err *err)
+{
+	struct vm_ref id;
+	if (domain_resolve(host, ref, &id, err) < 0 ||
+		gate_enter_for(host, "stats", id.uuid, &ret->gate, err) < 0)
+		return -1;
+	return domain_reach(host, id.uuid, ret, err);
+}
+
+int stats_read(
+	struct host *host, const char *images, const char *ref, struct stats *ret, struct err *err)
+{
+	enum {
+		GROUPS = VIR_DOMAIN_STATS_STATE | VIR_DOMAIN_STATS_CPU_TOTAL |
+			VIR_DOMAIN_STATS_BALLOON | VIR_DOMAIN_STATS_VCPU |
+			VIR_DOMAIN_STATS_INTERFACE | VIR_DOMAIN_STATS_BLOCK
+	};
+	__attribute__((cleanup(free_records))) virDomainStatsRecordPtr *records = NULL;
+	AUTO_HOLD struct hold hold = { 0 };
+	AUTO_STATS struct stats stats = { 0 };
+	if (hold_for_stats(host, ref, &hold, err) < 0)
+		return -1;
+	virDomainPtr doms[] = { hold.dom, NULL };
+	int count = virDomainListGetStats(
+		doms, GROUPS, &records, VIR_CONNECT_GET_ALL_DOMAINS_STATS_NOWAIT);
+	if (count < 0)
+		return virt_fail(&hold.lease, VIRT_READ, err);
+	if (!count)
+		return err_set(err, ERR_VM_NOT_FOUND, "there is no VM '%s'", ref);
+	stats.vm = hold.vm;
+	stats.taken_at = clock_wall_ms();
+	read_numbers(records[0], &stats);
+	fill_gaps(hold.dom, &stats);
+	if (read_lists(records[0], images, &stats, err) < 0)
+		return -1;
+	*ret = stats;
+	stats = (struct stats){ 0 };
+	return 0;
+}
+
+void stats_done(struct stats *stats)
+{
+	for (size_t i = 0; i < stats->disk_count && stats->disks; i++) {
+		free(stats->disks[i].target);
+		free(stats->disks[i].source);
+	}
+	for (size_t i = 0; i < stats->interface_count && stats->interfaces; i++)
+		free(stats->interfaces[i].target);
+	free(stats->vcpus);
+	free(stats->disks);
+	free(stats->interfaces);
+}

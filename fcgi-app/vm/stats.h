@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+/*
+ * One VM's counters. QEMU's monitor is asked for most of them, so the VM's gate is taken. May be
+ * called from any thread.
+ */
+#include "libvirt/domain.h"
+
+/* Counters are of 64 bits and never negative: what is not known is STAT_UNKNOWN. */
+enum { STAT_UNKNOWN = -1 };
+
+struct stats_vcpu {
+	int number;
+	const char *state; /* a literal; NULL: not known */
+	int64_t time_ns;
+};
+#define STATS_VCPU_STATES "offline|running|blocked"
+
+struct stats_disk {
+	char *target, *source; /* owned; source may be NULL */
+	int64_t read_bytes, read_requests, written_bytes, write_requests, flush_requests;
+	int64_t capacity_bytes, allocation_bytes, physical_bytes;
+};
+
+struct stats_traffic {
+	int64_t bytes, packets, errors, drops;
+};
+
+struct stats_interface {
+	char *target; /* owned: its name on the host */
+	struct stats_traffic received, sent;
+};
+
+enum { STATS_VCPUS_MAX = 512, STATS_DEVICES_MAX = 64 }; /* more are not shown */
+
+struct stats {
+	struct vm vm;
+	int64_t taken_at; /* milliseconds since 1970 */
+	int64_t cpu_ns, cpu_user_ns, cpu_system_ns;
+	int64_t memory_current_kib, memory_maximum_kib, memory_rss_kib;
+	int64_t memory_available_kib, memory_unused_kib; /* as the guest's balloon driver says */
+	size_t vcpu_count, disk_count, interface_count;
+	struct stats_vcpu *vcpus;
+	struct stats_disk *disks;
+	struct stats_interface *interfaces;
+};
+
+/*
+ * ERR_VM_BUSY when something holds the VM. What the driver or a VM that is off does not know is
+ * unknown, or not in the lists. ret is freed by stats_done().
+ */
+int stats_read(
+	struct host *host, const char *images, const char *ref, struct stats *ret, struct err *err);
+void stats_done(struct stats *stats);
+#define AUTO_STATS __attribute__((cleanup(stats_done)))

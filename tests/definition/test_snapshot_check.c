@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: MIT */
+#include "check.h"
+
+#include "definition/snapshot_check.h"
+#include "files/qcow2.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+
+#define DISK(attrs, format, dev, more) \
+	"<disk type='file'" attrs "><driver type='" format \
+	"'/><source file='/i'/><target dev='" dev "'/>" more "</disk>"
+#define RO "<readonly/>"
+
+static void test_what_can_have_a_snapshot_is_known_from_its_xml(void **state)
+{
+	static const struct {
+		const char *devices, *os;
+		bool chosen;
+		const char *text; /* NULL: it can */
+	} cases[] = {
+		{ DISK("", "qcow2", "vda", ""), "", false, NULL },
+		{ DISK(" device='disk' snapshot='internal'", "qcow2", "vda", ""), "", false, NULL },
+		{ DISK("", "qcow2", "vda", "") DISK("", "raw", "vdb", RO), "", false, NULL },
+		{ DISK("", "qcow2", "vda", "") DISK(" device='cdrom'", "raw", "hda", ""), "", false,
+			NULL },
+		{ DISK("", "qcow2", "vda", "") "<disk device='floppy'><target dev='fda'/></disk>",
+			"", false, NULL },
+		{ "", "", false, "has no disk" },
+		{ DISK(" device='cdrom'", "raw", "hda", RO), "", false, "has no disk" },
+		{ DISK("", "qcow2", "vda", RO), "", false, "all disks of the VM are read-only" },
+		{ DISK("", "qcow2", "vda", "") DISK("", "raw", "vdb", ""), "", false,
+			"disk vdb is" },
+		{ DISK("", "qcow2", "vda", "") DISK(" device='floppy'", "raw", "fda", ""), "",
+			false, "disk fda is" },
+		{ DISK(" snapshot='external'", "qcow2", "vda", ""), "", false, "'external'" },
+		{ DISK(" snapshot='no'", "qcow2", "vda", ""), "", false, "'no'" },
+		{ DISK("", "qcow2", "vda", ""), "<loader type='pflash'>/f</loader>", false,
+			"UEFI" },
+		{ DISK("", "qcow2", "vda", ""), "<loader type='rom'>/f</loader>", false, NULL },
+		/* What the client chooses libvirt judges, but for what it would do wrong. */
+		{ "", "", true, NULL },
+		{ DISK("", "raw", "vda", ""), "", true, NULL },
+		{ DISK(" snapshot='external'", "qcow2", "vda", ""), "", true, "'external'" },
+		{ "", "<loader type='pflash'>/f</loader>", true, "UEFI" },
+	};
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		char text[2048];
+		struct err err = { 0 };
+		AUTO(xml_free) struct xml *doc = NULL;
+		(void)snprintf(text, sizeof text,
+			"<domain><os>%s</os><devices>%s</devices></domain>", cases[i].os,
+			cases[i].devices);
+		assert_int_equal(xml_parse_trusted(text, &doc, &err), 0);
+		int rc = snapshot_check_create(xml_root(doc), cases[i].chosen, &err);
+		CHECK(rc == (cases[i].text ? -1 : 0), "case %zu: %s", i, err.text);
+		CHECK(!rc ||
+				(err.kind == ERR_SNAPSHOT_UNSUPPORTED && err.hint[0] &&
+					strstr(err.text, cases[i].text)),
+			"case %zu: %s", i, err.text);
+	}
+}
+
+static void test_memory_is_saved_of_what_runs_and_nothing_else(void **state)
+{
+	static const struct {
+		const char *memory;
+		bool active, good;
+	} cases[] = {
+		{ "", true, true },
+		{ "", false, true },
+		{ "<memory snapshot='internal'/>", true, true },
+		{ "<memory snapshot='internal'/>", false, false },
+		{ "<memory snapshot='no'/>", true, false },
+		{ "<memory snapshot='no'/>", false, true },
+	};
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		char text[128];
+		struct err err = { 0 };
+		AUTO(xml_free) struct xml *doc = NULL;
+		(void)snprintf(
+			text, sizeof text, "<domainsnapshot>%s</domainsnapshot>", cases[i].memory);
+		assert_int_equal(xml_parse_trusted(text, &doc, &err), 0);
+		int rc = snapshot_check_memory(xml_root(doc), cases[i].active, &err);
+		CHECK(rc == (cases[i].good ? 0 : -1), "case %zu: %s", i, err.text);
+	}
+}
+
+/* A header and a table of two entries, "one" with an id and extra data, and "two". */
+static int make_image(size_t len)
+{
+	unsigned char image[256] = "QFI\xfb";
+	char path[] = "/tmp/virtgate-unit.XXXXXX";
+	int fd = mkstemp(path);
+	(void)unlink(path);
+	image[63] = 2;                           /* snapshots */
+	image[71] = 128;                         /* where their table is */
+	memcpy(image + 128 + 12, "\0\1\0\3", 4); /* lengths of id and name */
+	image[128 + 39] = 8;                     /* length of the extra data */
+	memcpy(image + 128 + 40 + 8, "1one", 4); /* up to 180, and padded to 184 */
+	memcpy(image + 184 + 12, "\0\1\0\3", 4);
+	memcpy(image + 184 + 40, "2two", 4);
+	assert_int_equal(write(fd, image, len), (ssize_t)len);
+	return fd;
+}
+
+static void test_a_snapshot_is_found_in_an_images_table(void **state)
+{
+	static const struct {
+		size_t len;
+		const char *name;
+		bool lacks;
+	} cases[] = {
+		{ 256, "one", false },
+		{ 256, "two", false },
+		{ 256, "three", true },
+		{ 256, "on", true },
+		{ 256, "", true },
+		{ 200, "one", false },
+		{ 200, "three", false }, /* the table is cut: nobody knows */
+		{ 60, "one", false },
+		{ 4, "one", false },
+	};
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		AUTO(close) int fd = make_image(cases[i].len);
+		CHECK(qcow2_lacks_snapshot(fd, cases[i].name) == cases[i].lacks, "case %zu", i);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_what_can_have_a_snapshot_is_known_from_its_xml),
+		cmocka_unit_test(test_memory_is_saved_of_what_runs_and_nothing_else),
+		cmocka_unit_test(test_a_snapshot_is_found_in_an_images_table),
+	};
+	xml_init();
+	return cmocka_run_group_tests_name("snapshot", tests, NULL, NULL);
+}

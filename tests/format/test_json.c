@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: MIT */
+#include "check.h"
+
+#include "format/json.h"
+
+#include <string.h>
+
+static void test_only_json_is_read(void **state)
+{
+	static const char *const good[] = { "{}", "[]", "null", "1", "-0.5e+3",
+		"[0,-0,10,1E5,0.0e-1]", "\"x\"", " {\"a\":1}\n",
+		"{\"a\":{\"a\":1},\"b\":[{\"a\":1},{\"a\":2}]}", "{\"a\":\"\\u00e4\\n\\\"{[,:\"}",
+		"{\"a\":\"\\ud83d\\ude00\\\\u\"}", "{\"a\":\"N\",\"b\":\"'I'\"}" };
+	static const char *const bad[] = { "", " ", "{", "}", "{\"a\"}", "{\"a\":}", "{\"a\":1,}",
+		"[1,]", "{'a':1}", "{\"a\":'x'}", "{a:1}", "{\"a\":01}", "{\"a\":+1}", "{\"a\":.5}",
+		"{\"a\":1.}", "{\"a\":-00}", "{\"a\":-.1}", "[01e+5]", "[0,-01]", "[1.e5]",
+		"{\"a\":\"\\ud800\"}", "{\"a\":\"\\udc00\\ud800\"}", "{\"a\":NaN}",
+		"{\"a\":Infinity}", "{\"a\":-Infinity}", "{\"a\":nan}", "{\"a\":TRUE}",
+		"{\"a\":tru}", "{\"a\":1} x", "{\"a\":1}{", "/**/{}", "{}//", "{\"a\":\"\x01\"}",
+		"{\"a\":\"\t\"}", "{\"a\":\"\xff\"}", "{\"a\":\"\\x\"}", "{\"a\":1 \"b\":2}",
+		"\xef\xbb\xbf{}" };
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(good); i++) {
+		struct json *value = NULL;
+		struct err err;
+		CHECK(!json_parse(good[i], strlen(good[i]), &value, &err), "%s", good[i]);
+		json_free(value);
+	}
+	for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
+		struct json *value = NULL;
+		struct err err;
+		CHECK(json_parse(bad[i], strlen(bad[i]), &value, &err) == -1, "%s", bad[i]);
+		CHECK(err.kind == ERR_BAD_JSON, "%s: %s", bad[i], err.text);
+	}
+}
+
+static void test_a_repeated_name_is_refused_by_name(void **state)
+{
+	static const char *const bad[] = { "{\"name\":1,\"name\":2}",
+		"{\"x\":{\"name\":1,\"name\":1}}", "[{\"name\":1,\"b\":{\"name\":1},\"name\":2}]" };
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
+		struct json *value = NULL;
+		struct err err;
+		CHECK(json_parse(bad[i], strlen(bad[i]), &value, &err) == -1, "%s", bad[i]);
+		CHECK(strstr(err.text, "'name' is given twice"), "%s", err.text);
+	}
+	struct json *value = NULL;
+	struct err err;
+	const char *escaped = "{\"name\":1,\"n\\u0061me\":2}";
+	assert_int_equal(json_parse(escaped, strlen(escaped), &value, &err), -1);
+}
+
+static void test_depth_is_bounded(void **state)
+{
+	char text[2 * JSON_DEPTH_MAX + 3];
+	struct json *value = NULL;
+	struct err err;
+	(void)state;
+	memset(text, '[', JSON_DEPTH_MAX + 1);
+	memset(text + JSON_DEPTH_MAX + 1, ']', JSON_DEPTH_MAX + 1);
+	assert_int_equal(json_parse(text, 2 * JSON_DEPTH_MAX + 2, &value, &err), -1);
+	assert_int_equal(err.kind, ERR_BAD_JSON);
+	assert_int_equal(json_parse(text + 2, 2 * JSON_DEPTH_MAX - 2, &value, &err), 0);
+	json_free(value);
+}
+
+static void test_an_error_says_where(void **state)
+{
+	const char *text = "{\n  \"a\": 1,\n  \"b\": x\n}";
+	struct json *value = NULL;
+	struct err err;
+	(void)state;
+	assert_int_equal(json_parse(text, strlen(text), &value, &err), -1);
+	assert_int_equal(err.line, 3);
+	assert_int_equal(err.column, 8);
+}
+
+static void test_a_nul_in_the_text_is_refused(void **state)
+{
+	struct json *value = NULL;
+	struct err err;
+	(void)state;
+	assert_int_equal(json_parse("{}\0{}", 5, &value, &err), -1);
+	assert_int_equal(err.kind, ERR_BAD_JSON);
+}
+
+static void test_what_is_written_is_json(void **state)
+{
+	struct err err;
+	AUTO(free) char *text = NULL;
+	size_t len = 0;
+	(void)state;
+	AUTO(json_free) struct json *object = json_new_object();
+	json_put_string(object, "s", "a\"\\/\n\xc3\xa4</x>");
+	json_put_string(object, "null", NULL);
+	json_put_int(object, "i", INT64_MAX);
+	json_put_bool(object, "b", false);
+	struct json *array = json_new_array();
+	json_push_string(array, "x");
+	json_push(array, json_new_object());
+	json_put(object, "a", array);
+	assert_int_equal(json_text(object, &text, &len, &err), 0);
+	assert_string_equal(text,
+		"{\"s\":\"a\\\"\\\\/\\n\xc3\xa4</x>\",\"null\":null,"
+		"\"i\":9223372036854775807,\"b\":false,\"a\":[\"x\",{}]}");
+	assert_int_equal(len, strlen(text));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_only_json_is_read),
+		cmocka_unit_test(test_a_repeated_name_is_refused_by_name),
+		cmocka_unit_test(test_depth_is_bounded),
+		cmocka_unit_test(test_an_error_says_where),
+		cmocka_unit_test(test_a_nul_in_the_text_is_refused),
+		cmocka_unit_test(test_what_is_written_is_json),
+	};
+	return cmocka_run_group_tests_name("json", tests, NULL, NULL);
+}

@@ -1,0 +1,190 @@
+/* SPDX-License-Identifier: MIT */
+/* Which VM a ref is held as, whatever happens while its turn is waited for; on libvirt's test
+ * driver. */
+#include "in_process.h"
+
+#include "libvirt/domain.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define UUID_A "aaaaaaaa-0000-4000-8000-00000000000a"
+#define UUID_B "bbbbbbbb-0000-4000-8000-00000000000b"
+#define UUID_NAME "cccccccc-0000-4000-8000-00000000000c"
+
+static struct host *host;
+
+static void define(const char *name, const char *uuid)
+{
+	char xml[512];
+	struct err err;
+	AUTO_LEASE struct lease lease = { 0 };
+	(void)snprintf(xml, sizeof xml,
+		"<domain type='test'><name>%s</name><uuid>%s</uuid><memory>8192</memory>"
+		"<os><type>hvm</type></os></domain>",
+		name, uuid);
+	CHECK(!lease_take(host, LEASE_READ, &lease, &err), "%s", err.text);
+	AUTO(virDomainFree) virDomainPtr dom = virDomainDefineXML(lease.conn, xml);
+	CHECK(dom, "%s", virGetLastErrorMessage());
+}
+
+static void undefine(const char *uuid)
+{
+	struct err err;
+	AUTO_LEASE struct lease lease = { 0 };
+	CHECK(!lease_take(host, LEASE_READ, &lease, &err), "%s", err.text);
+	AUTO(virDomainFree) virDomainPtr dom = virDomainLookupByUUIDString(lease.conn, uuid);
+	CHECK(dom && !virDomainUndefine(dom), "%s", virGetLastErrorMessage());
+}
+
+static void rename_a(void)
+{
+	struct err err;
+	AUTO_LEASE struct lease lease = { 0 };
+	CHECK(!lease_take(host, LEASE_READ, &lease, &err), "%s", err.text);
+	AUTO(virDomainFree) virDomainPtr dom = virDomainLookupByUUIDString(lease.conn, UUID_A);
+	CHECK(dom && !virDomainRename(dom, "other", 0), "%s", virGetLastErrorMessage());
+}
+
+static void remove_a(void)
+{
+	undefine(UUID_A);
+}
+
+static void replace_a(void)
+{
+	undefine(UUID_A);
+	define("a", UUID_B);
+}
+
+static void leave_a(void)
+{
+}
+
+struct waiter {
+	const char *ref;
+	struct hold hold;
+	int rc;
+	struct err err;
+};
+
+static void *hold_it(void *data)
+{
+	struct waiter *waiter = data;
+	const struct target target = { .ref = waiter->ref, .if_match = "" };
+	waiter->rc = domain_hold(host, &target, &waiter->hold, &waiter->err);
+	domain_let_go(&waiter->hold);
+	return NULL;
+}
+
+static void await_waiter(void)
+{
+	const struct timespec pause = { .tv_nsec = 1000000 };
+	int64_t deadline = clock_ms() + 20000;
+	while (!virt_host_load(host).gates_waiting) {
+		CHECK(clock_ms() < deadline, "nobody waits");
+		(void)nanosleep(&pause, NULL);
+	}
+}
+
+static void test_what_is_awaited_is_held_only_as_what_it_was_asked_for(void **state)
+{
+	static const struct {
+		const char *ref;
+		void (*meanwhile)(void);
+		const char *remains; /* uuid */
+		bool held;
+	} rows[] = {
+		{ "a", leave_a, UUID_A, true },
+		{ "a", rename_a, UUID_A, false },
+		{ "a", remove_a, NULL, false },
+		{ "a", replace_a, UUID_B, false },
+		{ UUID_A, leave_a, UUID_A, true },
+		{ UUID_A, rename_a, UUID_A, true },
+		{ UUID_A, remove_a, NULL, false },
+		{ UUID_A, replace_a, UUID_B, false },
+		{ "AAAAAAAA-0000-4000-8000-00000000000A", leave_a, UUID_A, true },
+	};
+	(void)state;
+	for (size_t row = 0; row < ARRAY_LEN(rows); row++) {
+		struct waiter waiter = { .ref = rows[row].ref };
+		struct gate gate = { 0 };
+		pthread_t thread;
+		define("a", UUID_A);
+		CHECK(!gate_enter(host, UUID_A, &gate, &waiter.err), "%s", waiter.err.text);
+		assert_int_equal(pthread_create(&thread, NULL, hold_it, &waiter), 0);
+		await_waiter();
+		rows[row].meanwhile();
+		gate_leave(&gate);
+		(void)pthread_join(thread, NULL);
+		CHECK(!waiter.rc == rows[row].held, "row %zu: %s", row, waiter.err.text);
+		if (waiter.rc)
+			assert_int_equal(waiter.err.kind, ERR_VM_NOT_FOUND);
+		else
+			assert_string_equal(waiter.hold.vm.uuid, UUID_A);
+		if (rows[row].remains)
+			undefine(rows[row].remains);
+		assert_int_equal(virt_host_load(host).gates, 0);
+	}
+}
+
+static void test_a_name_that_looks_like_a_uuid_is_held_by_the_gate_of_its_vm(void **state)
+{
+	const struct target target = { .ref = UUID_NAME, .if_match = "" };
+	AUTO_HOLD struct hold hold = { 0 };
+	struct err err;
+	(void)state;
+	define(UUID_NAME, UUID_A);
+	CHECK(!domain_hold(host, &target, &hold, &err), "%s", err.text);
+	assert_string_equal(hold.vm.uuid, UUID_A);
+	assert_string_equal(hold.gate.key, UUID_A);
+	assert_int_equal(virt_host_load(host).gates, 1);
+	undefine(UUID_A);
+}
+
+static void test_a_hold_takes_the_place_of_a_call_and_gives_it_back(void **state)
+{
+	static const char *const refs[] = { "test", "6695eb01-f6a4-8304-79aa-97f2502e193f" };
+	static const struct {
+		bool kill;
+		enum lease_class class;
+	} rows[] = { { false, LEASE_CALL }, { true, LEASE_KILL } };
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(refs) * ARRAY_LEN(rows); i++) {
+		const enum lease_class class = rows[i / 2].class;
+		const struct target target = {
+			.ref = refs[i % 2], .if_match = "", .kill = rows[i / 2].kill
+		};
+		struct hold hold = { 0 };
+		struct err err;
+		CHECK(!domain_hold(host, &target, &hold, &err), "%s", err.text);
+		for (int c = 0; c < LEASE_CLASS_COUNT; c++)
+			assert_int_equal(virt_host_load(host).leased[c], c == (int)class);
+		domain_let_go(&hold);
+		assert_int_equal(virt_host_load(host).leased[class], 0);
+	}
+}
+
+static int set_up(void **state)
+{
+	(void)state;
+	host = test_host_new(4);
+	return host ? 0 : -1;
+}
+
+static int tear_down(void **state)
+{
+	(void)state;
+	test_host_free(host);
+	return 0;
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_what_is_awaited_is_held_only_as_what_it_was_asked_for),
+		cmocka_unit_test(test_a_name_that_looks_like_a_uuid_is_held_by_the_gate_of_its_vm),
+		cmocka_unit_test(test_a_hold_takes_the_place_of_a_call_and_gives_it_back),
+	};
+	return cmocka_run_group_tests(tests, set_up, tear_down);
+}

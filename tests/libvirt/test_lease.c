@@ -1,0 +1,446 @@
+/* SPDX-License-Identifier: MIT */
+/* Who gets a connection, who waits and who is refused; on libvirt's test driver and on false
+ * daemons. */
+#include "in_process.h"
+
+#include "libvirt/gate.h"
+
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+
+enum { AT_ONCE_MS = 1000 }; /* on a machine that is busy */
+
+static void pause_ms(int ms)
+{
+	const struct timespec time = { ms / 1000, ms % 1000 * 1000000L };
+	(void)nanosleep(&time, NULL);
+}
+
+/* Waits for something, for as long as it takes within a time that only a failure reaches. */
+#define AWAIT(condition) \
+	do { \
+		int64_t deadline_ = clock_ms() + 20000; \
+		while (!(condition)) { \
+			CHECK(clock_ms() < deadline_, "it does not come"); \
+			pause_ms(2); \
+		} \
+	} while (0)
+
+/* A daemon that takes connections and says nothing, or closes them at once. */
+
+struct daemon {
+	char path[64];
+	char uri[128];
+	int fd;
+	bool closes;
+	pthread_t thread;
+	atomic_bool stop;
+	atomic_int accepted;
+	int held[64];
+};
+
+static void *accept_all(void *data)
+{
+	struct daemon *daemon = data;
+	struct pollfd poll_fd = { .fd = daemon->fd, .events = POLLIN };
+	while (!atomic_load(&daemon->stop)) {
+		if (poll(&poll_fd, 1, 10) < 1)
+			continue;
+		int fd = accept4(daemon->fd, NULL, NULL, SOCK_CLOEXEC);
+		int i = atomic_load(&daemon->accepted);
+		if (daemon->closes || i == (int)ARRAY_LEN(daemon->held))
+			(void)close(fd);
+		else
+			daemon->held[i] = fd;
+		atomic_fetch_add(&daemon->accepted, 1);
+	}
+	return NULL;
+}
+
+static void start_daemon(struct daemon *daemon, bool closes)
+{
+	static int number;
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	*daemon = (struct daemon){ .closes = closes };
+	(void)snprintf(
+		daemon->path, sizeof daemon->path, "/tmp/test_pool.%d.%d", (int)getpid(), number++);
+	(void)snprintf(
+		daemon->uri, sizeof daemon->uri, "qemu+unix:///system?socket=%s", daemon->path);
+	(void)snprintf(address.sun_path, sizeof address.sun_path, "%s", daemon->path);
+	daemon->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	assert_int_equal(bind(daemon->fd, (struct sockaddr *)&address, sizeof address), 0);
+	assert_int_equal(listen(daemon->fd, 64), 0);
+	assert_int_equal(pthread_create(&daemon->thread, NULL, accept_all, daemon), 0);
+}
+
+/* Those who hang in it learn that it is gone. */
+static void end_daemon(struct daemon *daemon)
+{
+	atomic_store(&daemon->stop, true);
+	(void)pthread_join(daemon->thread, NULL);
+	(void)close(daemon->fd);
+	(void)unlink(daemon->path);
+	for (int i = 0; !daemon->closes && i < atomic_load(&daemon->accepted); i++)
+		(void)close(daemon->held[i]);
+}
+
+static enum err_kind refusal(struct host *host, enum lease_class class, int64_t *ret_ms)
+{
+	AUTO_LEASE struct lease lease = { 0 };
+	struct err err;
+	int64_t began = clock_ms();
+	CHECK(lease_take(host, class, &lease, &err) < 0, "class %d", (int)class);
+	*ret_ms = clock_ms() - began;
+	return err.kind;
+}
+
+struct crowd {
+	struct host *host;
+	int64_t until;
+	atomic_int refused, served;
+};
+
+static void *hammer(void *data)
+{
+	struct crowd *crowd = data;
+	while (clock_ms() < crowd->until) {
+		AUTO_LEASE struct lease lease = { 0 };
+		struct err err;
+		if (!lease_take(crowd->host, LEASE_READ, &lease, &err))
+			atomic_fetch_add(&crowd->served, 1);
+		else if (err.kind == ERR_HYPERVISOR_UNAVAILABLE)
+			atomic_fetch_add(&crowd->refused, 1);
+	}
+	return NULL;
+}
+
+static void run_crowd(struct crowd *crowd, void *(*each)(void *), size_t count)
+{
+	pthread_t threads[64];
+	for (size_t i = 0; i < count; i++)
+		assert_int_equal(pthread_create(&threads[i], NULL, each, crowd), 0);
+	for (size_t i = 0; i < count; i++)
+		(void)pthread_join(threads[i], NULL);
+}
+
+/* Opening */
+
+static void test_a_host_that_fails_is_tried_once_for_each_pause_whoever_asks(void **state)
+{
+	struct daemon daemon;
+	(void)state;
+	start_daemon(&daemon, true);
+	struct host *host = virt_host_new("local", daemon.uri, 8, 2);
+	struct crowd crowd = { .host = host, .until = clock_ms() + 1000 };
+	run_crowd(&crowd, hammer, 64);
+	int attempts = atomic_load(&daemon.accepted);
+	struct host_load load = virt_host_load(host);
+	assert_int_equal(atomic_load(&crowd.served), 0);
+	CHECK(atomic_load(&crowd.refused) > 1000, "%d", atomic_load(&crowd.refused));
+	/* 50 + 100 + 200 + 400 ms are the shortest pauses of five attempts. */
+	CHECK(attempts >= 2 && attempts <= 6, "%d attempts", attempts);
+	CHECK(load.opener.pause_ms >= OPENER_PAUSE_MIN_MS, "%d", load.opener.pause_ms);
+	assert_int_equal(load.waiting, 0);
+	virt_host_free(host);
+	end_daemon(&daemon);
+}
+
+static void test_a_host_that_fails_is_tried_again_though_nobody_asks(void **state)
+{
+	struct daemon daemon;
+	int64_t ms;
+	(void)state;
+	start_daemon(&daemon, true);
+	struct host *host = virt_host_new("local", daemon.uri, 8, 2);
+	assert_int_equal(refusal(host, LEASE_READ, &ms), ERR_HYPERVISOR_UNAVAILABLE);
+	AWAIT(atomic_load(&daemon.accepted) >= 3);
+	virt_host_free(host);
+	end_daemon(&daemon);
+}
+
+static void test_a_host_that_hangs_is_waited_for_once(void **state)
+{
+	struct daemon daemon;
+	int64_t ms;
+	(void)state;
+	start_daemon(&daemon, false);
+	struct host *host = virt_host_new("local", daemon.uri, 8, 2);
+	assert_int_equal(refusal(host, LEASE_READ, &ms), ERR_HYPERVISOR_UNAVAILABLE);
+	CHECK(ms >= LEASE_WAIT_MS, "%d ms", (int)ms);
+	AWAIT(virt_host_load(host).opener.opening_ms > LEASE_WAIT_MS);
+	assert_int_equal(refusal(host, LEASE_CALL, &ms), ERR_HYPERVISOR_UNAVAILABLE);
+	CHECK(ms < AT_ONCE_MS, "%d ms", (int)ms);
+	struct host_load load = virt_host_load(host);
+	assert_int_equal(atomic_load(&daemon.accepted), 1);
+	CHECK(load.opener.opening_ms >= LEASE_WAIT_MS, "%d", (int)load.opener.opening_ms);
+	int64_t began = clock_ms();
+	virt_host_free(host); /* though it hangs still */
+	CHECK(clock_ms() - began < AT_ONCE_MS, "%d ms", (int)(clock_ms() - began));
+	end_daemon(&daemon);
+}
+
+static void count_failure(void *data, virConnectPtr conn)
+{
+	atomic_int *failures = data;
+	assert_null(conn);
+	atomic_fetch_add(failures, 1);
+}
+
+static void test_what_hangs_for_long_is_given_up_and_another_tries(void **state)
+{
+	enum { GIVE_UP_MS = 50 };
+	struct daemon daemon;
+	atomic_int failures = 0;
+	(void)state;
+	start_daemon(&daemon, false);
+	struct opener *opener = opener_new(daemon.uri, GIVE_UP_MS, count_failure, &failures);
+	for (int i = 1; i <= OPENER_GIVEN_UP_MAX + 1; i++) {
+		opener_want(opener, true);
+		AWAIT(atomic_load(&daemon.accepted) == i);
+		AWAIT(opener_load(opener).opening_ms > GIVE_UP_MS);
+	}
+	opener_want(opener, true); /* as many hang as may */
+	assert_int_equal(opener_load(opener).given_up, OPENER_GIVEN_UP_MAX);
+	assert_int_equal(opener_load(opener).attempts, OPENER_GIVEN_UP_MAX + 1);
+	end_daemon(&daemon);
+	AWAIT(!opener_load(opener).given_up);
+	AWAIT(atomic_load(&failures) > 0); /* of the one that was not */
+	opener_free(opener);
+}
+
+/* Leases */
+
+static void test_calls_that_hang_leave_connections_to_reads_and_kills(void **state)
+{
+	static const struct {
+		int max, calls, reads, kills;
+	} rows[] = {
+		{ 1, 1, 0, 0 },
+		{ 2, 1, 1, 0 },
+		{ 4, 3, 1, 0 },
+		{ 8, 6, 1, 1 },
+		{ 16, 12, 3, 1 },
+	};
+	static const enum lease_class classes[] = { LEASE_CALL, LEASE_READ, LEASE_KILL };
+	(void)state;
+	for (size_t row = 0; row < ARRAY_LEN(rows); row++) {
+		const int counts[] = { rows[row].calls, rows[row].reads, rows[row].kills };
+		struct host *host = virt_host_new("local", "test:///default", rows[row].max, 2);
+		struct lease leases[16] = { 0 };
+		int out = 0;
+		struct err err;
+		for (size_t i = 0; i < ARRAY_LEN(classes); i++)
+			for (int n = 0; n < counts[i]; n++, out++)
+				CHECK(!lease_take(host, classes[i], &leases[out], &err),
+					"%d connections, class %d: %s", rows[row].max,
+					(int)classes[i], err.text);
+		assert_int_equal(out, rows[row].max);
+		struct host_load load = virt_host_load(host);
+		for (size_t i = 0; i < ARRAY_LEN(classes); i++)
+			assert_int_equal(load.leased[classes[i]], counts[i]);
+		while (out)
+			lease_give(&leases[--out]);
+		virt_host_free(host);
+	}
+}
+
+static void test_when_all_calls_hang_the_next_is_refused_at_once(void **state)
+{
+	struct host *host = virt_host_new("local", "test:///default", 8, 2);
+	struct lease calls[6] = { 0 };
+	struct err err;
+	int64_t ms;
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(calls); i++)
+		CHECK(!lease_take(host, LEASE_CALL, &calls[i], &err), "%s", err.text);
+	/* They may be short ones yet. */
+	assert_int_equal(refusal(host, LEASE_CALL, &ms), ERR_HOST_BUSY);
+	CHECK(ms >= LEASE_WAIT_MS, "%d ms", (int)ms);
+	for (int i = 0; i < 20; i++) {
+		AUTO_LEASE struct lease read = { 0 };
+		AUTO_LEASE struct lease kill = { 0 };
+		assert_int_equal(refusal(host, LEASE_CALL, &ms), ERR_HOST_BUSY);
+		CHECK(ms < AT_ONCE_MS, "%d ms", (int)ms);
+		CHECK(!lease_take(host, LEASE_READ, &read, &err), "%s", err.text);
+		CHECK(!lease_take(host, LEASE_KILL, &kill, &err), "%s", err.text);
+	}
+	assert_int_equal(virt_host_load(host).refused, 21);
+	/* One that comes back is had at once. */
+	lease_give(&calls[0]);
+	CHECK(!lease_take(host, LEASE_CALL, &calls[0], &err), "%s", err.text);
+	for (size_t i = 0; i < ARRAY_LEN(calls); i++)
+		lease_give(&calls[i]);
+	virt_host_free(host);
+}
+
+static void *take_many(void *data)
+{
+	struct crowd *crowd = data;
+	for (int i = 0; i < 100; i++) {
+		AUTO_LEASE struct lease lease = { 0 };
+		struct err err;
+		enum lease_class class = (enum lease_class)(i % LEASE_CLASS_COUNT);
+		if (!lease_take(crowd->host, class, &lease, &err))
+			atomic_fetch_add(&crowd->served, 1);
+	}
+	return NULL;
+}
+
+static void test_a_burst_of_short_calls_queues(void **state)
+{
+	static const int sizes[] = { 1, 2, 3, 8 };
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(sizes); i++) {
+		struct host *host = virt_host_new("local", "test:///default", sizes[i], 2);
+		struct crowd crowd = { .host = host };
+		run_crowd(&crowd, take_many, 64);
+		CHECK(atomic_load(&crowd.served) == 6400, "%d of %d connections",
+			atomic_load(&crowd.served), sizes[i]);
+		struct host_load load = virt_host_load(host);
+		assert_int_equal(load.open, load.idle);
+		CHECK(load.open <= sizes[i], "%d are open", load.open);
+		virt_host_free(host);
+	}
+}
+
+static void *connect_for_good(void *data)
+{
+	static const atomic_bool stop = false;
+	return virt_connect(data, &stop);
+}
+
+static void test_one_that_is_for_good_is_had_beside_a_pool_that_hangs(void **state)
+{
+	struct host *host = virt_host_new("local", "test:///default", 1, 2);
+	AUTO_LEASE struct lease lease = { 0 };
+	struct err err;
+	(void)state;
+	CHECK(!lease_take(host, LEASE_CALL, &lease, &err), "%s", err.text);
+	virConnectPtr conn = connect_for_good(host);
+	assert_non_null(conn);
+	assert_ptr_not_equal(conn, lease.conn);
+	assert_int_equal(virConnectClose(conn), 0);
+	lease_give(&lease);
+	assert_int_equal(virt_host_load(host).open, 1);
+	virt_host_free(host);
+}
+
+struct wait {
+	struct host *host;
+	atomic_bool stop;
+};
+
+static void *connect_until_stopped(void *data)
+{
+	struct wait *wait = data;
+	return virt_connect(wait->host, &wait->stop);
+}
+
+static void test_whoever_waits_for_good_can_be_told_to_stop(void **state)
+{
+	struct daemon daemon;
+	pthread_t thread;
+	void *conn = &thread;
+	(void)state;
+	start_daemon(&daemon, false);
+	struct wait wait = { .host = virt_host_new("local", daemon.uri, 1, 2) };
+	assert_int_equal(pthread_create(&thread, NULL, connect_until_stopped, &wait), 0);
+	AWAIT(atomic_load(&daemon.accepted) == 1);
+	atomic_store(&wait.stop, true);
+	virt_wake(wait.host);
+	(void)pthread_join(thread, &conn);
+	assert_null(conn);
+	virt_host_free(wait.host);
+	end_daemon(&daemon);
+}
+
+/* Gates */
+
+static void test_a_gate_that_is_held_for_long_is_not_waited_for(void **state)
+{
+	struct host *host = virt_host_new("local", "test:///default", 1, 2);
+	struct gate held = { 0 }, other = { 0 };
+	struct err err;
+	(void)state;
+	CHECK(!gate_enter(host, "vm", &held, &err), "%s", err.text);
+	int64_t began = clock_ms();
+	assert_int_equal(gate_enter(host, "vm", &other, &err), -1);
+	assert_int_equal(err.kind, ERR_VM_BUSY);
+	CHECK(clock_ms() - began >= GATE_WAIT_MS, "%d ms", (int)(clock_ms() - began));
+	began = clock_ms();
+	for (int i = 0; i < 20; i++)
+		assert_int_equal(gate_enter(host, "vm", &other, &err), -1);
+	CHECK(clock_ms() - began < AT_ONCE_MS, "%d ms", (int)(clock_ms() - began));
+	CHECK(!gate_enter(host, "another", &other, &err), "%s", err.text);
+	gate_leave(&other);
+	gate_leave(&held);
+	CHECK(!gate_enter(host, "vm", &other, &err), "%s", err.text);
+	gate_leave(&other);
+	virt_host_free(host);
+}
+
+static void *pass_gate(void *data)
+{
+	struct crowd *crowd = data;
+	AUTO_GATE struct gate gate = { 0 };
+	struct err err;
+	bool passed = !gate_enter_within(crowd->host, "vm", 20000, &gate, &err);
+	atomic_fetch_add(passed ? &crowd->served : &crowd->refused, 1);
+	return NULL;
+}
+
+static void test_only_so_many_wait_for_one_gate(void **state)
+{
+	struct host *host = virt_host_new("local", "test:///default", 1, 2);
+	struct crowd crowd = { .host = host };
+	struct gate held = { 0 };
+	pthread_t threads[GATE_WAITERS_MAX + 8];
+	struct err err;
+	(void)state;
+	CHECK(!gate_enter(host, "vm", &held, &err), "%s", err.text);
+	for (size_t i = 0; i < ARRAY_LEN(threads); i++)
+		assert_int_equal(pthread_create(&threads[i], NULL, pass_gate, &crowd), 0);
+	AWAIT(atomic_load(&crowd.refused) == 8);
+	AWAIT(virt_host_load(host).gates_waiting == GATE_WAITERS_MAX);
+	gate_leave(&held);
+	for (size_t i = 0; i < ARRAY_LEN(threads); i++)
+		(void)pthread_join(threads[i], NULL);
+	assert_int_equal(atomic_load(&crowd.served), GATE_WAITERS_MAX);
+	assert_int_equal(virt_host_load(host).gates, 0);
+	virt_host_free(host);
+}
+
+static int set_up(void **state)
+{
+	struct err err;
+	(void)state;
+	return virt_start(&err);
+}
+
+static int tear_down(void **state)
+{
+	(void)state;
+	virt_stop();
+	return 0;
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_a_host_that_fails_is_tried_once_for_each_pause_whoever_asks),
+		cmocka_unit_test(test_a_host_that_fails_is_tried_again_though_nobody_asks),
+		cmocka_unit_test(test_a_host_that_hangs_is_waited_for_once),
+		cmocka_unit_test(test_what_hangs_for_long_is_given_up_and_another_tries),
+		cmocka_unit_test(test_calls_that_hang_leave_connections_to_reads_and_kills),
+		cmocka_unit_test(test_when_all_calls_hang_the_next_is_refused_at_once),
+		cmocka_unit_test(test_a_burst_of_short_calls_queues),
+		cmocka_unit_test(test_one_that_is_for_good_is_had_beside_a_pool_that_hangs),
+		cmocka_unit_test(test_whoever_waits_for_good_can_be_told_to_stop),
+		cmocka_unit_test(test_a_gate_that_is_held_for_long_is_not_waited_for),
+		cmocka_unit_test(test_only_so_many_wait_for_one_gate),
+	};
+	return cmocka_run_group_tests(tests, set_up, tear_down);
+}

@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: MIT */
+#include "check.h"
+
+#include "libvirt/lease_slots.h"
+
+#include <string.h>
+
+enum { PATIENCE_MS = 2000 };
+
+static const enum lease_class class_of[] = {
+	['r'] = LEASE_READ,
+	['c'] = LEASE_CALL,
+	['k'] = LEASE_KILL,
+};
+
+/* A letter for each that is taken, this long ago. */
+static void take_all(struct places *places, const char *classes, const int ages_ms[])
+{
+	for (size_t i = 0; classes[i]; i++) {
+		int place = places_take(places, class_of[(unsigned char)classes[i]]);
+		places->items[place].since -= ages_ms ? ages_ms[i] : 0;
+	}
+}
+
+static void test_each_class_has_its_share(void **state)
+{
+	static const struct {
+		int max;
+		const char *taken, *free; /* classes */
+	} rows[] = {
+		{ 1, "", "rck" },
+		{ 1, "r", "" },
+		{ 1, "c", "" },
+		{ 2, "", "rck" },
+		{ 2, "c", "rk" },
+		{ 2, "cr", "" },
+		{ 2, "rr", "" },
+		{ 4, "cc", "rck" },
+		{ 4, "ccc", "rk" },
+		{ 4, "rrr", "rck" },
+		{ 8, "ccccc", "rck" },
+		{ 8, "cccccc", "rk" },
+		{ 8, "ccccccr", "k" },
+		{ 8, "cccccck", "r" },
+		{ 8, "ccccccrk", "" },
+		{ 8, "rrrrrrr", "k" },
+		{ 8, "kkkkkkk", "rc" },
+		{ 8, "rrrrrc", "rck" },
+		{ 8, "rrrrrrc", "k" },
+		{ 16, "cccccccccccc", "rk" },
+		{ 16, "ccccccccccccrrr", "k" },
+	};
+	(void)state;
+	for (size_t row = 0; row < ARRAY_LEN(rows); row++) {
+		struct places places = { .max = rows[row].max };
+		take_all(&places, rows[row].taken, NULL);
+		for (const char *class = "rck"; *class; class ++)
+			CHECK(places_has(&places, class_of[(unsigned char)*class]) ==
+					(strchr(rows[row].free, *class) != NULL),
+				"%c beside '%s' of %d", *class, rows[row].taken, rows[row].max);
+	}
+}
+
+static void test_one_waits_only_with_a_prospect(void **state)
+{
+	static const struct {
+		const char *why;
+		const char *taken; /* of eight */
+		int ages_ms[8];
+		int usual_ms;
+		char class;
+		int most_ahead; /* who still waits; -1: nobody does */
+	} rows[] = {
+		{ "short ones come back", "cccccc", { 0 }, 100, 'c', 119 },
+		{ "all have taken a second", "cccccc", { 1000, 1000, 1000, 1000, 1000, 1000 }, 1,
+			'c', 11 },
+		{ "all hang", "cccccc", { 2000, 2000, 2000, 2000, 2000, 2000 }, 1, 'c', -1 },
+		{ "one of them does not", "cccccc", { 9000, 9000, 9000, 9000, 9000, 0 }, 100, 'c',
+			19 },
+		{ "all are as long as usual", "cccccc", { 2500, 2500, 2500, 2500, 2500, 2500 },
+			3000, 'c', 3 },
+		{ "a read that comes back leaves nothing to calls", "ccccccr",
+			{ 9000, 9000, 9000, 9000, 9000, 9000, 0 }, 1, 'c', -1 },
+		{ "but to reads", "ccccccr", { 9000, 9000, 9000, 9000, 9000, 9000, 0 }, 100, 'r',
+			19 },
+	};
+	(void)state;
+	for (size_t row = 0; row < ARRAY_LEN(rows); row++) {
+		struct places places = { .max = 8 };
+		enum lease_class class = class_of[(unsigned char)rows[row].class];
+		for (int i = 0; i < LEASE_CLASS_COUNT; i++)
+			places.hold_ms[i] = rows[row].usual_ms;
+		take_all(&places, rows[row].taken, rows[row].ages_ms);
+		int ahead = -1;
+		while (ahead < 12000 && places_has_prospect(&places, class, ahead + 1, PATIENCE_MS))
+			ahead++;
+		/* The clock goes on. */
+		CHECK(ahead <= rows[row].most_ahead && ahead >= rows[row].most_ahead * 9 / 10 - 1,
+			"%s: %d", rows[row].why, ahead);
+	}
+}
+
+static void test_a_read_becomes_a_call_where_there_is_a_place_for_one(void **state)
+{
+	static const struct {
+		int max;
+		const char *taken; /* the first is the one that turns */
+		char class;
+		bool turns;
+	} rows[] = {
+		{ 1, "r", 'c', true },
+		{ 2, "rc", 'c', false },
+		{ 2, "rc", 'k', true },
+		{ 2, "rr", 'c', true },
+		{ 8, "rccccc", 'c', true },
+		{ 8, "rcccccc", 'c', false },
+		{ 8, "rcccccc", 'k', true },
+		{ 8, "rrrrrrr", 'c', true },
+	};
+	(void)state;
+	for (size_t row = 0; row < ARRAY_LEN(rows); row++) {
+		struct places places = { .max = rows[row].max };
+		enum lease_class class = class_of[(unsigned char)rows[row].class];
+		take_all(&places, rows[row].taken, NULL);
+		CHECK(places_turn(&places, 0, class) == rows[row].turns, "'%s' of %d",
+			rows[row].taken, rows[row].max);
+		assert_true(places.items[0].taken);
+		assert_int_equal(places.items[0].class, rows[row].turns ? class : LEASE_READ);
+	}
+}
+
+static void test_what_is_usual_is_learnt_but_not_from_long_work(void **state)
+{
+	struct places places = { .max = 1 };
+	(void)state;
+	for (int i = 0; i < 100; i++) {
+		int place = places_take(&places, LEASE_CALL);
+		places.items[place].since -= i % 2 ? 600000 : 100;
+		places_leave(&places, place);
+	}
+	double usual = places.hold_ms[LEASE_CALL];
+	CHECK(usual > 90 && usual < 120, "%f ms", usual);
+	assert_true(places.hold_ms[LEASE_READ] <= 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_each_class_has_its_share),
+		cmocka_unit_test(test_one_waits_only_with_a_prospect),
+		cmocka_unit_test(test_a_read_becomes_a_call_where_there_is_a_place_for_one),
+		cmocka_unit_test(test_what_is_usual_is_learnt_but_not_from_long_work),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
