@@ -6,11 +6,7 @@
 #include "convert/convert_command.h"
 #include "definition/policy.h"
 #include "format/xml.h"
-#include "libvirt/host.h"
 #include "server/server.h"
-#include "vm/agents.h"
-#include "vm/events.h"
-#include "vm/inventory.h"
 
 #include <errno.h>
 #include <grp.h>
@@ -22,10 +18,6 @@
 
 /* Bad settings, as sysexits.h has it (EX_CONFIG): starting again would not help. */
 enum { EXIT_CONFIG = 78 };
-
-DEFINE_AUTO(struct host *, virt_host_free)
-DEFINE_AUTO(struct events *, events_free)
-DEFINE_AUTO(struct agents *, agents_free)
 
 static int complain(const struct err *err, int status)
 {
@@ -56,7 +48,7 @@ static int check(struct host *host, const struct config *config)
 	struct err err;
 	if (check_surroundings(config, &err) < 0)
 		return complain(&err, EXIT_CONFIG);
-	if (host_read(host, &info, &err) < 0) {
+	if (host_info_read(host->hypervisor, &info, &err) < 0) {
 		(void)fprintf(stderr, "virtgate: '%s' cannot be reached: %s\n",
 			config->uri[0] ? config->uri : "libvirt's default",
 			err.private[0] ? err.private : err.text);
@@ -95,7 +87,7 @@ static void share_gates(const struct api *api)
 	struct err err;
 	if (!listen || listen[0] != '/' || asprintf(&path, "%s/virtgate.lock", dirname(listen)) < 0)
 		return;
-	if (virt_share_gates(api->host, path, &err) < 0)
+	if (gate_share(api->host->hypervisor, path, &err) < 0)
 		log_error(
 			"%s: other virtgates of this host are not kept off a VM at work", err.text);
 }
@@ -106,17 +98,9 @@ static int serve(struct api *api)
 	struct err err;
 	if (server_open(api->config, api, &server, &err) < 0)
 		return complain(&err, EXIT_FAILURE);
-	AUTO(events_free) struct events *events = events_new(api->host);
-	AUTO(agents_free) struct agents *agents = agents_new(api->host);
-	if (!events || !agents) {
-		(void)err_memory(&err);
-		return complain(&err, EXIT_FAILURE);
-	}
-	if (api_docs_prepare(api, &err) < 0)
+	if (host_watch(api->host, &err) < 0 || api_docs_prepare(api, &err) < 0)
 		return complain(&err, EXIT_FAILURE);
 	(void)malloc_trim(0); /* what the document was made of */
-	api->events = events;
-	api->agents = agents;
 	share_gates(api);
 	log_info("virtgate %s serves %s", VIRTGATE_VERSION, api->config->listen);
 	if (api->config->policy == POLICY_OFF)
@@ -179,22 +163,17 @@ static int run(const struct config *config)
 		return complain(&err, EXIT_FAILURE);
 	int status = EXIT_FAILURE;
 	{
-		AUTO(virt_host_free) struct host *host = virt_host_new(
-			"local", config->uri, config->connections, config->workers / 4);
-		AUTO(inventory_free) struct inventory *inventory =
-			host ? inventory_new(host, list_patience(config)) : NULL;
-		AUTO(host_probe_free) struct host_probe *probe = host ? host_probe_new(host) : NULL;
+		AUTO(host_free) struct host *host = host_new("local", config->uri,
+			config->connections, config->workers / 4, list_patience(config));
 		AUTO(metrics_free) struct metrics *metrics = api_metrics_new(routes, route_count);
 		struct api api = {
 			.config = config,
 			.host = host,
-			.inventory = inventory,
-			.probe = probe,
 			.metrics = metrics,
 			.routes = routes,
 			.route_count = route_count,
 		};
-		if (inventory && probe && metrics)
+		if (host && metrics)
 			status = config->action == CONFIG_CHECK ? check(host, config) : serve(&api);
 		free(api.document.text);
 	}

@@ -5,21 +5,37 @@
 
 #include "api/api.h"
 #include "format/xml.h"
-#include "libvirt/virt.h"
+#include "vm/host.h"
 
 /* test:///default, one for the whole process; NULL: it cannot be had. */
+static inline struct hypervisor *test_hypervisor_new(int connections)
+{
+	struct err err;
+	xml_init();
+	if (virt_start(&err) < 0)
+		return NULL;
+	return hypervisor_new("local", "test:///default", connections, 2);
+}
+
+static inline void test_hypervisor_free(struct hypervisor *hypervisor)
+{
+	hypervisor_free(hypervisor);
+	virt_stop();
+}
+
+/* The same with all its services but the listeners, which host_watch() starts. */
 static inline struct host *test_host_new(int connections)
 {
 	struct err err;
 	xml_init();
 	if (virt_start(&err) < 0)
 		return NULL;
-	return virt_host_new("local", "test:///default", connections, 2);
+	return host_new("local", "test:///default", connections, 2, 10000);
 }
 
 static inline void test_host_free(struct host *host)
 {
-	virt_host_free(host);
+	host_free(host);
 	virt_stop();
 }
 

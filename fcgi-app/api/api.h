@@ -13,7 +13,7 @@
 #include "format/http.h"
 #include "format/json.h"
 #include "format/metrics.h"
-#include "vm/inventory.h"
+#include "vm/host.h"
 
 #include <stdatomic.h>
 
@@ -25,18 +25,13 @@ enum { API_KEY_MAX = 255 };
 
 #define API_PATCH_TYPE "application/merge-patch+json"
 
-struct host_probe;
 struct route;
 
 /* What all requests share; set before the first, constant but for the atomic ones. */
 struct api {
 	const struct config *config;
 	struct host *host;
-	struct inventory *inventory; /* of the host */
-	struct host_probe *probe;    /* of the host */
-	struct events *events;       /* of the host */
-	struct agents *agents;       /* of the host */
-	struct metrics *metrics;     /* of api_metrics_new() */
+	struct metrics *metrics; /* of api_metrics_new() */
 	const struct route *routes;
 	size_t route_count;
 	struct {

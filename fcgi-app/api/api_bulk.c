@@ -87,7 +87,7 @@ static int name_them(
 		if (!len)
 			return err_set(err, ERR_BAD_REQUEST, "refs[%zu]: must not be empty", i);
 	}
-	return bulk_name(call->api->inventory, names, count, bulk, err);
+	return bulk_name(call->api->host, names, count, bulk, err);
 }
 
 static const char *text_of(const struct json *object, const char *name)
@@ -110,7 +110,7 @@ static int select_them(struct api_call *call, const struct json *wanted, const s
 	if (selection_read(text_of(wanted, "state"), text_of(wanted, "name"),
 		    text_of(wanted, "label"), &selection, err) < 0)
 		return -1;
-	return bulk_select(call->api->inventory, &selection, (size_t)json_get_int(max), bulk, err);
+	return bulk_select(call->api->host, &selection, (size_t)json_get_int(max), bulk, err);
 }
 
 static int choose(struct api_call *call, struct bulk *bulk, struct err *err)
@@ -170,7 +170,7 @@ static int run(
 	const struct api *api = call->api;
 	const struct stop_how how = api_power_stop_how(call);
 	if (choose(call, &bulk, err) < 0 ||
-		bulk_run(api->config, api->inventory, action, &how, &bulk, err) < 0)
+		bulk_run(api->config, api->host, action, &how, &bulk, err) < 0)
 		return -1;
 	struct json *items = json_new_array();
 	int64_t failed = 0;

@@ -78,17 +78,17 @@ static int reply(struct api_reply *reply, struct conversion *conversion, struct 
 }
 
 /* The command line is text to be split as a shell does, or words in JSON. */
-static int read_words(const struct api_call *call, struct words *ret, struct err *err)
+static int read_words(const struct api_call *call, struct shell_words *ret, struct err *err)
 {
 	const struct arg *text = api_arg(call, "text");
 	const struct json *argv = call->body ? json_member(call->body, "argv") : NULL;
 	size_t len = 0;
 	if (text)
-		return words_split(text->text, text->len, ret, err);
+		return shell_words_split(text->text, text->len, ret, err);
 	if (!argv)
 		return err_set(err, ERR_BAD_REQUEST,
 			"the body is missing: a command line as text, or {\"argv\":[…]}");
-	*ret = (struct words){ .count = json_length(argv) };
+	*ret = (struct shell_words){ .count = json_length(argv) };
 	for (size_t i = 0; i < ret->count; i++)
 		ret->word[i] = json_get_string(json_item(argv, i), &len);
 	return 0;
@@ -96,7 +96,7 @@ static int read_words(const struct api_call *call, struct words *ret, struct err
 
 int api_convert_qemu_argv(struct api_call *call, struct api_reply *answer, struct err *err)
 {
-	__attribute__((cleanup(words_done))) struct words words = { 0 };
+	__attribute__((cleanup(shell_words_done))) struct shell_words words = { 0 };
 	__attribute__((cleanup(conversion_done))) struct conversion conversion = { 0 };
 	if (read_words(call, &words, err) < 0 ||
 		convert_qemu_argv(call->api->config, words.word, words.count, &conversion, err) < 0)

@@ -207,7 +207,7 @@ static int create(struct api_call *call, const struct vm_create *asked, struct a
 	how.disks = &disks;
 	if (api_flag(call, "dry_run", false))
 		return reply_dry_run(call, &domain, &how, reply, err);
-	if (vm_create(call->api->config, call->api->inventory, &domain, &how, &vm, &reply->replayed,
+	if (vm_create(call->api->config, call->api->host, &domain, &how, &vm, &reply->replayed,
 		    err) < 0)
 		return -1;
 	struct json *answer = vm_json(call->api->host, &vm);
@@ -285,7 +285,7 @@ int api_domain_put(struct api_call *call, struct api_reply *reply, struct err *e
 		return vm_check_replace(call->api->host, &domain, if_match, err) < 0
 			? -1
 			: reply_dry_run(call, &domain, NULL, reply, err);
-	if (vm_replace(call->api->config, call->api->inventory, &domain, if_match, &vm, err) < 0)
+	if (vm_replace(call->api->config, call->api->host, &domain, if_match, &vm, err) < 0)
 		return -1;
 	struct json *answer = vm_json(call->api->host, &vm);
 	json_put_string(answer, "effective", effective(&vm));

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "api/api_host.h"
 
-#include "libvirt/host.h"
+#include "libvirt/host_info.h"
 
 #include <string.h>
 
@@ -112,7 +112,7 @@ static void look(struct host_probe *probe, struct seen *ret)
 static struct json *host_json(const struct host *host, const struct seen *seen)
 {
 	struct json *o = json_new_object();
-	json_put_string(o, "name", virt_host_name(host));
+	json_put_string(o, "name", hypervisor_name(host->hypervisor));
 	json_put_bool(o, "reachable", seen->reachable);
 	json_put_string(o, "driver", seen->reachable ? seen->info.driver : NULL);
 	json_put_string(o, "driver_version", seen->reachable ? seen->info.driver_version : NULL);
@@ -146,7 +146,7 @@ static struct json *features_json(const struct config *config, const struct seen
 int api_host_about(struct api_call *call, struct api_reply *reply, struct err *err)
 {
 	struct seen seen;
-	look(call->api->probe, &seen);
+	look(call->api->host->probe, &seen);
 	struct json *hosts = json_new_array();
 	json_push(hosts, host_json(call->api->host, &seen));
 	struct json *answer = json_new_object();
@@ -183,7 +183,7 @@ static struct json *details_json(const struct host *host, const struct host_deta
 	for (size_t i = 0; i < details->architecture_count; i++)
 		json_push_string(architectures, details->architectures[i]);
 	struct json *o = json_new_object();
-	json_put_string(o, "name", virt_host_name(host));
+	json_put_string(o, "name", hypervisor_name(host->hypervisor));
 	json_put_string(o, "hostname", or_null(details->hostname));
 	json_put_string(o, "driver", details->info.driver);
 	json_put_string(o, "driver_version", details->info.driver_version);
@@ -207,8 +207,9 @@ int api_host_get(struct api_call *call, struct api_reply *reply, struct err *err
 {
 	struct host_details details;
 	AUTO(vm_list_give) struct vm_list *list = NULL;
-	if (host_read_details(call->api->host, &details, err) < 0 ||
-		inventory_list(call->api->inventory, api_need(call), &list, &reply->age, err) < 0)
+	if (host_info_read_details(call->api->host->hypervisor, &details, err) < 0 ||
+		inventory_list(
+			call->api->host->inventory, api_need(call), &list, &reply->age, err) < 0)
 		return -1;
 	struct json *answer = details_json(call->api->host, &details);
 	json_put(answer, "vms", counts_json(list, reply->age > 0));
@@ -232,7 +233,7 @@ int api_host_readyz(struct api_call *call, struct api_reply *reply, struct err *
 	if (stuck >= call->api->config->workers)
 		return err_set(err, ERR_OVERLOADED,
 			"%d requests are stuck, and hold as many threads", stuck);
-	if (host_probe_read(call->api->probe, HOST_PROBE_MS, &info, err) < 0)
+	if (host_probe_read(call->api->host->probe, HOST_PROBE_MS, &info, err) < 0)
 		return -1;
 	struct json *answer = json_new_object();
 	json_put_bool(answer, "ready", true);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "api/api_metrics.h"
 
-#include "libvirt/host.h"
+#include "libvirt/host_info.h"
 
 #include <string.h>
 
@@ -20,7 +20,7 @@ static void put_process(const struct api *api, FILE *out)
 		atomic_load(&api->stuck));
 }
 
-static void put_leases(const struct host_load *load, const char *host, FILE *out)
+static void put_leases(const struct leases_load *load, const char *host, FILE *out)
 {
 	static const char *const names[] = {
 		[LEASE_READ] = "read",
@@ -40,45 +40,46 @@ static void put_leases(const struct host_load *load, const char *host, FILE *out
 static void put_load(struct host *host, FILE *out)
 {
 	enum { MS = 1000 };
-	struct host_load load = virt_host_load(host);
-	const struct metric_label label = { "host", virt_host_name(host) };
+	struct hypervisor_load load = hypervisor_load(host->hypervisor);
+	const struct metric_label label = { "host", hypervisor_name(host->hypervisor) };
 	const struct {
 		const char *name, *help;
 		enum metric_kind kind;
 		double value;
 	} rows[] = {
 		{ "virtgate_libvirt_connections", "Connections to libvirt, one being opened too.",
-			METRIC_GAUGE, load.open },
-		{ "virtgate_libvirt_connections_max", "The most of them.", METRIC_GAUGE, load.max },
+			METRIC_GAUGE, load.leases.open },
+		{ "virtgate_libvirt_connections_max", "The most of them.", METRIC_GAUGE,
+			load.leases.max },
 		{ "virtgate_libvirt_waiting", "Requests that wait for a connection.", METRIC_GAUGE,
-			load.waiting },
+			load.leases.waiting },
 		{ "virtgate_libvirt_refused_total", "Requests for a connection that got none.",
-			METRIC_COUNTER, (double)load.refused },
+			METRIC_COUNTER, (double)load.leases.refused },
 		{ "virtgate_libvirt_opens_total", "Attempts to open a connection.", METRIC_COUNTER,
-			(double)load.opener.attempts },
+			(double)load.leases.opener.attempts },
 		{ "virtgate_libvirt_open_failures_total", "Those that failed.", METRIC_COUNTER,
-			(double)load.opener.failures },
+			(double)load.leases.opener.failures },
 		{ "virtgate_libvirt_opening_seconds", "How long one is under way; 0: none is.",
-			METRIC_GAUGE, (double)load.opener.opening_ms / MS },
+			METRIC_GAUGE, (double)load.leases.opener.opening_ms / MS },
 		{ "virtgate_libvirt_pause_seconds",
 			"After a failure, until the next attempt, about; 0: the last succeeded.",
-			METRIC_GAUGE, (double)load.opener.pause_ms / MS },
+			METRIC_GAUGE, (double)load.leases.opener.pause_ms / MS },
 		{ "virtgate_libvirt_opens_given_up", "Attempts that hang and were given up.",
-			METRIC_GAUGE, load.opener.given_up },
+			METRIC_GAUGE, load.leases.opener.given_up },
 		{ "virtgate_long_work", "Requests that take minutes and are under way.",
-			METRIC_GAUGE, load.long_works },
+			METRIC_GAUGE, load.gates.long_works },
 		{ "virtgate_long_work_max", "The most of them; more are refused.", METRIC_GAUGE,
-			load.max_long },
+			load.gates.max_long },
 		{ "virtgate_gates_held", "VMs that a request has for itself now.", METRIC_GAUGE,
-			load.gates },
+			load.gates.gates },
 		{ "virtgate_gates_waiting", "Requests that wait for such a VM.", METRIC_GAUGE,
-			load.gates_waiting },
+			load.gates.waiting },
 	};
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
 		metric_head(out, rows[i].name, rows[i].kind, rows[i].help);
 		metric_sample(out, rows[i].name, &label, 1, rows[i].value);
 	}
-	put_leases(&load, label.value, out);
+	put_leases(&load.leases, label.value, out);
 }
 
 /* VMs */
@@ -160,12 +161,12 @@ static void put_inventory(const struct api *api, FILE *out)
 	AUTO(vm_list_give) struct vm_list *list = NULL;
 	struct host_info info;
 	struct err ignored; /* that it is not up says enough here; /readyz tells it */
-	const struct metric_label of_host = { "host", virt_host_name(api->host) };
+	const struct metric_label of_host = { "host", hypervisor_name(api->host->hypervisor) };
 	int age = 0;
-	bool up = !inventory_list(api->inventory, INVENTORY_SOON, &list, &age, &ignored);
+	bool up = !inventory_list(api->host->inventory, INVENTORY_SOON, &list, &age, &ignored);
 	/* A list also waits for a VM that is being destroyed, when all is well. */
 	if (age)
-		up = !host_probe_read(api->probe, HOST_PROBE_MS, &info, &ignored);
+		up = !host_probe_read(api->host->probe, HOST_PROBE_MS, &info, &ignored);
 	metric_head(out, "virtgate_host_up", METRIC_GAUGE, "1: libvirt has answered.");
 	metric_sample(out, "virtgate_host_up", &of_host, 1, up);
 	if (!list)
@@ -179,8 +180,8 @@ static void put_inventory(const struct api *api, FILE *out)
 static void put_fetches(const struct api *api, FILE *out)
 {
 	static const char lists[] = "virtgate_inventory_lists_total";
-	struct inventory_figures figures = inventory_figures(api->inventory);
-	const struct metric_label of_host = { "host", virt_host_name(api->host) };
+	struct inventory_figures figures = inventory_figures(api->host->inventory);
+	const struct metric_label of_host = { "host", hypervisor_name(api->host->hypervisor) };
 	const struct metric_label fresh[] = { of_host, { "stale", "false" } };
 	const struct metric_label stale[] = { of_host, { "stale", "true" } };
 	metric_head(out, "virtgate_inventory_fetches_total", METRIC_COUNTER,

@@ -61,7 +61,7 @@ int api_patch_vm(struct api_call *call, struct api_reply *reply, struct err *err
 {
 	const struct target target = api_target(call);
 	struct patched patched;
-	if (patch_vm(call->api->inventory, &target, call->body, apply_of(call), &patched, err) < 0)
+	if (patch_vm(call->api->host, &target, call->body, apply_of(call), &patched, err) < 0)
 		return -1;
 	struct json *applied = json_new_object();
 	json_put(applied, "config", names_json(patched.config));

@@ -48,7 +48,7 @@ static int act(
 	struct api_call *call, enum power_action action, struct power_done *ret, struct err *err)
 {
 	const struct target target = api_target(call);
-	return power_act(call->api->config, call->api->inventory, &target, action, ret, err);
+	return power_act(call->api->config, call->api->host, &target, action, ret, err);
 }
 
 static int answer_action(
@@ -75,7 +75,7 @@ int api_vm_drop_save(struct api_call *call, struct api_reply *reply, struct err 
 {
 	const struct target target = api_target(call);
 	struct power_done done;
-	if (power_drop_save(call->api->inventory, &target, &done, err) < 0)
+	if (power_drop_save(call->api->host, &target, &done, err) < 0)
 		return -1;
 	return api_reply_json(reply, action_json(call, &done.vm, done.changed), err);
 }
@@ -139,7 +139,7 @@ int api_vm_stop(struct api_call *call, struct api_reply *reply, struct err *err)
 	const struct target target = api_target(call);
 	const struct stop_how how = api_power_stop_how(call);
 	struct stop stop;
-	if (stop_run(call->api->inventory, &target, &how, &stop, err) < 0)
+	if (stop_run(call->api->host, &target, &how, &stop, err) < 0)
 		return -1;
 	struct json *answer = action_json(call, &stop.vm, stop.changed);
 	json_put_string(answer, "how", api_power_means_name(stop.means));

@@ -169,8 +169,8 @@ int api_snapshot_revert(struct api_call *call, struct api_reply *reply, struct e
 		.force = api_flag(call, "force", false),
 	};
 	struct vm vm;
-	if (snapshot_revert(call->api->config, call->api->inventory, &target,
-		    api_text(call, "snap"), &how, &vm, err) < 0)
+	if (snapshot_revert(call->api->config, call->api->host, &target, api_text(call, "snap"),
+		    &how, &vm, err) < 0)
 		return -1;
 	struct json *answer = vm_json(call->api->host, &vm);
 	json_put_bool(answer, "changed", true);

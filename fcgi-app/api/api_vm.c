@@ -121,7 +121,7 @@ static int list(const struct api_call *call, const struct page *page, struct api
 	AUTO(vm_list_give) struct vm_list *vms = NULL;
 	AUTO(free) char *question = NULL;
 	struct rendering *rendering = NULL;
-	if (inventory_list(call->api->inventory, api_need(call), &vms, &reply->age, err) < 0)
+	if (inventory_list(call->api->host->inventory, api_need(call), &vms, &reply->age, err) < 0)
 		return -1;
 	if (asprintf(&question, "%s%s", reply->age ? "stale " : "", call->req->target) < 0)
 		return err_memory(err);
@@ -192,7 +192,7 @@ int api_vm_delete(struct api_call *call, struct api_reply *reply, struct err *er
 	const struct target target = api_target(call);
 	AUTO_REMOVED struct removed deleted = { 0 };
 	bool disks = api_flag(call, "disks", false);
-	if (remove_vm(call->api->config, call->api->inventory, &target, disks, &deleted, err) < 0)
+	if (remove_vm(call->api->config, call->api->host, &target, disks, &deleted, err) < 0)
 		return -1;
 	const struct {
 		bool was;

@@ -74,7 +74,7 @@ static const struct field put_xml_query[] = {
 };
 
 static const struct field convert_fields[] = {
-	{ "argv", .type = FIELD_TEXTS, .min = WORDS_BYTES_MAX, .max = WORDS_MAX },
+	{ "argv", .type = FIELD_TEXTS, .min = SHELL_WORDS_BYTES_MAX, .max = SHELL_WORDS_MAX },
 	{ 0 },
 };
 

@@ -43,7 +43,7 @@ struct json *vm_json(const struct host *host, const struct vm *vm)
 	struct json *o = json_new_object();
 	json_put_string(o, "uuid", vm->uuid);
 	json_put_string(o, "name", vm->name);
-	json_put_string(o, "host", virt_host_name(host));
+	json_put_string(o, "host", hypervisor_name(host->hypervisor));
 	json_put_string(o, "state", vm_state_name(vm->state));
 	json_put_string(o, "reason", vm->reason);
 	json_put_bool(o, "persistent", vm->persistent);

@@ -2,7 +2,7 @@
 #pragma once
 /* A VM as lists and answers to actions show it. Thread-safe: no state. */
 #include "format/field.h"
-#include "libvirt/domain.h"
+#include "vm/host.h"
 
 extern const struct field vm_json_fields[];
 extern const struct field vm_json_item_fields[]; /* what a list adds */

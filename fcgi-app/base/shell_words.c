@@ -118,12 +118,12 @@ static bool find_word(struct reader *r, bool *ret_line_ended)
 	return false;
 }
 
-int words_split(const char *text, size_t len, struct words *ret, struct err *err)
+int shell_words_split(const char *text, size_t len, struct shell_words *ret, struct err *err)
 {
-	if (len > WORDS_BYTES_MAX)
+	if (len > SHELL_WORDS_BYTES_MAX)
 		return err_set(err, ERR_BODY_TOO_LARGE,
 			"command line: %zu bytes are more than the %d allowed", len,
-			WORDS_BYTES_MAX);
+			SHELL_WORDS_BYTES_MAX);
 	if (!text_is_utf8(text, len))
 		return err_set(err, ERR_INVALID_SPEC,
 			"command line: it must be UTF-8 without NUL characters");
@@ -131,14 +131,14 @@ int words_split(const char *text, size_t len, struct words *ret, struct err *err
 	AUTO(free) char *memory = malloc(len + 1);
 	if (!memory)
 		return err_memory(err);
-	struct words words = { 0 };
+	struct shell_words words = { 0 };
 	struct reader r = { text, text, text + len, memory, err };
 	for (bool ended = false; find_word(&r, &ended); ended = false) {
 		if (ended && words.count)
 			return refuse(&r, "a second command begins (a line goes on after a \\)");
-		if (words.count == WORDS_MAX)
+		if (words.count == SHELL_WORDS_MAX)
 			return err_set(err, ERR_INVALID_SPEC,
-				"command line: it has more than %d words", WORDS_MAX);
+				"command line: it has more than %d words", SHELL_WORDS_MAX);
 		words.word[words.count++] = r.out;
 		if (read_word(&r) < 0)
 			return -1;
@@ -148,7 +148,7 @@ int words_split(const char *text, size_t len, struct words *ret, struct err *err
 	return 0;
 }
 
-void words_done(struct words *words)
+void shell_words_done(struct shell_words *words)
 {
 	free(words->memory);
 }

@@ -7,14 +7,14 @@
  */
 #include "base/err.h"
 
-enum { WORDS_BYTES_MAX = 64 * 1024, WORDS_MAX = 512 };
+enum { SHELL_WORDS_BYTES_MAX = 64 * 1024, SHELL_WORDS_MAX = 512 };
 
-struct words {
+struct shell_words {
 	char *memory;
-	const char *word[WORDS_MAX];
+	const char *word[SHELL_WORDS_MAX];
 	size_t count;
 };
 
 /* ERR_INVALID_SPEC. On failure there is nothing to free. */
-int words_split(const char *text, size_t len, struct words *ret, struct err *err);
-void words_done(struct words *words);
+int shell_words_split(const char *text, size_t len, struct shell_words *ret, struct err *err);
+void shell_words_done(struct shell_words *words);

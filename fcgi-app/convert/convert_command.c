@@ -38,7 +38,7 @@ static int print(struct conversion *made, bool spec, struct err *err)
 	return 0;
 }
 
-static int convert(const struct config *config, const struct words *words, bool spec)
+static int convert(const struct config *config, const struct shell_words *words, bool spec)
 {
 	struct err err;
 	__attribute__((cleanup(conversion_done))) struct conversion made = { 0 };
@@ -50,12 +50,12 @@ static int convert(const struct config *config, const struct words *words, bool 
 }
 
 /* A command line from standard input, as a shell would read it. */
-static int read_input(struct words *ret, struct err *err)
+static int read_input(struct shell_words *ret, struct err *err)
 {
-	AUTO(free) char *text = malloc(WORDS_BYTES_MAX + 2);
+	AUTO(free) char *text = malloc(SHELL_WORDS_BYTES_MAX + 2);
 	if (!text)
 		return err_memory(err);
-	return words_split(text, fread(text, 1, WORDS_BYTES_MAX + 1, stdin), ret, err);
+	return shell_words_split(text, fread(text, 1, SHELL_WORDS_BYTES_MAX + 1, stdin), ret, err);
 }
 
 int convert_command(const struct config *config)
@@ -63,7 +63,7 @@ int convert_command(const struct config *config)
 	struct err err;
 	bool spec = false;
 	char *const *word = config->words;
-	__attribute__((cleanup(words_done))) struct words words = { 0 };
+	__attribute__((cleanup(shell_words_done))) struct shell_words words = { 0 };
 	if (!*word || strcmp(*word++, "qemu-argv") != 0) {
 		(void)err_set(&err, ERR_BAD_REQUEST, "convert what? There is: convert qemu-argv");
 		return complain(&err);
@@ -79,7 +79,7 @@ int convert_command(const struct config *config)
 		}
 		spec = true;
 	}
-	for (; *word && words.count < WORDS_MAX; word++)
+	for (; *word && words.count < SHELL_WORDS_MAX; word++)
 		words.word[words.count++] = *word;
 	if (!words.count && read_input(&words, &err) < 0)
 		return complain(&err);

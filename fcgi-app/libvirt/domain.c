@@ -288,10 +288,11 @@ static int read_ref(struct lease *lease, void *data, struct err *err)
 }
 
 /* A read of its own: a connection that the daemon's restart has cut is noticed here. */
-int domain_resolve(struct host *host, const char *ref, struct vm_ref *ret, struct err *err)
+int domain_resolve(
+	struct hypervisor *hypervisor, const char *ref, struct vm_ref *ret, struct err *err)
 {
 	struct resolve_args args = { .ref = ref };
-	if (virt_read(host, read_ref, &args, err) < 0)
+	if (lease_read(hypervisor, read_ref, &args, err) < 0)
 		return -1;
 	*ret = args.resolved;
 	return 0;
@@ -313,14 +314,14 @@ int domain_check_version(struct hold *hold, const char *if_match, struct err *er
 }
 
 /* Cutting the power is right beside anything, and what a hanging QEMU needs. */
-static int enter(struct host *host, const char *uuid, const struct target *target, struct gate *ret,
-	struct err *err)
+static int enter(struct hypervisor *hypervisor, const char *uuid, const struct target *target,
+	struct gate *ret, struct err *err)
 {
-	if (!gate_enter(host, uuid, ret, err))
+	if (!gate_enter(hypervisor, uuid, ret, err))
 		return 0;
 	if (!target->kill || err->kind != ERR_VM_BUSY)
 		return -1;
-	return gate_enter_for(host, "kill", uuid, ret, err);
+	return gate_enter_for(hypervisor, "kill", uuid, ret, err);
 }
 
 static enum lease_class class_of(const struct target *target)
@@ -335,10 +336,10 @@ static void let_connection_go(struct hold *hold)
 	lease_give(&hold->lease);
 }
 
-static int look_up(struct host *host, const char *ref, enum lease_class class, struct hold *ret,
-	struct err *err)
+static int look_up(struct hypervisor *hypervisor, const char *ref, enum lease_class class,
+	struct hold *ret, struct err *err)
 {
-	if (lease_take(host, class, &ret->lease, err) < 0)
+	if (lease_take(hypervisor, class, &ret->lease, err) < 0)
 		return -1;
 	return domain_lookup(&ret->lease, ref, &ret->dom, err);
 }
@@ -361,11 +362,11 @@ static bool is_worth_another(struct hold *hold, int attempt)
 }
 
 /* Of a hold that has its gate the rest. Nothing is changed yet. */
-static int reach(struct host *host, const char *ref, const struct target *target, struct hold *ret,
-	struct err *err)
+static int reach(struct hypervisor *hypervisor, const char *ref, const struct target *target,
+	struct hold *ret, struct err *err)
 {
 	for (int attempt = 1;; attempt++) {
-		if ((ret->dom || !look_up(host, ref, class_of(target), ret, err)) &&
+		if ((ret->dom || !look_up(hypervisor, ref, class_of(target), ret, err)) &&
 			!read_target(target, ret, err))
 			return 0;
 		if (!is_worth_another(ret, attempt))
@@ -374,32 +375,32 @@ static int reach(struct host *host, const char *ref, const struct target *target
 }
 
 /* Whoever waits to learn what VM it is keeps nobody from calls. */
-static int find(struct host *host, const char *ref, struct hold *ret, struct err *err)
+static int find(struct hypervisor *hypervisor, const char *ref, struct hold *ret, struct err *err)
 {
 	for (int attempt = 1;; attempt++) {
-		if (!look_up(host, ref, LEASE_READ, ret, err))
+		if (!look_up(hypervisor, ref, LEASE_READ, ret, err))
 			return 0;
 		if (!is_worth_another(ret, attempt))
 			return -1;
 	}
 }
 
-int domain_reach(struct host *host, const char *uuid, struct hold *ret, struct err *err)
+int domain_reach(struct hypervisor *hypervisor, const char *uuid, struct hold *ret, struct err *err)
 {
 	const struct target target = { .ref = uuid, .if_match = "" };
-	return reach(host, uuid, &target, ret, err);
+	return reach(hypervisor, uuid, &target, ret, err);
 }
 
 /* The gate is the uuid's, so the VM is looked for in there. */
-static int hold_by_uuid(
-	struct host *host, const struct target *target, struct hold *ret, struct err *err)
+static int hold_by_uuid(struct hypervisor *hypervisor, const struct target *target,
+	struct hold *ret, struct err *err)
 {
 	char uuid[UUID_SIZE] = "";
 	for (size_t i = 0; i < sizeof uuid - 1; i++)
 		uuid[i] = (char)tolower((unsigned char)target->ref[i]);
-	if (enter(host, uuid, target, &ret->gate, err) < 0)
+	if (enter(hypervisor, uuid, target, &ret->gate, err) < 0)
 		return -1;
-	return reach(host, target->ref, target, ret, err);
+	return reach(hypervisor, target->ref, target, ret, err);
 }
 
 static int gone(const struct target *target, struct err *err)
@@ -409,41 +410,42 @@ static int gone(const struct target *target, struct err *err)
 }
 
 /* When nothing has to be waited for, the first look at it is the only one. */
-static bool enter_at_once(
-	struct host *host, const char *uuid, const struct target *target, struct hold *hold)
+static bool enter_at_once(struct hypervisor *hypervisor, const char *uuid,
+	const struct target *target, struct hold *hold)
 {
 	struct err ignored;
-	if (gate_enter_within(host, uuid, 0, &hold->gate, &ignored) < 0)
+	if (gate_enter_within(hypervisor, uuid, 0, &hold->gate, &ignored) < 0)
 		return false;
 	return !target->fresh && lease_turn(&hold->lease, class_of(target));
 }
 
-static int hold_by_name(
-	struct host *host, const struct target *target, struct hold *ret, struct err *err)
+static int hold_by_name(struct hypervisor *hypervisor, const struct target *target,
+	struct hold *ret, struct err *err)
 {
 	char uuid[UUID_SIZE];
-	if (find(host, target->ref, ret, err) < 0)
+	if (find(hypervisor, target->ref, ret, err) < 0)
 		return -1;
 	(void)virDomainGetUUIDString(ret->dom, uuid);
-	if (!enter_at_once(host, uuid, target, ret))
+	if (!enter_at_once(hypervisor, uuid, target, ret))
 		let_connection_go(ret);
-	if (!ret->gate.host && enter(host, uuid, target, &ret->gate, err) < 0)
+	if (!ret->gate.hypervisor && enter(hypervisor, uuid, target, &ret->gate, err) < 0)
 		return -1;
-	if (reach(host, uuid, target, ret, err) < 0)
+	if (reach(hypervisor, uuid, target, ret, err) < 0)
 		return err->kind == ERR_VM_NOT_FOUND ? gone(target, err) : -1;
 	return strcmp(virDomainGetName(ret->dom), target->ref) != 0 ? gone(target, err) : 0;
 }
 
-int domain_hold(struct host *host, const struct target *target, struct hold *ret, struct err *err)
+int domain_hold(struct hypervisor *hypervisor, const struct target *target, struct hold *ret,
+	struct err *err)
 {
 	bool by_name = !text_is_uuid(target->ref);
-	if (!by_name && hold_by_uuid(host, target, ret, err) < 0)
+	if (!by_name && hold_by_uuid(hypervisor, target, ret, err) < 0)
 		return -1;
 	if (!by_name && strcasecmp(ret->vm.uuid, target->ref) != 0) {
 		domain_let_go(ret); /* of another tool's, whose name looks like a uuid */
 		by_name = true;
 	}
-	if (by_name && hold_by_name(host, target, ret, err) < 0)
+	if (by_name && hold_by_name(hypervisor, target, ret, err) < 0)
 		return -1;
 	if (domain_check_version(ret, target->if_match, err) < 0)
 		return -1;

@@ -66,7 +66,8 @@ struct target {
 int domain_lookup(struct lease *lease, const char *ref, virDomainPtr *ret, struct err *err);
 
 /* The VM's uuid and name, read on a connection of its own. ERR_VM_NOT_FOUND. */
-int domain_resolve(struct host *host, const char *ref, struct vm_ref *ret, struct err *err);
+int domain_resolve(
+	struct hypervisor *hypervisor, const char *ref, struct vm_ref *ret, struct err *err);
 
 /*
  * What a change of it by anybody changes: a hash of the definition and of the state, but of nothing
@@ -126,10 +127,12 @@ struct hold {
  * ERR_PRECONDITION_FAILED when the VM is none that the target names. What had the name when the
  * request came must have it when its turn has come, else ERR_VM_NOT_FOUND.
  */
-int domain_hold(struct host *host, const struct target *target, struct hold *ret, struct err *err);
+int domain_hold(struct hypervisor *hypervisor, const struct target *target, struct hold *ret,
+	struct err *err);
 /* The same of a VM that is held. */
 int domain_check_version(struct hold *hold, const char *if_match, struct err *err);
 /* Of a hold that has another gate the rest. */
-int domain_reach(struct host *host, const char *uuid, struct hold *ret, struct err *err);
+int domain_reach(
+	struct hypervisor *hypervisor, const char *uuid, struct hold *ret, struct err *err);
 void domain_let_go(struct hold *hold);
 #define AUTO_HOLD __attribute__((cleanup(domain_let_go)))

@@ -49,13 +49,13 @@ void gates_free(struct gates *gates)
 
 /* The gate */
 
-int virt_share_gates(struct host *host, const char *path, struct err *err)
+int gate_share(struct hypervisor *hypervisor, const char *path, struct err *err)
 {
 	int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (fd < 0)
 		return err_set(
 			err, ERR_INTERNAL, "'%s' cannot be opened: %s", path, strerror(errno));
-	host->gates->file = fd;
+	hypervisor->gates->file = fd;
 	return 0;
 }
 
@@ -141,15 +141,15 @@ static bool await_here(
 	return !find_holder(gates, gate->key);
 }
 
-static bool enter_here(struct host *host, const char *key, int ms, const struct timespec *deadline,
-	struct gate *ret)
+static bool enter_here(struct hypervisor *hypervisor, const char *key, int ms,
+	const struct timespec *deadline, struct gate *ret)
 {
-	struct gates *gates = host->gates;
+	struct gates *gates = hypervisor->gates;
 	LOCK(&gates->lock);
 	(void)snprintf(ret->key, sizeof ret->key, "%s", key);
 	if (!await_here(gates, ret, ms, deadline))
 		return false;
-	ret->host = host;
+	ret->hypervisor = hypervisor;
 	ret->since = clock_ms();
 	push(&gates->held, ret);
 	return true;
@@ -157,75 +157,77 @@ static bool enter_here(struct host *host, const char *key, int ms, const struct 
 
 static void leave_here(struct gate *gate)
 {
-	struct gates *gates = gate->host->gates;
+	struct gates *gates = gate->hypervisor->gates;
 	LOCK(&gates->lock);
 	pull(&gates->held, gate);
-	gate->host = NULL;
+	gate->hypervisor = NULL;
 	(void)pthread_cond_broadcast(&gates->changed);
 }
 
-int gate_enter_within(struct host *host, const char *key, int ms, struct gate *ret, struct err *err)
+int gate_enter_within(
+	struct hypervisor *hypervisor, const char *key, int ms, struct gate *ret, struct err *err)
 {
 	struct timespec deadline = clock_after_ms(ms);
-	bool entered = enter_here(host, key, ms, &deadline, ret);
-	if (entered && await_key(host->gates, key, &deadline))
+	bool entered = enter_here(hypervisor, key, ms, &deadline, ret);
+	if (entered && await_key(hypervisor->gates, key, &deadline))
 		return 0;
 	if (entered)
 		leave_here(ret);
 	return err_set(err, ERR_VM_BUSY, "another operation on this VM is running");
 }
 
-int gate_enter(struct host *host, const char *key, struct gate *ret, struct err *err)
+int gate_enter(struct hypervisor *hypervisor, const char *key, struct gate *ret, struct err *err)
 {
-	return gate_enter_within(host, key, GATE_WAIT_MS, ret, err);
+	return gate_enter_within(hypervisor, key, GATE_WAIT_MS, ret, err);
 }
 
-int gate_enter_for(
-	struct host *host, const char *what, const char *uuid, struct gate *ret, struct err *err)
+int gate_enter_for(struct hypervisor *hypervisor, const char *what, const char *uuid,
+	struct gate *ret, struct err *err)
 {
 	char key[sizeof ret->key];
 	(void)snprintf(key, sizeof key, "%s:%s", what, uuid);
-	return gate_enter(host, key, ret, err);
+	return gate_enter(hypervisor, key, ret, err);
 }
 
 void gate_leave(struct gate *gate)
 {
-	if (!gate->host)
+	if (!gate->hypervisor)
 		return;
-	(void)lock_key(gate->host->gates, gate->key, F_UNLCK);
+	(void)lock_key(gate->hypervisor->gates, gate->key, F_UNLCK);
 	leave_here(gate);
 }
 
 /* Long work */
 
-static bool take_place(struct host *host, enum long_kind kind, struct long_work *ret)
+static bool take_place(struct hypervisor *hypervisor, enum long_kind kind, struct long_work *ret)
 {
-	struct gates *gates = host->gates;
+	struct gates *gates = hypervisor->gates;
 	if (gates->long_count >= gates->max_long ||
 		(kind == LONG_CALL && gates->long_calls >= gates->max_calls))
 		return false;
 	gates->long_count++;
 	gates->long_calls += kind == LONG_CALL;
-	*ret = (struct long_work){ host, kind };
+	*ret = (struct long_work){ hypervisor, kind };
 	return true;
 }
 
-bool long_try(struct host *host, enum long_kind kind, struct long_work *ret)
+bool long_try(struct hypervisor *hypervisor, enum long_kind kind, struct long_work *ret)
 {
-	LOCK(&host->gates->lock);
-	return take_place(host, kind, ret);
+	LOCK(&hypervisor->gates->lock);
+	return take_place(hypervisor, kind, ret);
 }
 
-int long_enter(struct host *host, enum long_kind kind, struct long_work *ret, struct err *err)
+int long_enter(
+	struct hypervisor *hypervisor, enum long_kind kind, struct long_work *ret, struct err *err)
 {
 	struct timespec deadline = clock_after_ms(LONG_WAIT_MS);
-	struct gates *gates = host->gates;
+	struct gates *gates = hypervisor->gates;
 	LOCK(&gates->lock);
-	for (bool late = false; !take_place(host, kind, ret);) {
+	for (bool late = false; !take_place(hypervisor, kind, ret);) {
 		if (late)
 			return err_set(err, ERR_HOST_BUSY,
 				"as much long work as host '%s' may have at a time is under way",
-				host->name);
+				hypervisor->name);
 		late = pthread_cond_timedwait(&gates->long_changed, &gates->lock, &deadline) ==
 			ETIMEDOUT;
 	}
@@ -234,7 +236,7 @@ int long_enter(struct host *host, enum long_kind kind, struct long_work *ret, st
 
 void long_rest(struct long_work *work)
 {
-	struct gates *gates = work->host->gates;
+	struct gates *gates = work->hypervisor->gates;
 	LOCK(&gates->lock);
 	gates->long_calls -= work->kind == LONG_CALL;
 	work->kind = LONG_WAIT;
@@ -243,14 +245,14 @@ void long_rest(struct long_work *work)
 
 void long_leave(struct long_work *work)
 {
-	if (!work->host)
+	if (!work->hypervisor)
 		return;
-	struct gates *gates = work->host->gates;
+	struct gates *gates = work->hypervisor->gates;
 	LOCK(&gates->lock);
 	gates->long_count--;
 	gates->long_calls -= work->kind == LONG_CALL;
 	(void)pthread_cond_broadcast(&gates->long_changed);
-	work->host = NULL;
+	work->hypervisor = NULL;
 }
 
 struct gates_load gates_load(struct gates *gates)

@@ -15,7 +15,7 @@ void gates_free(struct gates *gates); /* none may be held */
  * Shares the gates below with the other processes that have this file, which is made if need be:
  * the virtgates of one host. Once, before the first gate.
  */
-int virt_share_gates(struct host *host, const char *path, struct err *err);
+int gate_share(struct hypervisor *hypervisor, const char *path, struct err *err);
 
 /*
  * At most one mutation per VM at a time, from all processes that share the gates; key is the VM's
@@ -28,18 +28,18 @@ int virt_share_gates(struct host *host, const char *path, struct err *err);
  */
 enum { GATE_WAIT_MS = 2000, GATE_WAITERS_MAX = 16 };
 struct gate {
-	struct host *host;
+	struct hypervisor *hypervisor;
 	struct gate *next;
 	int64_t since; /* clock_ms() */
 	char key[256];
 };
-int gate_enter(struct host *host, const char *key, struct gate *ret, struct err *err);
+int gate_enter(struct hypervisor *hypervisor, const char *key, struct gate *ret, struct err *err);
 /* One kind of work on a VM apart, which may be done beside a mutation: its own gate. */
-int gate_enter_for(
-	struct host *host, const char *what, const char *uuid, struct gate *ret, struct err *err);
+int gate_enter_for(struct hypervisor *hypervisor, const char *what, const char *uuid,
+	struct gate *ret, struct err *err);
 /* The same with another patience; 0: without waiting. */
 int gate_enter_within(
-	struct host *host, const char *key, int ms, struct gate *ret, struct err *err);
+	struct hypervisor *hypervisor, const char *key, int ms, struct gate *ret, struct err *err);
 void gate_leave(struct gate *gate);
 #define AUTO_GATE __attribute__((cleanup(gate_leave)))
 
@@ -54,11 +54,13 @@ void gate_leave(struct gate *gate);
 enum { LONG_WAIT_MS = 2000 };
 enum long_kind { LONG_WAIT, LONG_CALL };
 struct long_work {
-	struct host *host; /* NULL: it is none, or has been left */
+	struct hypervisor *hypervisor; /* NULL: it is none, or has been left */
 	enum long_kind kind;
 };
-int long_enter(struct host *host, enum long_kind kind, struct long_work *ret, struct err *err);
-bool long_try(struct host *host, enum long_kind kind, struct long_work *ret); /* without waiting */
+int long_enter(
+	struct hypervisor *hypervisor, enum long_kind kind, struct long_work *ret, struct err *err);
+bool long_try(struct hypervisor *hypervisor, enum long_kind kind,
+	struct long_work *ret);         /* without waiting */
 void long_rest(struct long_work *work); /* from now on it only waits */
 void long_leave(struct long_work *work);
 #define AUTO_LONG __attribute__((cleanup(long_leave)))

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 /*
- * Who may have a connection of a pool, and whether one can be expected. A value of one thread's at
- * a time.
+ * Who may have a connection of a leases, and whether one can be expected. A value of one thread's
+ * at a time.
  */
 #include "base/base.h"
 
@@ -18,27 +18,28 @@ enum lease_class {
 	LEASE_CLASS_COUNT
 };
 
-enum { PLACES_MAX = 16 };
-struct places {
-	int max; /* from 1 to PLACES_MAX */
-	struct place {
+enum { LEASE_SLOTS_MAX = 16 };
+struct lease_slots {
+	int max; /* from 1 to LEASE_SLOTS_MAX */
+	struct lease_slot {
 		bool taken;
 		enum lease_class class;
 		int64_t since; /* clock_ms() */
-	} items[PLACES_MAX];
+	} items[LEASE_SLOTS_MAX];
 	double hold_ms[LEASE_CLASS_COUNT]; /* smoothed */
 };
 
-int places_count(const struct places *places, enum lease_class class); /* those taken */
-bool places_has(const struct places *places, enum lease_class class);  /* one that is free? */
-int places_take(struct places *places, enum lease_class class);        /* there is one */
-void places_leave(struct places *places, int place);
-/* false: of that class there is none, and the place stays what it was. */
-bool places_turn(struct places *places, int place, enum lease_class class);
+int lease_slots_count(const struct lease_slots *slots, enum lease_class class); /* those taken */
+bool lease_slots_has(
+	const struct lease_slots *slots, enum lease_class class);        /* one that is free? */
+int lease_slots_take(struct lease_slots *slots, enum lease_class class); /* there is one */
+void lease_slots_leave(struct lease_slots *slots, int slot);
+/* false: of that class there is none, and the slot stays what it was. */
+bool lease_slots_turn(struct lease_slots *slots, int slot, enum lease_class class);
 
 /*
  * Will one be free within so many milliseconds, by how long those that are taken are usually held
  * and have been by now, for one who has others of its class ahead?
  */
-bool places_has_prospect(
-	const struct places *places, enum lease_class class, int ahead, int patience_ms);
+bool lease_slots_has_prospect(
+	const struct lease_slots *slots, enum lease_class class, int ahead, int patience_ms);

@@ -141,7 +141,7 @@ static const struct {
 	[ERR_START_FAILED] = { "the hypervisor cannot start this VM", true },
 	[ERR_STORAGE_UNAVAILABLE] = { "a file that the VM names is missing or unusable", false },
 	[ERR_UNKNOWN_NETWORK] = { "the VM names a network or device that the host lacks", true },
-	[ERR_UNKNOWN_POOL] = { "the VM names a storage pool that the host lacks", true },
+	[ERR_UNKNOWN_POOL] = { "the VM names a storage leases that the host lacks", true },
 	[ERR_UNSUPPORTED] = { "the host does not support this configuration", true },
 	[ERR_VM_BUSY] = { "another operation holds the VM", false },
 	[ERR_VM_NOT_FOUND] = { "no such VM", false },

@@ -22,21 +22,21 @@ DEFINE_AUTO(virStreamPtr, virStreamFree)
 int virt_start(struct err *err);
 void virt_stop(void);
 
-/* A libvirt host, which pool.h makes; its parts are the business of pool and gate alone. */
-struct host {
+/* A libvirt daemon: hypervisor.h makes it; only lease.c and gate.c look into its parts. */
+struct hypervisor {
 	char *name;
-	struct pool *pool;
+	struct leases *leases;
 	struct gates *gates;
 };
 
-/* A connection that one thread has for itself: pool.h. */
+/* A connection that one thread has for itself: lease.h. */
 struct lease {
-	struct host *host;
+	struct hypervisor *hypervisor;
 	virConnectPtr conn;
 	bool broken; /* the connection is lost: not given back but closed */
 
-	/* for pool alone */
-	int place;
+	/* for lease.c alone */
+	int slot;
 	unsigned epoch;
 };
 

@@ -38,7 +38,8 @@ static bool holds(const struct guard *guard, const char *key)
 	return false;
 }
 
-static int hold_all(struct guard *guard, struct host *host, struct images *images, struct err *err)
+static int hold_all(
+	struct guard *guard, struct hypervisor *hypervisor, struct images *images, struct err *err)
 {
 	char key[64];
 	/* In one order everywhere, so that no two wait for each other. */
@@ -49,30 +50,30 @@ static int hold_all(struct guard *guard, struct host *host, struct images *image
 			(unsigned long long)images->ids[i].inode);
 		if (holds(guard, key))
 			continue;
-		if (gate_enter(host, key, &guard->gates[guard->count], err) < 0)
+		if (gate_enter(hypervisor, key, &guard->gates[guard->count], err) < 0)
 			return -1;
 		guard->count++;
 	}
 	return 0;
 }
 
-int guard_enter(struct guard *guard, struct host *host, const struct xml_node *domain,
+int guard_enter(struct guard *guard, struct hypervisor *hypervisor, const struct xml_node *domain,
 	const struct config *config, bool off, struct err *err)
 {
 	struct images images = { 0 };
 	if (policy_each_path(domain, config, add_image, &images, err) < 0 ||
-		hold_all(guard, host, &images, err) < 0)
+		hold_all(guard, hypervisor, &images, err) < 0)
 		return -1;
 	return policy_recheck(domain, config, off, err);
 }
 
-int guard_hold(struct guard *guard, struct host *host, const struct image_id *ids, size_t count,
-	struct err *err)
+int guard_hold(struct guard *guard, struct hypervisor *hypervisor, const struct image_id *ids,
+	size_t count, struct err *err)
 {
 	struct images images = { 0 };
 	for (; images.count < count && images.count < GUARD_IMAGES_MAX; images.count++)
 		images.ids[images.count] = ids[images.count];
-	return hold_all(guard, host, &images, err);
+	return hold_all(guard, hypervisor, &images, err);
 }
 
 void guard_leave(struct guard *guard)

@@ -24,13 +24,13 @@ struct guard {
  * ERR_STORAGE_UNAVAILABLE, ERR_VM_BUSY. What was entered before a failure is left by guard_leave()
  * too. A guard may be entered twice, for two domains.
  */
-int guard_enter(struct guard *guard, struct host *host, const struct xml_node *domain,
+int guard_enter(struct guard *guard, struct hypervisor *hypervisor, const struct xml_node *domain,
 	const struct config *config, bool off, struct err *err);
 /* The same for images alone, at which nobody looks. ERR_VM_BUSY. */
 struct image_id {
 	uint64_t dev, inode;
 };
-int guard_hold(struct guard *guard, struct host *host, const struct image_id *ids, size_t count,
-	struct err *err);
+int guard_hold(struct guard *guard, struct hypervisor *hypervisor, const struct image_id *ids,
+	size_t count, struct err *err);
 void guard_leave(struct guard *guard);
 #define AUTO_GUARD __attribute__((cleanup(guard_leave)))

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "vm/agents.h"
 
+#include "libvirt/domain.h"
+
 #include <stdio.h>
 #include <string.h>
 
@@ -25,7 +27,7 @@ struct guest {
 };
 
 struct agents {
-	struct host *host;
+	struct hypervisor *hypervisor;
 	pthread_t thread;
 
 	pthread_mutex_t lock; /* of what follows */
@@ -177,19 +179,19 @@ static void *run(void *data)
 		AUTO_LEASE struct lease lease = { 0 };
 		struct said said = { 0 };
 		struct err ignored; /* it has no addresses to tell, then */
-		bool heard = !lease_take(agents->host, LEASE_CALL, &lease, &ignored) &&
+		bool heard = !lease_take(agents->hypervisor, LEASE_CALL, &lease, &ignored) &&
 			!ask(&lease, uuid, &said, &ignored);
 		note(agents, uuid, id, heard ? &said : NULL);
 	}
 	return NULL;
 }
 
-struct agents *agents_new(struct host *host)
+struct agents *agents_new(struct hypervisor *hypervisor)
 {
 	struct agents *agents = calloc(1, sizeof *agents);
 	if (!agents)
 		return NULL;
-	agents->host = host;
+	agents->hypervisor = hypervisor;
 	(void)pthread_mutex_init(&agents->lock, NULL);
 	cond_init_monotonic(&agents->changed);
 	if (pthread_create(&agents->thread, NULL, run, agents)) {

@@ -5,7 +5,7 @@
  * thread asks, on a connection that it leases, one after the other; nobody waits for it, and what
  * is told is what was said last. All functions may be called from any thread.
  */
-#include "vm/detail.h"
+#include "vm/addresses.h"
 
 enum {
 	AGENTS_FRESH_MS = 60000,  /* what was said earlier is not told any more */
@@ -14,8 +14,8 @@ enum {
 };
 
 struct agents;
-struct agents *agents_new(struct host *host); /* NULL: no memory, no thread */
-void agents_free(struct agents *agents);      /* waits for the agent that is being asked */
+struct agents *agents_new(struct hypervisor *hypervisor); /* NULL: no memory, no thread */
+void agents_free(struct agents *agents); /* waits for the agent that is being asked */
 
 /*
  * Calls each() for what the agent of this VM said, and lets it be asked again soon; id is libvirt's

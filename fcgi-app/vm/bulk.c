@@ -111,20 +111,20 @@ static int resolve(const struct index *index, const char *const refs[], size_t c
 }
 
 /* Nothing is done by a list that is stale, nor has anything been done when there is none. */
-static int list_all(struct inventory *inventory, enum inventory_need need, struct vm_list **ret,
-	struct err *err)
+static int list_all(
+	struct host *host, enum inventory_need need, struct vm_list **ret, struct err *err)
 {
 	int age = 0;
-	int rc = inventory_list(inventory, need, ret, &age, err);
+	int rc = inventory_list(host->inventory, need, ret, &age, err);
 	if (rc < 0 && err->kind == ERR_DEADLINE_EXCEEDED)
 		err->kind = ERR_HYPERVISOR_UNAVAILABLE;
 	return rc;
 }
 
-int bulk_name(struct inventory *inventory, const char *const refs[], size_t count, struct bulk *ret,
+int bulk_name(struct host *host, const char *const refs[], size_t count, struct bulk *ret,
 	struct err *err)
 {
-	if (list_all(inventory, INVENTORY_FRESH, &ret->list, err) < 0)
+	if (list_all(host, INVENTORY_FRESH, &ret->list, err) < 0)
 		return -1;
 	__attribute__((cleanup(index_done))) struct index index = { .list = ret->list };
 	if (index_sort(&index, err) < 0)
@@ -141,13 +141,13 @@ static int refuse_too_many(size_t matches, size_t max, struct err *err)
 	return err_hint(err, "select fewer, or raise max if all of them are meant");
 }
 
-int bulk_select(struct inventory *inventory, const struct selection *selection, size_t max,
-	struct bulk *ret, struct err *err)
+int bulk_select(struct host *host, const struct selection *selection, size_t max, struct bulk *ret,
+	struct err *err)
 {
 	size_t matches = 0;
 	/* Lists may have labels of some seconds ago. */
-	if (list_all(inventory, selection->label ? INVENTORY_ANEW : INVENTORY_FRESH, &ret->list,
-		    err) < 0)
+	if (list_all(host, selection->label ? INVENTORY_ANEW : INVENTORY_FRESH, &ret->list, err) <
+		0)
 		return -1;
 	ret->selected = true;
 	ret->selection = *selection;
@@ -172,7 +172,7 @@ int bulk_select(struct inventory *inventory, const struct selection *selection, 
 
 struct job {
 	const struct config *config;
-	struct inventory *inventory;
+	struct host *host;
 	enum bulk_action action;
 	struct stop_how stop;
 	struct bulk *bulk;
@@ -196,14 +196,14 @@ static void *work(void *data)
  */
 static void run_round(struct job *job, void (*each)(const struct job *, struct bulk_item *))
 {
-	struct host *host = inventory_host(job->inventory);
+	struct host *host = job->host;
 	struct long_work places[THREADS_MAX - 1] = { 0 };
 	pthread_t helpers[THREADS_MAX - 1];
 	size_t count = 0;
 	job->each = each;
 	atomic_store(&job->next, 0);
 	while (count < ARRAY_LEN(helpers) && count + 1 < job->bulk->count &&
-		long_try(host, LONG_CALL, &places[count])) {
+		long_try(host->hypervisor, LONG_CALL, &places[count])) {
 		if (pthread_create(&helpers[count], NULL, work, job)) {
 			long_leave(&places[count]);
 			break;
@@ -240,12 +240,12 @@ static int act(const struct job *job, const struct target *target, struct bulk_i
 	case BULK_START:
 	case BULK_SUSPEND:
 	case BULK_RESUME:
-		return power_act(job->config, job->inventory, target, actions[job->action],
-			&item->acted, err);
+		return power_act(
+			job->config, job->host, target, actions[job->action], &item->acted, err);
 	case BULK_STOP:
-		return stop_ask(job->inventory, target, &job->stop, NULL, &item->stop, err);
+		return stop_ask(job->host, target, &job->stop, NULL, &item->stop, err);
 	case BULK_DELETE:
-		return remove_vm(job->config, job->inventory, target, false, &item->removed, err);
+		return remove_vm(job->config, job->host, target, false, &item->removed, err);
 	}
 	return -1;
 }
@@ -283,7 +283,7 @@ static int finish(const struct job *job, struct bulk_item *item)
 {
 	if (job->stop.kill && check_turn(job, &item->err) < 0)
 		return -1;
-	return stop_finish(job->inventory, &job->stop, &item->stop, &item->err);
+	return stop_finish(job->host, &job->stop, &item->stop, &item->err);
 }
 
 static void finish_stop(const struct job *job, struct bulk_item *item)
@@ -293,7 +293,7 @@ static void finish_stop(const struct job *job, struct bulk_item *item)
 		item->failed = true;
 		return;
 	}
-	inventory_touch(job->inventory, stop->vm.uuid);
+	inventory_touch(job->host->inventory, stop->vm.uuid);
 	item->acted.vm = stop->vm;
 	item->acted.changed = stop->changed;
 	item->means = stop->means;
@@ -307,16 +307,16 @@ static void wait_for_all(const struct job *job)
 		if (!bulk->items[i].failed && bulk->items[i].stop.waiting)
 			bulk->waiting[count++] = &bulk->items[i].stop;
 	if (count)
-		stop_wait(job->inventory, bulk->waiting, count, &job->stop);
+		stop_wait(job->host, bulk->waiting, count, &job->stop);
 }
 
-int bulk_run(const struct config *config, struct inventory *inventory, enum bulk_action action,
+int bulk_run(const struct config *config, struct host *host, enum bulk_action action,
 	const struct stop_how *stop, struct bulk *bulk, struct err *err)
 {
 	AUTO_LONG struct long_work place = { 0 };
 	struct job job = {
 		.config = config,
-		.inventory = inventory,
+		.host = host,
 		.action = action,
 		.stop = *stop,
 		.bulk = bulk,
@@ -325,7 +325,7 @@ int bulk_run(const struct config *config, struct inventory *inventory, enum bulk
 	bulk->waiting = calloc(bulk->count + 1, sizeof(struct stop *));
 	if (!bulk->waiting)
 		return err_memory(err);
-	if (long_enter(inventory_host(inventory), LONG_CALL, &place, err) < 0)
+	if (long_enter(host->hypervisor, LONG_CALL, &place, err) < 0)
 		return -1;
 	run_round(&job, do_item);
 	long_rest(&place);

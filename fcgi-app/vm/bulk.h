@@ -9,7 +9,7 @@
  * All functions may be called from any thread; a bulk is one thread's at a time.
  */
 #include "base/config.h"
-#include "vm/inventory.h"
+#include "vm/host.h"
 #include "vm/power.h"
 #include "vm/remove.h"
 #include "vm/selection.h"
@@ -49,7 +49,7 @@ void bulk_done(struct bulk *bulk);
  * Those that are named, in this order; what there is no VM for fails by itself. ERR_BAD_REQUEST
  * when two name the same. The refs must outlive the bulk.
  */
-int bulk_name(struct inventory *inventory, const char *const refs[], size_t count, struct bulk *ret,
+int bulk_name(struct host *host, const char *const refs[], size_t count, struct bulk *ret,
 	struct err *err);
 
 /*
@@ -57,13 +57,13 @@ int bulk_name(struct inventory *inventory, const char *const refs[], size_t coun
  * texts must outlive the bulk. One that does not fit any more when its turn comes is left alone
  * (ERR_PRECONDITION_FAILED).
  */
-int bulk_select(struct inventory *inventory, const struct selection *selection, size_t max,
-	struct bulk *ret, struct err *err);
+int bulk_select(struct host *host, const struct selection *selection, size_t max, struct bulk *ret,
+	struct err *err);
 
 enum bulk_action { BULK_START, BULK_STOP, BULK_SUSPEND, BULK_RESUME, BULK_DELETE };
 /*
  * Does it to all. `stop` is for BULK_STOP, its hurry for all. ERR_HOST_BUSY when too much long work
  * is under way, of which this is one; then nothing was done.
  */
-int bulk_run(const struct config *config, struct inventory *inventory, enum bulk_action action,
+int bulk_run(const struct config *config, struct host *host, enum bulk_action action,
 	const struct stop_how *stop, struct bulk *bulk, struct err *err);

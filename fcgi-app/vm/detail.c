@@ -89,16 +89,6 @@ static void read_disk(const struct xml_node *node, const char *images, struct vm
 
 /* Interfaces */
 
-const char *address_source_name(enum address_source source)
-{
-	static const char *const names[] = {
-		[ADDRESS_BY_AGENT] = "agent",
-		[ADDRESS_BY_LEASE] = "lease",
-		[ADDRESS_BY_ARP] = "arp",
-	};
-	return names[source];
-}
-
 static void read_interface(const struct xml_node *node, bool active, struct vm_interface *ret)
 {
 	ret->mac = attr_at(node, "mac", "address");
@@ -129,38 +119,6 @@ void detail_add_address(struct vm_detail *detail, const char *mac, const struct 
 		if (interface->mac && !strcasecmp(interface->mac, mac))
 			add_address(interface, address);
 	}
-}
-
-static void tell_interface(
-	virDomainInterfacePtr from, enum address_source source, address_fn *each, void *data)
-{
-	for (unsigned i = 0; from->hwaddr && i < from->naddrs; i++) {
-		const virDomainIPAddress *ip = &from->addrs[i];
-		struct vm_address address = {
-			.v6 = ip->type == VIR_IP_ADDR_TYPE_IPV6,
-			.prefix = ip->prefix,
-			.source = source,
-		};
-		(void)snprintf(address.text, sizeof address.text, "%s", ip->addr);
-		each(from->hwaddr, &address, data);
-	}
-}
-
-int addresses_each(virDomainPtr dom, enum address_source source, address_fn *each, void *data)
-{
-	static const unsigned sources[] = {
-		[ADDRESS_BY_AGENT] = VIR_DOMAIN_INTERFACE_ADDRESSES_SRC_AGENT,
-		[ADDRESS_BY_LEASE] = VIR_DOMAIN_INTERFACE_ADDRESSES_SRC_LEASE,
-		[ADDRESS_BY_ARP] = VIR_DOMAIN_INTERFACE_ADDRESSES_SRC_ARP,
-	};
-	virDomainInterfacePtr *interfaces = NULL;
-	int count = virDomainInterfaceAddresses(dom, &interfaces, sources[source], 0);
-	for (int i = 0; i < count; i++) {
-		tell_interface(interfaces[i], source, each, data);
-		virDomainInterfaceFree(interfaces[i]);
-	}
-	free(interfaces);
-	return count < 0 ? -1 : 0;
 }
 
 static void on_address(const char *mac, const struct vm_address *address, void *data)
@@ -314,7 +272,7 @@ int detail_read(struct host *host, const char *images, const char *ref, struct v
 	struct err *err)
 {
 	struct read_args args = { .images = images, .ref = ref };
-	if (virt_read(host, read_detail, &args, err) < 0)
+	if (lease_read(host->hypervisor, read_detail, &args, err) < 0)
 		return -1;
 	*ret = args.detail;
 	return 0;

@@ -7,17 +7,8 @@
 #include "definition/pending.h"
 #include "format/json.h"
 #include "libvirt/domain.h"
-
-enum address_source { ADDRESS_BY_AGENT, ADDRESS_BY_LEASE, ADDRESS_BY_ARP };
-#define ADDRESS_SOURCES "agent|lease|arp"
-const char *address_source_name(enum address_source source);
-
-struct vm_address {
-	char text[46]; /* the longest IPv6 address in text, as INET6_ADDRSTRLEN */
-	bool v6;
-	unsigned prefix;
-	enum address_source source;
-};
+#include "vm/addresses.h"
+#include "vm/host.h"
 
 /* Texts are owned, and NULL where there is none. */
 struct vm_disk {
@@ -27,7 +18,6 @@ struct vm_disk {
 	int64_t capacity, allocation; /* bytes; -1: not known */
 };
 
-enum { VM_ADDRESSES_MAX = 32 };
 struct vm_interface {
 	char *mac, *model, *network, *bridge;
 	char *target; /* its name on the host, while the VM runs */
@@ -70,7 +60,3 @@ void detail_done(struct vm_detail *detail);
  */
 void detail_add_address(
 	struct vm_detail *detail, const char *mac, const struct vm_address *address);
-
-/* virDomainInterfaceAddresses()'s, each by each(mac, address, data); -1: libvirt failed. */
-typedef void address_fn(const char *mac, const struct vm_address *address, void *data);
-int addresses_each(virDomainPtr dom, enum address_source source, address_fn *each, void *data);

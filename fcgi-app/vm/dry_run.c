@@ -263,7 +263,7 @@ int dry_run(struct host *host, const struct config *config, struct domain_xml *d
 {
 	struct run run = { .config = config, .domain = domain, .how = how, .ret = ret };
 	*ret = (struct dry_run){ 0 };
-	if (!virt_read(host, run_all, &run, err))
+	if (!lease_read(host->hypervisor, run_all, &run, err))
 		return 0;
 	dry_run_done(ret);
 	*ret = (struct dry_run){ 0 };

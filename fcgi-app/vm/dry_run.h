@@ -5,6 +5,7 @@
  * the QEMU command line, the files, the names in use. May be called from any thread.
  */
 #include "definition/domain_xml.h"
+#include "vm/host.h"
 #include "vm/vm.h"
 
 enum severity {

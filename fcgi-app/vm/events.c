@@ -23,7 +23,7 @@ struct change {
 };
 
 struct events {
-	struct host *host;
+	struct hypervisor *hypervisor;
 	pthread_t thread;
 	atomic_bool stop;
 
@@ -223,7 +223,7 @@ static void *run(void *data)
 	struct events *events = data;
 	int pause_ms = 0;
 	do {
-		virConnectPtr conn = virt_connect(events->host, &events->stop);
+		virConnectPtr conn = lease_connect(events->hypervisor, &events->stop);
 		if (!conn)
 			break;
 		int callback = watch(events, conn);
@@ -247,12 +247,12 @@ int64_t events_since(struct events *events, const char *uuid, enum vm_state stat
 	return change->at;
 }
 
-struct events *events_new(struct host *host)
+struct events *events_new(struct hypervisor *hypervisor)
 {
 	struct events *events = calloc(1, sizeof *events);
 	if (!events)
 		return NULL;
-	events->host = host;
+	events->hypervisor = hypervisor;
 	(void)pthread_mutex_init(&events->lock, NULL);
 	cond_init_monotonic(&events->changed);
 	if (pthread_create(&events->thread, NULL, run, events)) {
@@ -270,7 +270,7 @@ void events_free(struct events *events)
 		atomic_store(&events->stop, true);
 		(void)pthread_cond_broadcast(&events->changed);
 	}
-	virt_wake(events->host);
+	lease_wake(events->hypervisor);
 	(void)pthread_join(events->thread, NULL);
 	{
 		LOCK(&events->lock);

@@ -13,7 +13,7 @@
 struct events;
 
 /* Starts a thread that opens the connection: nobody waits for that. NULL: no memory, no thread. */
-struct events *events_new(struct host *host);
+struct events *events_new(struct hypervisor *hypervisor);
 /* Waits for the connection to be closed, for which libvirt has no timeout. */
 void events_free(struct events *events);
 

@@ -3,6 +3,7 @@
 
 #include "base/combiner.h"
 #include "definition/metadata.h"
+#include "libvirt/hypervisor.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -26,7 +27,7 @@ enum {
 };
 
 struct inventory {
-	struct host *host;
+	struct hypervisor *hypervisor;
 	struct combiner *combiner;
 	int64_t wait_ms;
 	/* Of its thread. */
@@ -409,7 +410,7 @@ static int run_fetch(void *data, struct combiner_turn *turn, void *ret, struct e
 		LOCK(&inventory->lock);
 		fetch.touches = inventory->touches;
 	}
-	if (virt_read(inventory->host, fetch_all, &fetch, err) < 0)
+	if (lease_read(inventory->hypervisor, fetch_all, &fetch, err) < 0)
 		return -1;
 	turn->due = due(inventory, fetch.oldest);
 	*(struct vm_list **)ret = vm_list_share(keep(inventory, fetch.list));
@@ -421,7 +422,7 @@ static int fail_late(const struct inventory *inventory, enum inventory_need need
 	enum err_kind kind =
 		need == INVENTORY_SOON ? ERR_HYPERVISOR_UNAVAILABLE : ERR_DEADLINE_EXCEEDED;
 	return err_set(err, kind, "host '%s' has not said within %.1f s what VMs it has",
-		virt_host_name(inventory->host), (double)inventory->wait_ms / 1000);
+		hypervisor_name(inventory->hypervisor), (double)inventory->wait_ms / 1000);
 }
 
 int inventory_list(struct inventory *inventory, enum inventory_need need, struct vm_list **ret,
@@ -484,7 +485,7 @@ static void give_list(void *list)
 	vm_list_give(*(struct vm_list **)list);
 }
 
-struct inventory *inventory_new(struct host *host, int64_t wait_ms)
+struct inventory *inventory_new(struct hypervisor *hypervisor, int64_t wait_ms)
 {
 	struct inventory *inventory = calloc(1, sizeof *inventory);
 	if (!inventory)
@@ -497,7 +498,7 @@ struct inventory *inventory_new(struct host *host, int64_t wait_ms)
 		.copy = copy_list,
 		.done = give_list,
 	};
-	inventory->host = host;
+	inventory->hypervisor = hypervisor;
 	inventory->wait_ms = wait_ms;
 	(void)pthread_mutex_init(&inventory->lock, NULL);
 	inventory->combiner = combiner_new(&job);
@@ -516,9 +517,4 @@ void inventory_free(struct inventory *inventory)
 	(void)pthread_mutex_destroy(&inventory->lock);
 	forget_all(inventory->known, inventory->known_count);
 	free(inventory);
-}
-
-struct host *inventory_host(const struct inventory *inventory)
-{
-	return inventory->host;
 }

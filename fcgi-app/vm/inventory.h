@@ -22,10 +22,9 @@ struct inventory;
  * Keeps the host, which must outlive it. Nobody waits longer than wait_ms for a list. NULL: memory,
  * or no thread.
  */
-struct inventory *inventory_new(struct host *host, int64_t wait_ms);
+struct inventory *inventory_new(struct hypervisor *hypervisor, int64_t wait_ms);
 void inventory_free(struct inventory *inventory);
 DEFINE_AUTO(struct inventory *, inventory_free)
-struct host *inventory_host(const struct inventory *inventory);
 
 enum inventory_need {
 	/*

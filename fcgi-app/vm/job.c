@@ -126,9 +126,9 @@ static int read_job(struct lease *lease, void *data, struct err *err)
 static int enter(struct host *host, const char *what, const char *ref, struct vm_ref *ret_id,
 	struct gate *ret, struct err *err)
 {
-	if (domain_resolve(host, ref, ret_id, err) < 0)
+	if (domain_resolve(host->hypervisor, ref, ret_id, err) < 0)
 		return -1;
-	return gate_enter_for(host, what, ret_id->uuid, ret, err);
+	return gate_enter_for(host->hypervisor, what, ret_id->uuid, ret, err);
 }
 
 int job_read(struct host *host, const char *ref, struct job *ret, struct err *err)
@@ -138,7 +138,7 @@ int job_read(struct host *host, const char *ref, struct job *ret, struct err *er
 	if (enter(host, "job", ref, &id, &gate, err) < 0)
 		return -1;
 	struct read_args args = { .uuid = id.uuid };
-	if (virt_read_as(host, LEASE_CALL, read_job, &args, err) < 0)
+	if (lease_read_as(host->hypervisor, LEASE_CALL, read_job, &args, err) < 0)
 		return -1;
 	*ret = args.job;
 	return 0;
@@ -169,7 +169,7 @@ int job_abort(
 	AUTO_LEASE struct lease lease = { 0 };
 	AUTO(virDomainFree) virDomainPtr dom = NULL;
 	if (enter(host, "abort", ref, ret, &gate, err) < 0 ||
-		lease_take_sure(host, LEASE_CALL, &lease, err) < 0 ||
+		lease_take_sure(host->hypervisor, LEASE_CALL, &lease, err) < 0 ||
 		domain_lookup(&lease, ret->uuid, &dom, err) < 0)
 		return -1;
 	if (virDomainAbortJob(dom) < 0)

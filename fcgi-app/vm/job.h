@@ -5,6 +5,7 @@
  * taken, for whoever runs the job holds it. May be called from any thread.
  */
 #include "libvirt/domain.h"
+#include "vm/host.h"
 
 #define JOB_OPERATIONS \
 	"unknown|start|save|restore|migration-in|migration-out|snapshot|snapshot-revert|dump|" \

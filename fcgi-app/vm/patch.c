@@ -532,13 +532,13 @@ static int do_live(struct work *work, struct err *err)
 /* The connection may be lost, and with it the handle. */
 static int reach(struct hold *hold, struct err *err)
 {
-	struct host *host = hold->gate.host;
+	struct hypervisor *hypervisor = hold->gate.hypervisor;
 	if (!hold->lease.broken)
 		return 0;
 	if (hold->dom)
 		(void)virDomainFree(TAKE(hold->dom));
 	lease_give(&hold->lease);
-	if (lease_take(host, LEASE_CALL, &hold->lease, err) < 0)
+	if (lease_take(hypervisor, LEASE_CALL, &hold->lease, err) < 0)
 		return -1;
 	return domain_lookup(&hold->lease, hold->vm.uuid, &hold->dom, err);
 }
@@ -585,16 +585,16 @@ static unsigned differing(const struct work *work)
 	return differing;
 }
 
-int patch_vm(struct inventory *inventory, const struct target *target, const struct json *fields,
+int patch_vm(struct host *host, const struct target *target, const struct json *fields,
 	enum patch_apply apply, struct patched *ret, struct err *err)
 {
 	AUTO_HOLD struct hold hold = { 0 };
 	AUTO_WORK struct work work = { .hold = &hold, .fields = fields };
-	if (domain_hold(inventory_host(inventory), target, &hold, err) < 0 ||
+	if (domain_hold(host->hypervisor, target, &hold, err) < 0 ||
 		decide(&work, apply, err) < 0 || prepare(&work, err) < 0)
 		return -1;
 	int rc = do_all(&work, err);
-	inventory_touch(inventory, hold.vm.uuid);
+	inventory_touch(host->inventory, hold.vm.uuid);
 	if (rc < 0)
 		return -1;
 	*ret = (struct patched){

@@ -8,7 +8,7 @@
  */
 #include "base/config.h"
 #include "format/field.h"
-#include "vm/inventory.h"
+#include "vm/host.h"
 
 enum patch_apply {
 	PATCH_USUAL, /* the definition; title, description and labels live, too; see docs/api.md */
@@ -47,5 +47,5 @@ struct patched {
  * ERR_INVALID_SPEC for a value that this VM cannot have, ERR_UNSUPPORTED for what cannot be changed
  * in it.
  */
-int patch_vm(struct inventory *inventory, const struct target *target, const struct json *fields,
+int patch_vm(struct host *host, const struct target *target, const struct json *fields,
 	enum patch_apply apply, struct patched *ret, struct err *err);

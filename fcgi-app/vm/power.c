@@ -121,7 +121,8 @@ static int guard_start(
 	int rc = hold->vm.managed_save && !virt_is_test(&hold->lease)
 		? domain_read_saved_xml(&hold->lease, hold->dom, &doc, err)
 		: domain_read_xml(&hold->lease, hold->dom, VIR_DOMAIN_XML_INACTIVE, &doc, err);
-	if (rc < 0 || guard_enter(guard, hold->lease.host, xml_root(doc), config, true, err) < 0)
+	if (rc < 0 ||
+		guard_enter(guard, hold->lease.hypervisor, xml_root(doc), config, true, err) < 0)
 		return -1;
 	return virt_is_test(&hold->lease) ? 0 : bootable_check(xml_root(doc), config, err);
 }
@@ -200,7 +201,7 @@ static int refuse_save(struct hold *hold, struct long_work *work, struct err *er
 		(void)snprintf(err->state, sizeof err->state, "%s", vm_state_name(vm->state));
 		return -1;
 	}
-	return long_enter(hold->lease.host, LONG_CALL, work, err);
+	return long_enter(hold->lease.hypervisor, LONG_CALL, work, err);
 }
 
 /* What an action wants first, apart from the state. */
@@ -236,19 +237,19 @@ static bool is_done(const struct vm *vm, enum power_action which)
 }
 
 /* What will be read again after the call need not be read whole before it. */
-static int hold_for(struct host *host, const struct target *target, enum power_action which,
-	struct hold *ret, struct err *err)
+static int hold_for(struct hypervisor *hypervisor, const struct target *target,
+	enum power_action which, struct hold *ret, struct err *err)
 {
 	struct target now = *target;
 	now.brief = actions[which].slight;
-	if (domain_hold(host, &now, ret, err) < 0)
+	if (domain_hold(hypervisor, &now, ret, err) < 0)
 		return -1;
 	if (!now.brief || !is_done(&ret->vm, which))
 		return 0;
 	return domain_read_again(&ret->lease, ret->dom, &ret->vm, err);
 }
 
-int power_act(const struct config *config, struct inventory *inventory, const struct target *target,
+int power_act(const struct config *config, struct host *host, const struct target *target,
 	enum power_action which, struct power_done *ret, struct err *err)
 {
 	const struct action *action = &actions[which];
@@ -256,7 +257,7 @@ int power_act(const struct config *config, struct inventory *inventory, const st
 	AUTO_GUARD struct guard guard = { 0 };
 	AUTO_LONG struct long_work work = { 0 };
 	struct power_done done = { 0 };
-	if (hold_for(inventory_host(inventory), target, which, &hold, err) < 0)
+	if (hold_for(host->hypervisor, target, which, &hold, err) < 0)
 		return -1;
 	const struct vm *vm = &hold.vm;
 	bool was_saved = vm->managed_save;
@@ -267,19 +268,19 @@ int power_act(const struct config *config, struct inventory *inventory, const st
 			perform(&hold, action, &done.changed, err) < 0)
 			return explain(&hold, which, err);
 	}
-	inventory_touch(inventory, vm->uuid);
+	inventory_touch(host->inventory, vm->uuid);
 	done.vm = *vm;
 	done.restored = which == POWER_START && done.changed && is_restored(&hold, was_saved);
 	*ret = done;
 	return 0;
 }
 
-int power_drop_save(struct inventory *inventory, const struct target *target,
-	struct power_done *ret, struct err *err)
+int power_drop_save(
+	struct host *host, const struct target *target, struct power_done *ret, struct err *err)
 {
 	AUTO_HOLD struct hold hold = { 0 };
 	struct power_done done = { 0 };
-	if (domain_hold(inventory_host(inventory), target, &hold, err) < 0)
+	if (domain_hold(host->hypervisor, target, &hold, err) < 0)
 		return -1;
 	if (hold.vm.managed_save) {
 		done.changed = !virDomainManagedSaveRemove(hold.dom, 0);
@@ -288,7 +289,7 @@ int power_drop_save(struct inventory *inventory, const struct target *target,
 			return -1;
 		hold.vm.managed_save = false;
 	}
-	inventory_touch(inventory, hold.vm.uuid);
+	inventory_touch(host->inventory, hold.vm.uuid);
 	done.vm = hold.vm;
 	*ret = done;
 	return 0;

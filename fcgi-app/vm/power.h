@@ -9,7 +9,7 @@
  * differ from driver to driver. All functions may be called from any thread.
  */
 #include "base/config.h"
-#include "vm/inventory.h"
+#include "vm/host.h"
 
 enum power_action {
 	POWER_START,
@@ -36,12 +36,12 @@ struct power_done {
  * where QEMU cannot save what the guest uses. A reboot is ERR_CANNOT_SHUT_DOWN where the guest
  * would not hear of it.
  */
-int power_act(const struct config *config, struct inventory *inventory, const struct target *target,
+int power_act(const struct config *config, struct host *host, const struct target *target,
 	enum power_action action, struct power_done *ret, struct err *err);
 
 /* Its next start is afresh. What it is otherwise does not matter. */
-int power_drop_save(struct inventory *inventory, const struct target *target,
-	struct power_done *ret, struct err *err);
+int power_drop_save(
+	struct host *host, const struct target *target, struct power_done *ret, struct err *err);
 
 /* Cuts the power of a VM that is held; what it is then is in hold->vm. */
 int power_kill(struct hold *hold, bool *ret_changed, struct err *err);

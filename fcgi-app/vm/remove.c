@@ -166,12 +166,12 @@ static void look_at_own(struct removal *removal, const struct xml *doc)
 }
 
 /* As a start does: nothing that starts meanwhile opens them. */
-static int hold_images(struct removal *removal, struct host *host, struct err *err)
+static int hold_images(struct removal *removal, struct hypervisor *hypervisor, struct err *err)
 {
 	struct image_id ids[DISKS_MAX];
 	for (size_t i = 0; i < removal->count; i++)
 		ids[i] = (struct image_id){ removal->files[i].dev, removal->files[i].inode };
-	return guard_hold(&removal->guard, host, ids, removal->count, err);
+	return guard_hold(&removal->guard, hypervisor, ids, removal->count, err);
 }
 _Static_assert((int)DISKS_MAX <= (int)GUARD_IMAGES_MAX, "all of them are held");
 
@@ -197,7 +197,7 @@ static void set_reason(struct removal *removal, size_t i, const char *why)
 static void remove_disks(struct removal *removal, struct lease *lease)
 {
 	struct err err;
-	bool told = !hold_images(removal, lease->host, &err);
+	bool told = !hold_images(removal, lease->hypervisor, &err);
 	look_at_own(removal, removal->definition);
 	look_at_own(removal, removal->guest);
 	if (told && removal->count)
@@ -252,16 +252,16 @@ static int prepare(struct removal *removal, struct hold *hold, bool disks, struc
 	return list_disks(removal, hold, disks, err);
 }
 
-int remove_vm(const struct config *config, struct inventory *inventory, const struct target *target,
+int remove_vm(const struct config *config, struct host *host, const struct target *target,
 	bool disks, struct removed *ret, struct err *err)
 {
 	AUTO_HOLD struct hold hold = { 0 };
 	AUTO_REMOVED struct removed removed = { 0 };
 	AUTO_REMOVAL struct removal removal = { .config = config, .ret = &removed };
-	if (domain_hold(inventory_host(inventory), target, &hold, err) < 0 ||
+	if (domain_hold(host->hypervisor, target, &hold, err) < 0 ||
 		prepare(&removal, &hold, disks, err) < 0 || stop(&hold, err) < 0)
 		return -1;
-	inventory_touch(inventory, hold.vm.uuid);
+	inventory_touch(host->inventory, hold.vm.uuid);
 	if (hold.vm.persistent && undefine(&hold.lease, hold.dom, &removed, err) < 0)
 		return -1;
 	removed.carrier = carrier_remove(config, hold.vm.uuid);

@@ -4,7 +4,7 @@
  * The end of a VM. May be called from any thread.
  */
 #include "base/config.h"
-#include "vm/inventory.h"
+#include "vm/host.h"
 
 /* A disk of the definition that went. */
 struct removed_disk {
@@ -33,5 +33,5 @@ void removed_done(struct removed *removed);
  * Then, `disks`, the images that virtgate has made for it, except those that others refer to; that
  * one of them stays, for whatever reason, is no failure.
  */
-int remove_vm(const struct config *config, struct inventory *inventory, const struct target *target,
+int remove_vm(const struct config *config, struct host *host, const struct target *target,
 	bool disks, struct removed *ret, struct err *err);

@@ -102,7 +102,7 @@ int screenshot_take(struct host *host, const char *ref, unsigned screen, struct 
 	const struct target target = { ref, "" };
 	AUTO_HOLD struct hold hold = { 0 };
 	struct screenshot shot = { 0 };
-	if (domain_hold(host, &target, &hold, err) < 0)
+	if (domain_hold(host->hypervisor, &target, &hold, err) < 0)
 		return -1;
 	if (!hold.vm.active)
 		return off(err);

@@ -5,6 +5,7 @@
  * called from any thread.
  */
 #include "libvirt/domain.h"
+#include "vm/host.h"
 
 enum { SCREENSHOT_SCREEN_MAX = 15, SCREENSHOT_BYTES_MAX = 32 << 20 };
 

@@ -324,7 +324,7 @@ int snapshot_list(struct host *host, const char *ref, struct snapshot **ret, siz
 	struct err *err)
 {
 	struct list_args args = { .ref = ref };
-	if (virt_read(host, read_list, &args, err) < 0)
+	if (lease_read(host->hypervisor, read_list, &args, err) < 0)
 		return -1;
 	*ret = args.list;
 	*ret_count = args.count;
@@ -371,7 +371,7 @@ int snapshot_get(
 	struct host *host, const char *ref, const char *name, struct snapshot *ret, struct err *err)
 {
 	struct get_args args = { .ref = ref, .name = name };
-	if (virt_read(host, read_one, &args, err) < 0)
+	if (lease_read(host->hypervisor, read_one, &args, err) < 0)
 		return -1;
 	*ret = args.snapshot;
 	return 0;
@@ -512,7 +512,7 @@ static int guard_off(
 		return 0;
 	if (domain_read_xml(&hold->lease, hold->dom, VIR_DOMAIN_XML_INACTIVE, &doc, err) < 0)
 		return -1;
-	return guard_enter(guard, hold->lease.host, xml_root(doc), config, true, err);
+	return guard_enter(guard, hold->lease.hypervisor, xml_root(doc), config, true, err);
 }
 
 /* Each list of them costs libvirt and us so much again. */
@@ -632,7 +632,7 @@ int snapshot_create(const struct config *config, struct host *host, const struct
 	AUTO_LONG struct long_work work = { 0 };
 	AUTO_HOLD struct hold hold = { 0 };
 	*ret_replayed = false;
-	if (domain_hold(host, &any, &hold, err) < 0 ||
+	if (domain_hold(host->hypervisor, &any, &hold, err) < 0 ||
 		find_request(&hold, request, ret, ret_replayed, err) < 0)
 		return -1;
 	if (*ret_replayed)
@@ -640,7 +640,7 @@ int snapshot_create(const struct config *config, struct host *host, const struct
 	if (domain_check_version(&hold, target->if_match, err) < 0 ||
 		(request->uuid[0] && add_request(xml_root(doc), request, err) < 0))
 		return -1;
-	if (long_enter(host, LONG_CALL, &work, err) < 0)
+	if (long_enter(host->hypervisor, LONG_CALL, &work, err) < 0)
 		return -1;
 	if (!create(&hold, config, doc, ret, err))
 		return 0;
@@ -658,7 +658,7 @@ static int guard_snapshot(struct hold *hold, const struct xml *doc, const struct
 	const struct xml_node *domain = xml_child(xml_root(doc), "domain");
 	if (!domain)
 		return err_set(err, ERR_INTERNAL, "libvirt's snapshot has no domain");
-	return guard_enter(guard, hold->lease.host, domain, config, !hold->vm.active, err);
+	return guard_enter(guard, hold->lease.hypervisor, domain, config, !hold->vm.active, err);
 }
 
 static int check_snapshot_version(
@@ -781,12 +781,12 @@ int snapshot_delete(const struct config *config, struct host *host, const struct
 	struct snapshot_deleted doomed = { 0 };
 	AUTO_HOLD struct hold hold = { 0 };
 	AUTO(virDomainSnapshotFree) virDomainSnapshotPtr snap = NULL;
-	if (domain_hold(host, &vm, &hold, err) < 0 ||
+	if (domain_hold(host->hypervisor, &vm, &hold, err) < 0 ||
 		lookup(&hold.lease, hold.dom, name, &snap, err) < 0 ||
 		check_snapshot_version(&hold.lease, snap, target->if_match, err) < 0 ||
 		name_doomed(&hold.lease, snap, how->children, &doomed, err) < 0)
 		return -1;
-	if (long_enter(host, LONG_CALL, &work, err) < 0 ||
+	if (long_enter(host->hypervisor, LONG_CALL, &work, err) < 0 ||
 		delete_held(&hold, snap, config, how, &doomed, err) < 0) {
 		free(doomed.names);
 		return -1;
@@ -846,25 +846,24 @@ static int revert_held(struct hold *hold, virDomainSnapshotPtr snap,
 	return 0;
 }
 
-int snapshot_revert(const struct config *config, struct inventory *inventory,
-	const struct target *target, const char *name, const struct snapshot_revert *how,
-	struct vm *ret, struct err *err)
+int snapshot_revert(const struct config *config, struct host *host, const struct target *target,
+	const char *name, const struct snapshot_revert *how, struct vm *ret, struct err *err)
 {
 	AUTO_HOLD struct hold hold = { 0 };
 	AUTO_GUARD struct guard guard = { 0 };
 	AUTO(virDomainSnapshotFree) virDomainSnapshotPtr snap = NULL;
 	AUTO(xml_free) struct xml *doc = NULL;
 	AUTO_LONG struct long_work work = { 0 };
-	if (domain_hold(inventory_host(inventory), target, &hold, err) < 0 ||
+	if (domain_hold(host->hypervisor, target, &hold, err) < 0 ||
 		lookup(&hold.lease, hold.dom, name, &snap, err) < 0 ||
 		read_xml(&hold.lease, snap, &doc, err) < 0 ||
 		guard_snapshot(&hold, doc, config, &guard, err) < 0 ||
 		snapshot_check_revert(xml_root(doc), !virt_is_test(&hold.lease), err) < 0)
 		return -1;
-	if (long_enter(inventory_host(inventory), LONG_CALL, &work, err) < 0)
+	if (long_enter(host->hypervisor, LONG_CALL, &work, err) < 0)
 		return -1;
 	int rc = revert_held(&hold, snap, how, err);
-	inventory_touch(inventory, hold.vm.uuid);
+	inventory_touch(host->inventory, hold.vm.uuid);
 	if (rc < 0)
 		return -1;
 	struct err ignored;

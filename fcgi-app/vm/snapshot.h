@@ -9,7 +9,7 @@
 #include "base/config.h"
 #include "format/etag.h"
 #include "format/xml.h"
-#include "vm/inventory.h"
+#include "vm/host.h"
 
 /*
  * Who asked for a snapshot, and for what, under an Idempotency-Key: libvirt keeps it in the last
@@ -104,6 +104,5 @@ struct snapshot_revert {
  * What cannot work is refused before the VM is touched (ERR_SNAPSHOT_UNSUPPORTED). When libvirt
  * fails half-way, the VM is off: the error has its state then.
  */
-int snapshot_revert(const struct config *config, struct inventory *inventory,
-	const struct target *target, const char *name, const struct snapshot_revert *how,
-	struct vm *ret, struct err *err);
+int snapshot_revert(const struct config *config, struct host *host, const struct target *target,
+	const char *name, const struct snapshot_revert *how, struct vm *ret, struct err *err);

@@ -156,10 +156,10 @@ static void fill_gaps(virDomainPtr dom, struct stats *stats)
 static int hold_for_stats(struct host *host, const char *ref, struct hold *ret, struct err *err)
 {
 	struct vm_ref id;
-	if (domain_resolve(host, ref, &id, err) < 0 ||
-		gate_enter_for(host, "stats", id.uuid, &ret->gate, err) < 0)
+	if (domain_resolve(host->hypervisor, ref, &id, err) < 0 ||
+		gate_enter_for(host->hypervisor, "stats", id.uuid, &ret->gate, err) < 0)
 		return -1;
-	return domain_reach(host, id.uuid, ret, err);
+	return domain_reach(host->hypervisor, id.uuid, ret, err);
 }
 
 int stats_read(

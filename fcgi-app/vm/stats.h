@@ -5,6 +5,7 @@
  * called from any thread.
  */
 #include "libvirt/domain.h"
+#include "vm/host.h"
 
 /* Counters are of 64 bits and never negative: what is not known is STAT_UNKNOWN. */
 enum { STAT_UNKNOWN = -1 };

@@ -127,7 +127,7 @@ static int ask(struct hold *hold, const struct stop_how *how, struct long_work *
 	if (guest_read_ways(&hold->lease, hold->dom, &ways, err) < 0 ||
 		narrow_ways(how->mode, &ways, err) < 0 || refuse_state(hold->vm.state, err) < 0)
 		return -1;
-	if (work && long_enter(hold->lease.host, LONG_WAIT, work, err) < 0)
+	if (work && long_enter(hold->lease.hypervisor, LONG_WAIT, work, err) < 0)
 		return -1;
 	return ask_guest(hold, &ways, stop, err);
 }
@@ -160,7 +160,7 @@ static int ask_or_kill(struct hold *hold, const struct stop_how *how, struct lon
 	return how->kill && is_deaf(err) ? kill_now(hold, stop, err) : -1;
 }
 
-int stop_ask(struct inventory *inventory, const struct target *target, const struct stop_how *how,
+int stop_ask(struct host *host, const struct target *target, const struct stop_how *how,
 	struct long_work *work, struct stop *ret, struct err *err)
 {
 	AUTO_HOLD struct hold hold = { 0 };
@@ -168,10 +168,10 @@ int stop_ask(struct inventory *inventory, const struct target *target, const str
 	struct target now = *target;
 	now.kill = how->mode == STOP_KILL;
 	now.fresh = true;
-	if (domain_hold(inventory_host(inventory), &now, &hold, err) < 0 ||
+	if (domain_hold(host->hypervisor, &now, &hold, err) < 0 ||
 		ask_or_kill(&hold, how, work, &stop, err) < 0)
 		return -1;
-	inventory_touch(inventory, hold.vm.uuid);
+	inventory_touch(host->inventory, hold.vm.uuid);
 	stop.vm = hold.vm;
 	*ret = stop;
 	return 0;
@@ -241,14 +241,14 @@ static void pause_ms(int64_t ms)
 	(void)clock_nanosleep(CLOCK_MONOTONIC, 0, &time, NULL);
 }
 
-void stop_wait(struct inventory *inventory, struct stop *const stops[], size_t count,
-	const struct stop_how *how)
+void stop_wait(
+	struct host *host, struct stop *const stops[], size_t count, const struct stop_how *how)
 {
 	struct look_args args = { stops, count };
 	for (;;) {
 		int64_t began = clock_ms();
 		struct err ignored; /* the host may come back before the time is over */
-		(void)virt_read(inventory_host(inventory), look_at_all, &args, &ignored);
+		(void)lease_read(host->hypervisor, look_at_all, &args, &ignored);
 		if (!is_worth_waiting(stops, count, how))
 			return;
 		int64_t rest = (clock_ms() - began) * POLL_REST;
@@ -287,14 +287,13 @@ static int kill_run(struct hold *hold, struct stop *stop, struct err *err)
 	return 0;
 }
 
-int stop_finish(
-	struct inventory *inventory, const struct stop_how *how, struct stop *stop, struct err *err)
+int stop_finish(struct host *host, const struct stop_how *how, struct stop *stop, struct err *err)
 {
 	const struct target target = { .ref = stop->vm.uuid, .if_match = "", .kill = true };
 	AUTO_HOLD struct hold hold = { 0 };
 	if (!how->kill || !is_late(stop, how))
 		return give_up(stop, how, err);
-	if (!domain_hold(inventory_host(inventory), &target, &hold, err))
+	if (!domain_hold(host->hypervisor, &target, &hold, err))
 		return kill_run(&hold, stop, err);
 	if (err->kind != ERR_VM_NOT_FOUND)
 		return -1;
@@ -302,18 +301,18 @@ int stop_finish(
 	return 0;
 }
 
-int stop_run(struct inventory *inventory, const struct target *target, const struct stop_how *how,
+int stop_run(struct host *host, const struct target *target, const struct stop_how *how,
 	struct stop *ret, struct err *err)
 {
 	AUTO_LONG struct long_work work = { 0 };
 	struct stop stop;
-	if (stop_ask(inventory, target, how, &work, &stop, err) < 0)
+	if (stop_ask(host, target, how, &work, &stop, err) < 0)
 		return -1;
 	if (stop.waiting)
-		stop_wait(inventory, (struct stop *const[]){ &stop }, 1, how);
-	if (stop.waiting && stop_finish(inventory, how, &stop, err) < 0)
+		stop_wait(host, (struct stop *const[]){ &stop }, 1, how);
+	if (stop.waiting && stop_finish(host, how, &stop, err) < 0)
 		return -1;
-	inventory_touch(inventory, stop.vm.uuid);
+	inventory_touch(host->inventory, stop.vm.uuid);
 	*ret = stop;
 	return 0;
 }

@@ -10,7 +10,7 @@
  * be called from any thread; one struct stop is one thread's at a time.
  */
 #include "vm/guest.h"
-#include "vm/inventory.h"
+#include "vm/host.h"
 
 #include <stdatomic.h>
 
@@ -50,15 +50,14 @@ struct stop {
  * ERR_WRONG_STATE when it is one that hears nothing now. ERR_STILL_RUNNING when the time is over,
  * ERR_DRAINING when it was told to hurry. Waiting is long work (ERR_HOST_BUSY).
  */
-int stop_run(struct inventory *inventory, const struct target *target, const struct stop_how *how,
+int stop_run(struct host *host, const struct target *target, const struct stop_how *how,
 	struct stop *ret, struct err *err);
 
 /* Kills or asks. `work` is entered if there is something to wait for; NULL: the caller has. */
-int stop_ask(struct inventory *inventory, const struct target *target, const struct stop_how *how,
+int stop_ask(struct host *host, const struct target *target, const struct stop_how *how,
 	struct long_work *work, struct stop *ret, struct err *err);
 /* Until none of them is waiting any more, or only such whose time is over. */
-void stop_wait(struct inventory *inventory, struct stop *const stops[], size_t count,
-	const struct stop_how *how);
+void stop_wait(
+	struct host *host, struct stop *const stops[], size_t count, const struct stop_how *how);
 /* One that is waiting still: kills it, or says why it does not wait any longer. */
-int stop_finish(struct inventory *inventory, const struct stop_how *how, struct stop *stop,
-	struct err *err);
+int stop_finish(struct host *host, const struct stop_how *how, struct stop *stop, struct err *err);

@@ -42,7 +42,7 @@ static int read_xml(struct lease *lease, void *data, struct err *err)
 int vm_get(struct host *host, const char *ref, struct vm *ret, struct err *err)
 {
 	struct read_args args = { .ref = ref };
-	if (virt_read(host, read_vm, &args, err) < 0)
+	if (lease_read(host->hypervisor, read_vm, &args, err) < 0)
 		return -1;
 	*ret = args.vm;
 	return 0;
@@ -51,7 +51,7 @@ int vm_get(struct host *host, const char *ref, struct vm *ret, struct err *err)
 int vm_get_xml(struct host *host, const char *ref, bool live, char **ret, struct err *err)
 {
 	struct read_args args = { .ref = ref, .live = live };
-	if (virt_read(host, read_xml, &args, err) < 0)
+	if (lease_read(host->hypervisor, read_xml, &args, err) < 0)
 		return -1;
 	*ret = args.xml;
 	return 0;
@@ -88,12 +88,12 @@ int vm_check_free(struct lease *lease, const struct domain_xml *domain, struct e
 /* By its uuid, for the connection that it was made by may be lost. What it has is not ours yet. */
 static void undo_define(struct lease *lease, const char *uuid)
 {
-	struct host *host = lease->host;
+	struct hypervisor *hypervisor = lease->hypervisor;
 	struct err ignored;
 	bool nvram = false;
 	if (lease->broken) {
 		lease_give(lease);
-		if (lease_take(host, LEASE_CALL, lease, &ignored) < 0)
+		if (lease_take(hypervisor, LEASE_CALL, lease, &ignored) < 0)
 			return;
 	}
 	AUTO(virDomainFree) virDomainPtr dom = virDomainLookupByUUIDString(lease->conn, uuid);
@@ -198,7 +198,8 @@ static int consider_start(struct lease *lease, struct domain_xml *domain,
 {
 	struct err later;
 	/* Waiting for this turn may have taken seconds since the policy looked at the files. */
-	if (start && guard_enter(guard, lease->host, xml_root(domain->doc), config, true, err) < 0)
+	if (start &&
+		guard_enter(guard, lease->hypervisor, xml_root(domain->doc), config, true, err) < 0)
 		return -1;
 	if (start)
 		return check_bootable(lease, domain->doc, config, err);
@@ -305,36 +306,37 @@ static int create_once(const struct config *config, struct lease *lease, struct 
 }
 
 /* Whoever repeats a request wants its result, and waits for it as long as there is room to. */
-static int enter_key(struct host *host, const char *uuid, struct gate *ret, struct err *err)
+static int enter_key(
+	struct hypervisor *hypervisor, const char *uuid, struct gate *ret, struct err *err)
 {
 	enum { REPEATED_WAIT_MS = 30000 };
 	AUTO_LONG struct long_work work = { 0 };
-	if (!gate_enter(host, uuid, ret, err))
+	if (!gate_enter(hypervisor, uuid, ret, err))
 		return 0;
-	if (err->kind != ERR_VM_BUSY || long_enter(host, LONG_WAIT, &work, err) < 0)
+	if (err->kind != ERR_VM_BUSY || long_enter(hypervisor, LONG_WAIT, &work, err) < 0)
 		return -1;
-	return gate_enter_within(host, uuid, REPEATED_WAIT_MS, ret, err);
+	return gate_enter_within(hypervisor, uuid, REPEATED_WAIT_MS, ret, err);
 }
 
-int vm_create(const struct config *config, struct inventory *inventory, struct domain_xml *domain,
+int vm_create(const struct config *config, struct host *host, struct domain_xml *domain,
 	const struct vm_create *how, struct vm *ret, bool *ret_replayed, struct err *err)
 {
-	struct host *host = inventory_host(inventory);
+	struct hypervisor *hypervisor = host->hypervisor;
 	AUTO_GATE struct gate key = { 0 };
 	AUTO_GATE struct gate gate = { 0 };
 	AUTO_LEASE struct lease lease = { 0 };
 	AUTO(virDomainFree) virDomainPtr dom = NULL;
 	bool replayed = false;
 	bool keyed = how->request[0];
-	if (keyed && enter_key(host, domain->uuid, &key, err) < 0)
+	if (keyed && enter_key(hypervisor, domain->uuid, &key, err) < 0)
 		return -1;
-	if (gate_enter(host, domain->name, &gate, err) < 0 ||
-		lease_take_sure(host, LEASE_CALL, &lease, err) < 0)
+	if (gate_enter(hypervisor, domain->name, &gate, err) < 0 ||
+		lease_take_sure(hypervisor, LEASE_CALL, &lease, err) < 0)
 		return -1;
 	if (keyed ? create_once(config, &lease, domain, how, &dom, &replayed, err)
 		  : create_new(config, &lease, domain, how, &dom, err))
 		return -1;
-	inventory_touch(inventory, domain->uuid);
+	inventory_touch(host->inventory, domain->uuid);
 	read_created(&lease, dom, how, domain, ret);
 	*ret_replayed = replayed;
 	return 0;
@@ -399,7 +401,7 @@ static int hold_replaceable(struct host *host, const struct domain_xml *domain,
 	const char *if_match, struct hold *ret, struct err *err)
 {
 	const struct target target = { domain->uuid, "" }; /* if_match is of the definition */
-	if (domain_hold(host, &target, ret, err) < 0)
+	if (domain_hold(host->hypervisor, &target, ret, err) < 0)
 		return -1;
 	if (strcmp(ret->vm.name, domain->name) != 0)
 		return err_set(err, ERR_VM_NOT_FOUND, "VM '%s' has just been renamed to '%s'",
@@ -414,11 +416,11 @@ int vm_check_replace(
 	return hold_replaceable(host, domain, if_match, &hold, err);
 }
 
-int vm_replace(const struct config *config, struct inventory *inventory, struct domain_xml *domain,
+int vm_replace(const struct config *config, struct host *host, struct domain_xml *domain,
 	const char *if_match, struct vm *ret, struct err *err)
 {
 	AUTO_HOLD struct hold hold = { 0 };
-	if (hold_replaceable(inventory_host(inventory), domain, if_match, &hold, err) < 0 ||
+	if (hold_replaceable(host, domain, if_match, &hold, err) < 0 ||
 		vm_check_logs(&hold.lease, domain, config, err) < 0 ||
 		domain_xml_accelerate(domain, (enum accel)config->accel, &hold.lease, err) < 0)
 		return -1;
@@ -429,7 +431,7 @@ int vm_replace(const struct config *config, struct inventory *inventory, struct 
 		virDomainDefineXMLFlags(hold.lease.conn, xml, VIR_DOMAIN_DEFINE_VALIDATE);
 	if (!dom)
 		return virt_fail(&hold.lease, VIRT_DEFINE, err);
-	inventory_touch(inventory, domain->uuid);
+	inventory_touch(host->inventory, domain->uuid);
 	struct err ignored;
 	*ret = hold.vm;
 	(void)domain_read(&hold.lease, dom, ret, &ignored); /* it is replaced in any case */

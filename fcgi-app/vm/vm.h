@@ -9,7 +9,7 @@
  */
 #include "definition/domain_xml.h"
 #include "storage/disk.h"
-#include "vm/inventory.h"
+#include "vm/host.h"
 
 int vm_get(struct host *host, const char *ref, struct vm *ret, struct err *err);
 
@@ -37,7 +37,7 @@ struct vm_create {
  * untouched. *ret_replayed: the same request has made the VM before; ERR_KEY_REUSED: another has. A
  * failure leaves no VM behind; an nvram file, which may have been there before, stays.
  */
-int vm_create(const struct config *config, struct inventory *inventory, struct domain_xml *domain,
+int vm_create(const struct config *config, struct host *host, struct domain_xml *domain,
 	const struct vm_create *how, struct vm *ret, bool *ret_replayed, struct err *err);
 
 /* Is there no VM of the document's name or uuid? Else ERR_ALREADY_EXISTS. */
@@ -53,7 +53,7 @@ int vm_check_logs(struct lease *lease, const struct domain_xml *domain, const st
  * if_match is a list of entity tags of vm_get_xml()'s text, or "": ERR_PRECONDITION_FAILED.
  * ERR_WRONG_STATE for a transient VM, which has no definition. On failure the old one stays.
  */
-int vm_replace(const struct config *config, struct inventory *inventory, struct domain_xml *domain,
+int vm_replace(const struct config *config, struct host *host, struct domain_xml *domain,
 	const char *if_match, struct vm *ret, struct err *err);
 
 /* Would vm_replace() get as far as libvirt? */

@@ -9,7 +9,7 @@
 #include "api/api_docs.h"
 #include "api/routes.h"
 #include "format/json.h"
-#include "libvirt/host.h"
+#include "libvirt/host_info.h"
 #include "vm/agents.h"
 #include "vm/events.h"
 
@@ -957,10 +957,8 @@ static int set_up(void **state)
 	api.host = test_host_new(4);
 	if (!api.host)
 		return -1;
-	api.inventory = inventory_new(api.host, 10000);
-	api.probe = host_probe_new(api.host);
-	api.events = events_new(api.host);
-	api.agents = agents_new(api.host);
+	if (host_watch(api.host, &err) < 0)
+		return -1;
 	api.routes = routes;
 	api.route_count = route_count;
 	api.metrics = api_metrics_new(routes, route_count);
@@ -971,10 +969,6 @@ static int tear_down(void **state)
 {
 	(void)state;
 	free(api.document.text);
-	agents_free(api.agents);
-	events_free(api.events);
-	inventory_free(api.inventory);
-	host_probe_free(api.probe);
 	metrics_free(api.metrics);
 	test_host_free(api.host);
 	return 0;

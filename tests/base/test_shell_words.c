@@ -52,10 +52,10 @@ static void test_words_are_split_as_a_shell_does(void **state)
 	};
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
-		struct words words = { 0 };
+		struct shell_words words = { 0 };
 		struct err err;
 		char seen[256] = "";
-		int rc = words_split(cases[i].text, strlen(cases[i].text), &words, &err);
+		int rc = shell_words_split(cases[i].text, strlen(cases[i].text), &words, &err);
 		CHECK(rc == (cases[i].words ? 0 : -1), "'%s'", cases[i].text);
 		if (rc < 0) {
 			CHECK(err.kind == ERR_INVALID_SPEC && err.line && err.column, "%s",
@@ -65,7 +65,7 @@ static void test_words_are_split_as_a_shell_does(void **state)
 		for (size_t j = 0; j < words.count; j++)
 			join(seen, sizeof seen, words.word[j], "", "");
 		CHECK(!strcmp(seen, cases[i].words), "'%s': %s", cases[i].text, seen);
-		words_done(&words);
+		shell_words_done(&words);
 	}
 }
 

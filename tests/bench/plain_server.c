@@ -141,7 +141,7 @@ static int list_by_fetch(struct api_call *call, struct api_reply *reply, struct 
 	struct fetched fetched = { 0 };
 	int rc = 0;
 	do /* all of them get their turn, however long that takes */
-		rc = virt_read(host, fetch, &fetched, err);
+		rc = lease_read(host->hypervisor, fetch, &fetched, err);
 	while (rc < 0 && err->kind == ERR_HOST_BUSY);
 	return rc < 0 ? -1 : answer(&fetched, reply, err);
 }
@@ -279,7 +279,7 @@ int main(int argc, char *argv[])
 	xml_init();
 	if (config_load(&config, 1, argv, &err) < 0 || virt_start(&err) < 0)
 		return complain(&err);
-	host = virt_host_new("local", config.uri, config.connections, config.workers / 4);
+	host = host_new("local", config.uri, config.connections, config.workers / 4, 10000);
 	struct api api = {
 		.config = &config,
 		.host = host,

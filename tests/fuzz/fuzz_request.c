@@ -14,7 +14,7 @@
 #include "api/api_docs.h"
 #include "api/openapi.h"
 #include "api/routes.h"
-#include "libvirt/host.h"
+#include "libvirt/host_info.h"
 #include "vm/agents.h"
 #include "vm/events.h"
 
@@ -247,8 +247,8 @@ static void answer(const struct http_req *req)
 static void reset(void)
 {
 	world_reset();
-	inventory_touch(api.inventory, WORLD_ON);
-	inventory_touch(api.inventory, WORLD_OFF);
+	inventory_touch(api.host->inventory, WORLD_ON);
+	inventory_touch(api.host->inventory, WORLD_OFF);
 	untouched = world_fingerprint();
 }
 
@@ -261,11 +261,8 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 	insist(!virt_start(&err), "%s", err.text);
 	world_open();
 	api.route_count = route_count;
-	api.host = virt_host_new("local", "test:///default", 4, 2);
-	api.inventory = inventory_new(api.host, 10000);
-	api.probe = host_probe_new(api.host);
-	api.events = events_new(api.host);
-	api.agents = agents_new(api.host);
+	api.host = host_new("local", "test:///default", 4, 2, 10000);
+	insist(!host_watch(api.host, &err), "%s", err.text);
 	api.metrics = api_metrics_new(routes, route_count);
 	insist(!api_docs_prepare(&api, &err), "%s", err.text);
 	document = openapi_json(routes, route_count);

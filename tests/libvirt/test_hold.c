@@ -12,7 +12,7 @@
 #define UUID_B "bbbbbbbb-0000-4000-8000-00000000000b"
 #define UUID_NAME "cccccccc-0000-4000-8000-00000000000c"
 
-static struct host *host;
+static struct hypervisor *hypervisor;
 
 static void define(const char *name, const char *uuid)
 {
@@ -23,7 +23,7 @@ static void define(const char *name, const char *uuid)
 		"<domain type='test'><name>%s</name><uuid>%s</uuid><memory>8192</memory>"
 		"<os><type>hvm</type></os></domain>",
 		name, uuid);
-	CHECK(!lease_take(host, LEASE_READ, &lease, &err), "%s", err.text);
+	CHECK(!lease_take(hypervisor, LEASE_READ, &lease, &err), "%s", err.text);
 	AUTO(virDomainFree) virDomainPtr dom = virDomainDefineXML(lease.conn, xml);
 	CHECK(dom, "%s", virGetLastErrorMessage());
 }
@@ -32,7 +32,7 @@ static void undefine(const char *uuid)
 {
 	struct err err;
 	AUTO_LEASE struct lease lease = { 0 };
-	CHECK(!lease_take(host, LEASE_READ, &lease, &err), "%s", err.text);
+	CHECK(!lease_take(hypervisor, LEASE_READ, &lease, &err), "%s", err.text);
 	AUTO(virDomainFree) virDomainPtr dom = virDomainLookupByUUIDString(lease.conn, uuid);
 	CHECK(dom && !virDomainUndefine(dom), "%s", virGetLastErrorMessage());
 }
@@ -41,7 +41,7 @@ static void rename_a(void)
 {
 	struct err err;
 	AUTO_LEASE struct lease lease = { 0 };
-	CHECK(!lease_take(host, LEASE_READ, &lease, &err), "%s", err.text);
+	CHECK(!lease_take(hypervisor, LEASE_READ, &lease, &err), "%s", err.text);
 	AUTO(virDomainFree) virDomainPtr dom = virDomainLookupByUUIDString(lease.conn, UUID_A);
 	CHECK(dom && !virDomainRename(dom, "other", 0), "%s", virGetLastErrorMessage());
 }
@@ -72,7 +72,7 @@ static void *hold_it(void *data)
 {
 	struct waiter *waiter = data;
 	const struct target target = { .ref = waiter->ref, .if_match = "" };
-	waiter->rc = domain_hold(host, &target, &waiter->hold, &waiter->err);
+	waiter->rc = domain_hold(hypervisor, &target, &waiter->hold, &waiter->err);
 	domain_let_go(&waiter->hold);
 	return NULL;
 }
@@ -81,7 +81,7 @@ static void await_waiter(void)
 {
 	const struct timespec pause = { .tv_nsec = 1000000 };
 	int64_t deadline = clock_ms() + 20000;
-	while (!virt_host_load(host).gates_waiting) {
+	while (!hypervisor_load(hypervisor).gates.waiting) {
 		CHECK(clock_ms() < deadline, "nobody waits");
 		(void)nanosleep(&pause, NULL);
 	}
@@ -111,7 +111,7 @@ static void test_what_is_awaited_is_held_only_as_what_it_was_asked_for(void **st
 		struct gate gate = { 0 };
 		pthread_t thread;
 		define("a", UUID_A);
-		CHECK(!gate_enter(host, UUID_A, &gate, &waiter.err), "%s", waiter.err.text);
+		CHECK(!gate_enter(hypervisor, UUID_A, &gate, &waiter.err), "%s", waiter.err.text);
 		assert_int_equal(pthread_create(&thread, NULL, hold_it, &waiter), 0);
 		await_waiter();
 		rows[row].meanwhile();
@@ -124,7 +124,7 @@ static void test_what_is_awaited_is_held_only_as_what_it_was_asked_for(void **st
 			assert_string_equal(waiter.hold.vm.uuid, UUID_A);
 		if (rows[row].remains)
 			undefine(rows[row].remains);
-		assert_int_equal(virt_host_load(host).gates, 0);
+		assert_int_equal(hypervisor_load(hypervisor).gates.gates, 0);
 	}
 }
 
@@ -135,10 +135,10 @@ static void test_a_name_that_looks_like_a_uuid_is_held_by_the_gate_of_its_vm(voi
 	struct err err;
 	(void)state;
 	define(UUID_NAME, UUID_A);
-	CHECK(!domain_hold(host, &target, &hold, &err), "%s", err.text);
+	CHECK(!domain_hold(hypervisor, &target, &hold, &err), "%s", err.text);
 	assert_string_equal(hold.vm.uuid, UUID_A);
 	assert_string_equal(hold.gate.key, UUID_A);
-	assert_int_equal(virt_host_load(host).gates, 1);
+	assert_int_equal(hypervisor_load(hypervisor).gates.gates, 1);
 	undefine(UUID_A);
 }
 
@@ -157,25 +157,26 @@ static void test_a_hold_takes_the_place_of_a_call_and_gives_it_back(void **state
 		};
 		struct hold hold = { 0 };
 		struct err err;
-		CHECK(!domain_hold(host, &target, &hold, &err), "%s", err.text);
+		CHECK(!domain_hold(hypervisor, &target, &hold, &err), "%s", err.text);
 		for (int c = 0; c < LEASE_CLASS_COUNT; c++)
-			assert_int_equal(virt_host_load(host).leased[c], c == (int)class);
+			assert_int_equal(
+				hypervisor_load(hypervisor).leases.leased[c], c == (int)class);
 		domain_let_go(&hold);
-		assert_int_equal(virt_host_load(host).leased[class], 0);
+		assert_int_equal(hypervisor_load(hypervisor).leases.leased[class], 0);
 	}
 }
 
 static int set_up(void **state)
 {
 	(void)state;
-	host = test_host_new(4);
-	return host ? 0 : -1;
+	hypervisor = test_hypervisor_new(4);
+	return hypervisor ? 0 : -1;
 }
 
 static int tear_down(void **state)
 {
 	(void)state;
-	test_host_free(host);
+	test_hypervisor_free(hypervisor);
 	return 0;
 }
 

@@ -87,18 +87,18 @@ static void end_daemon(struct daemon *daemon)
 		(void)close(daemon->held[i]);
 }
 
-static enum err_kind refusal(struct host *host, enum lease_class class, int64_t *ret_ms)
+static enum err_kind refusal(struct hypervisor *hypervisor, enum lease_class class, int64_t *ret_ms)
 {
 	AUTO_LEASE struct lease lease = { 0 };
 	struct err err;
 	int64_t began = clock_ms();
-	CHECK(lease_take(host, class, &lease, &err) < 0, "class %d", (int)class);
+	CHECK(lease_take(hypervisor, class, &lease, &err) < 0, "class %d", (int)class);
 	*ret_ms = clock_ms() - began;
 	return err.kind;
 }
 
 struct crowd {
-	struct host *host;
+	struct hypervisor *hypervisor;
 	int64_t until;
 	atomic_int refused, served;
 };
@@ -109,7 +109,7 @@ static void *hammer(void *data)
 	while (clock_ms() < crowd->until) {
 		AUTO_LEASE struct lease lease = { 0 };
 		struct err err;
-		if (!lease_take(crowd->host, LEASE_READ, &lease, &err))
+		if (!lease_take(crowd->hypervisor, LEASE_READ, &lease, &err))
 			atomic_fetch_add(&crowd->served, 1);
 		else if (err.kind == ERR_HYPERVISOR_UNAVAILABLE)
 			atomic_fetch_add(&crowd->refused, 1);
@@ -133,18 +133,19 @@ static void test_a_host_that_fails_is_tried_once_for_each_pause_whoever_asks(voi
 	struct daemon daemon;
 	(void)state;
 	start_daemon(&daemon, true);
-	struct host *host = virt_host_new("local", daemon.uri, 8, 2);
-	struct crowd crowd = { .host = host, .until = clock_ms() + 1000 };
+	struct hypervisor *hypervisor = hypervisor_new("local", daemon.uri, 8, 2);
+	struct crowd crowd = { .hypervisor = hypervisor, .until = clock_ms() + 1000 };
 	run_crowd(&crowd, hammer, 64);
 	int attempts = atomic_load(&daemon.accepted);
-	struct host_load load = virt_host_load(host);
+	struct hypervisor_load load = hypervisor_load(hypervisor);
 	assert_int_equal(atomic_load(&crowd.served), 0);
 	CHECK(atomic_load(&crowd.refused) > 1000, "%d", atomic_load(&crowd.refused));
 	/* 50 + 100 + 200 + 400 ms are the shortest pauses of five attempts. */
 	CHECK(attempts >= 2 && attempts <= 6, "%d attempts", attempts);
-	CHECK(load.opener.pause_ms >= OPENER_PAUSE_MIN_MS, "%d", load.opener.pause_ms);
-	assert_int_equal(load.waiting, 0);
-	virt_host_free(host);
+	CHECK(load.leases.opener.pause_ms >= OPENER_PAUSE_MIN_MS, "%d",
+		load.leases.opener.pause_ms);
+	assert_int_equal(load.leases.waiting, 0);
+	hypervisor_free(hypervisor);
 	end_daemon(&daemon);
 }
 
@@ -154,10 +155,10 @@ static void test_a_host_that_fails_is_tried_again_though_nobody_asks(void **stat
 	int64_t ms;
 	(void)state;
 	start_daemon(&daemon, true);
-	struct host *host = virt_host_new("local", daemon.uri, 8, 2);
-	assert_int_equal(refusal(host, LEASE_READ, &ms), ERR_HYPERVISOR_UNAVAILABLE);
+	struct hypervisor *hypervisor = hypervisor_new("local", daemon.uri, 8, 2);
+	assert_int_equal(refusal(hypervisor, LEASE_READ, &ms), ERR_HYPERVISOR_UNAVAILABLE);
 	AWAIT(atomic_load(&daemon.accepted) >= 3);
-	virt_host_free(host);
+	hypervisor_free(hypervisor);
 	end_daemon(&daemon);
 }
 
@@ -167,17 +168,18 @@ static void test_a_host_that_hangs_is_waited_for_once(void **state)
 	int64_t ms;
 	(void)state;
 	start_daemon(&daemon, false);
-	struct host *host = virt_host_new("local", daemon.uri, 8, 2);
-	assert_int_equal(refusal(host, LEASE_READ, &ms), ERR_HYPERVISOR_UNAVAILABLE);
+	struct hypervisor *hypervisor = hypervisor_new("local", daemon.uri, 8, 2);
+	assert_int_equal(refusal(hypervisor, LEASE_READ, &ms), ERR_HYPERVISOR_UNAVAILABLE);
 	CHECK(ms >= LEASE_WAIT_MS, "%d ms", (int)ms);
-	AWAIT(virt_host_load(host).opener.opening_ms > LEASE_WAIT_MS);
-	assert_int_equal(refusal(host, LEASE_CALL, &ms), ERR_HYPERVISOR_UNAVAILABLE);
+	AWAIT(hypervisor_load(hypervisor).leases.opener.opening_ms > LEASE_WAIT_MS);
+	assert_int_equal(refusal(hypervisor, LEASE_CALL, &ms), ERR_HYPERVISOR_UNAVAILABLE);
 	CHECK(ms < AT_ONCE_MS, "%d ms", (int)ms);
-	struct host_load load = virt_host_load(host);
+	struct hypervisor_load load = hypervisor_load(hypervisor);
 	assert_int_equal(atomic_load(&daemon.accepted), 1);
-	CHECK(load.opener.opening_ms >= LEASE_WAIT_MS, "%d", (int)load.opener.opening_ms);
+	CHECK(load.leases.opener.opening_ms >= LEASE_WAIT_MS, "%d",
+		(int)load.leases.opener.opening_ms);
 	int64_t began = clock_ms();
-	virt_host_free(host); /* though it hangs still */
+	hypervisor_free(hypervisor); /* though it hangs still */
 	CHECK(clock_ms() - began < AT_ONCE_MS, "%d ms", (int)(clock_ms() - began));
 	end_daemon(&daemon);
 }
@@ -228,52 +230,53 @@ static void test_calls_that_hang_leave_connections_to_reads_and_kills(void **sta
 	(void)state;
 	for (size_t row = 0; row < ARRAY_LEN(rows); row++) {
 		const int counts[] = { rows[row].calls, rows[row].reads, rows[row].kills };
-		struct host *host = virt_host_new("local", "test:///default", rows[row].max, 2);
+		struct hypervisor *hypervisor =
+			hypervisor_new("local", "test:///default", rows[row].max, 2);
 		struct lease leases[16] = { 0 };
 		int out = 0;
 		struct err err;
 		for (size_t i = 0; i < ARRAY_LEN(classes); i++)
 			for (int n = 0; n < counts[i]; n++, out++)
-				CHECK(!lease_take(host, classes[i], &leases[out], &err),
+				CHECK(!lease_take(hypervisor, classes[i], &leases[out], &err),
 					"%d connections, class %d: %s", rows[row].max,
 					(int)classes[i], err.text);
 		assert_int_equal(out, rows[row].max);
-		struct host_load load = virt_host_load(host);
+		struct hypervisor_load load = hypervisor_load(hypervisor);
 		for (size_t i = 0; i < ARRAY_LEN(classes); i++)
-			assert_int_equal(load.leased[classes[i]], counts[i]);
+			assert_int_equal(load.leases.leased[classes[i]], counts[i]);
 		while (out)
 			lease_give(&leases[--out]);
-		virt_host_free(host);
+		hypervisor_free(hypervisor);
 	}
 }
 
 static void test_when_all_calls_hang_the_next_is_refused_at_once(void **state)
 {
-	struct host *host = virt_host_new("local", "test:///default", 8, 2);
+	struct hypervisor *hypervisor = hypervisor_new("local", "test:///default", 8, 2);
 	struct lease calls[6] = { 0 };
 	struct err err;
 	int64_t ms;
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(calls); i++)
-		CHECK(!lease_take(host, LEASE_CALL, &calls[i], &err), "%s", err.text);
+		CHECK(!lease_take(hypervisor, LEASE_CALL, &calls[i], &err), "%s", err.text);
 	/* They may be short ones yet. */
-	assert_int_equal(refusal(host, LEASE_CALL, &ms), ERR_HOST_BUSY);
+	assert_int_equal(refusal(hypervisor, LEASE_CALL, &ms), ERR_HOST_BUSY);
 	CHECK(ms >= LEASE_WAIT_MS, "%d ms", (int)ms);
 	for (int i = 0; i < 20; i++) {
 		AUTO_LEASE struct lease read = { 0 };
 		AUTO_LEASE struct lease kill = { 0 };
-		assert_int_equal(refusal(host, LEASE_CALL, &ms), ERR_HOST_BUSY);
+		assert_int_equal(refusal(hypervisor, LEASE_CALL, &ms), ERR_HOST_BUSY);
 		CHECK(ms < AT_ONCE_MS, "%d ms", (int)ms);
-		CHECK(!lease_take(host, LEASE_READ, &read, &err), "%s", err.text);
-		CHECK(!lease_take(host, LEASE_KILL, &kill, &err), "%s", err.text);
+		CHECK(!lease_take(hypervisor, LEASE_READ, &read, &err), "%s", err.text);
+		CHECK(!lease_take(hypervisor, LEASE_KILL, &kill, &err), "%s", err.text);
 	}
-	assert_int_equal(virt_host_load(host).refused, 21);
+	assert_int_equal(hypervisor_load(hypervisor).leases.refused, 21);
 	/* One that comes back is had at once. */
 	lease_give(&calls[0]);
-	CHECK(!lease_take(host, LEASE_CALL, &calls[0], &err), "%s", err.text);
+	CHECK(!lease_take(hypervisor, LEASE_CALL, &calls[0], &err), "%s", err.text);
 	for (size_t i = 0; i < ARRAY_LEN(calls); i++)
 		lease_give(&calls[i]);
-	virt_host_free(host);
+	hypervisor_free(hypervisor);
 }
 
 static void *take_many(void *data)
@@ -283,7 +286,7 @@ static void *take_many(void *data)
 		AUTO_LEASE struct lease lease = { 0 };
 		struct err err;
 		enum lease_class class = (enum lease_class)(i % LEASE_CLASS_COUNT);
-		if (!lease_take(crowd->host, class, &lease, &err))
+		if (!lease_take(crowd->hypervisor, class, &lease, &err))
 			atomic_fetch_add(&crowd->served, 1);
 	}
 	return NULL;
@@ -294,49 +297,50 @@ static void test_a_burst_of_short_calls_queues(void **state)
 	static const int sizes[] = { 1, 2, 3, 8 };
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(sizes); i++) {
-		struct host *host = virt_host_new("local", "test:///default", sizes[i], 2);
-		struct crowd crowd = { .host = host };
+		struct hypervisor *hypervisor =
+			hypervisor_new("local", "test:///default", sizes[i], 2);
+		struct crowd crowd = { .hypervisor = hypervisor };
 		run_crowd(&crowd, take_many, 64);
 		CHECK(atomic_load(&crowd.served) == 6400, "%d of %d connections",
 			atomic_load(&crowd.served), sizes[i]);
-		struct host_load load = virt_host_load(host);
-		assert_int_equal(load.open, load.idle);
-		CHECK(load.open <= sizes[i], "%d are open", load.open);
-		virt_host_free(host);
+		struct hypervisor_load load = hypervisor_load(hypervisor);
+		assert_int_equal(load.leases.open, load.leases.idle);
+		CHECK(load.leases.open <= sizes[i], "%d are open", load.leases.open);
+		hypervisor_free(hypervisor);
 	}
 }
 
 static void *connect_for_good(void *data)
 {
 	static const atomic_bool stop = false;
-	return virt_connect(data, &stop);
+	return lease_connect(data, &stop);
 }
 
 static void test_one_that_is_for_good_is_had_beside_a_pool_that_hangs(void **state)
 {
-	struct host *host = virt_host_new("local", "test:///default", 1, 2);
+	struct hypervisor *hypervisor = hypervisor_new("local", "test:///default", 1, 2);
 	AUTO_LEASE struct lease lease = { 0 };
 	struct err err;
 	(void)state;
-	CHECK(!lease_take(host, LEASE_CALL, &lease, &err), "%s", err.text);
-	virConnectPtr conn = connect_for_good(host);
+	CHECK(!lease_take(hypervisor, LEASE_CALL, &lease, &err), "%s", err.text);
+	virConnectPtr conn = connect_for_good(hypervisor);
 	assert_non_null(conn);
 	assert_ptr_not_equal(conn, lease.conn);
 	assert_int_equal(virConnectClose(conn), 0);
 	lease_give(&lease);
-	assert_int_equal(virt_host_load(host).open, 1);
-	virt_host_free(host);
+	assert_int_equal(hypervisor_load(hypervisor).leases.open, 1);
+	hypervisor_free(hypervisor);
 }
 
 struct wait {
-	struct host *host;
+	struct hypervisor *hypervisor;
 	atomic_bool stop;
 };
 
 static void *connect_until_stopped(void *data)
 {
 	struct wait *wait = data;
-	return virt_connect(wait->host, &wait->stop);
+	return lease_connect(wait->hypervisor, &wait->stop);
 }
 
 static void test_whoever_waits_for_good_can_be_told_to_stop(void **state)
@@ -346,14 +350,14 @@ static void test_whoever_waits_for_good_can_be_told_to_stop(void **state)
 	void *conn = &thread;
 	(void)state;
 	start_daemon(&daemon, false);
-	struct wait wait = { .host = virt_host_new("local", daemon.uri, 1, 2) };
+	struct wait wait = { .hypervisor = hypervisor_new("local", daemon.uri, 1, 2) };
 	assert_int_equal(pthread_create(&thread, NULL, connect_until_stopped, &wait), 0);
 	AWAIT(atomic_load(&daemon.accepted) == 1);
 	atomic_store(&wait.stop, true);
-	virt_wake(wait.host);
+	lease_wake(wait.hypervisor);
 	(void)pthread_join(thread, &conn);
 	assert_null(conn);
-	virt_host_free(wait.host);
+	hypervisor_free(wait.hypervisor);
 	end_daemon(&daemon);
 }
 
@@ -361,25 +365,25 @@ static void test_whoever_waits_for_good_can_be_told_to_stop(void **state)
 
 static void test_a_gate_that_is_held_for_long_is_not_waited_for(void **state)
 {
-	struct host *host = virt_host_new("local", "test:///default", 1, 2);
+	struct hypervisor *hypervisor = hypervisor_new("local", "test:///default", 1, 2);
 	struct gate held = { 0 }, other = { 0 };
 	struct err err;
 	(void)state;
-	CHECK(!gate_enter(host, "vm", &held, &err), "%s", err.text);
+	CHECK(!gate_enter(hypervisor, "vm", &held, &err), "%s", err.text);
 	int64_t began = clock_ms();
-	assert_int_equal(gate_enter(host, "vm", &other, &err), -1);
+	assert_int_equal(gate_enter(hypervisor, "vm", &other, &err), -1);
 	assert_int_equal(err.kind, ERR_VM_BUSY);
 	CHECK(clock_ms() - began >= GATE_WAIT_MS, "%d ms", (int)(clock_ms() - began));
 	began = clock_ms();
 	for (int i = 0; i < 20; i++)
-		assert_int_equal(gate_enter(host, "vm", &other, &err), -1);
+		assert_int_equal(gate_enter(hypervisor, "vm", &other, &err), -1);
 	CHECK(clock_ms() - began < AT_ONCE_MS, "%d ms", (int)(clock_ms() - began));
-	CHECK(!gate_enter(host, "another", &other, &err), "%s", err.text);
+	CHECK(!gate_enter(hypervisor, "another", &other, &err), "%s", err.text);
 	gate_leave(&other);
 	gate_leave(&held);
-	CHECK(!gate_enter(host, "vm", &other, &err), "%s", err.text);
+	CHECK(!gate_enter(hypervisor, "vm", &other, &err), "%s", err.text);
 	gate_leave(&other);
-	virt_host_free(host);
+	hypervisor_free(hypervisor);
 }
 
 static void *pass_gate(void *data)
@@ -387,30 +391,30 @@ static void *pass_gate(void *data)
 	struct crowd *crowd = data;
 	AUTO_GATE struct gate gate = { 0 };
 	struct err err;
-	bool passed = !gate_enter_within(crowd->host, "vm", 20000, &gate, &err);
+	bool passed = !gate_enter_within(crowd->hypervisor, "vm", 20000, &gate, &err);
 	atomic_fetch_add(passed ? &crowd->served : &crowd->refused, 1);
 	return NULL;
 }
 
 static void test_only_so_many_wait_for_one_gate(void **state)
 {
-	struct host *host = virt_host_new("local", "test:///default", 1, 2);
-	struct crowd crowd = { .host = host };
+	struct hypervisor *hypervisor = hypervisor_new("local", "test:///default", 1, 2);
+	struct crowd crowd = { .hypervisor = hypervisor };
 	struct gate held = { 0 };
 	pthread_t threads[GATE_WAITERS_MAX + 8];
 	struct err err;
 	(void)state;
-	CHECK(!gate_enter(host, "vm", &held, &err), "%s", err.text);
+	CHECK(!gate_enter(hypervisor, "vm", &held, &err), "%s", err.text);
 	for (size_t i = 0; i < ARRAY_LEN(threads); i++)
 		assert_int_equal(pthread_create(&threads[i], NULL, pass_gate, &crowd), 0);
 	AWAIT(atomic_load(&crowd.refused) == 8);
-	AWAIT(virt_host_load(host).gates_waiting == GATE_WAITERS_MAX);
+	AWAIT(hypervisor_load(hypervisor).gates.waiting == GATE_WAITERS_MAX);
 	gate_leave(&held);
 	for (size_t i = 0; i < ARRAY_LEN(threads); i++)
 		(void)pthread_join(threads[i], NULL);
 	assert_int_equal(atomic_load(&crowd.served), GATE_WAITERS_MAX);
-	assert_int_equal(virt_host_load(host).gates, 0);
-	virt_host_free(host);
+	assert_int_equal(hypervisor_load(hypervisor).gates.gates, 0);
+	hypervisor_free(hypervisor);
 }
 
 static int set_up(void **state)

@@ -14,11 +14,11 @@ static const enum lease_class class_of[] = {
 };
 
 /* A letter for each that is taken, this long ago. */
-static void take_all(struct places *places, const char *classes, const int ages_ms[])
+static void take_all(struct lease_slots *slots, const char *classes, const int ages_ms[])
 {
 	for (size_t i = 0; classes[i]; i++) {
-		int place = places_take(places, class_of[(unsigned char)classes[i]]);
-		places->items[place].since -= ages_ms ? ages_ms[i] : 0;
+		int slot = lease_slots_take(slots, class_of[(unsigned char)classes[i]]);
+		slots->items[slot].since -= ages_ms ? ages_ms[i] : 0;
 	}
 }
 
@@ -52,10 +52,10 @@ static void test_each_class_has_its_share(void **state)
 	};
 	(void)state;
 	for (size_t row = 0; row < ARRAY_LEN(rows); row++) {
-		struct places places = { .max = rows[row].max };
-		take_all(&places, rows[row].taken, NULL);
+		struct lease_slots slots = { .max = rows[row].max };
+		take_all(&slots, rows[row].taken, NULL);
 		for (const char *class = "rck"; *class; class ++)
-			CHECK(places_has(&places, class_of[(unsigned char)*class]) ==
+			CHECK(lease_slots_has(&slots, class_of[(unsigned char)*class]) ==
 					(strchr(rows[row].free, *class) != NULL),
 				"%c beside '%s' of %d", *class, rows[row].taken, rows[row].max);
 	}
@@ -86,13 +86,14 @@ static void test_one_waits_only_with_a_prospect(void **state)
 	};
 	(void)state;
 	for (size_t row = 0; row < ARRAY_LEN(rows); row++) {
-		struct places places = { .max = 8 };
+		struct lease_slots slots = { .max = 8 };
 		enum lease_class class = class_of[(unsigned char)rows[row].class];
 		for (int i = 0; i < LEASE_CLASS_COUNT; i++)
-			places.hold_ms[i] = rows[row].usual_ms;
-		take_all(&places, rows[row].taken, rows[row].ages_ms);
+			slots.hold_ms[i] = rows[row].usual_ms;
+		take_all(&slots, rows[row].taken, rows[row].ages_ms);
 		int ahead = -1;
-		while (ahead < 12000 && places_has_prospect(&places, class, ahead + 1, PATIENCE_MS))
+		while (ahead < 12000 &&
+			lease_slots_has_prospect(&slots, class, ahead + 1, PATIENCE_MS))
 			ahead++;
 		/* The clock goes on. */
 		CHECK(ahead <= rows[row].most_ahead && ahead >= rows[row].most_ahead * 9 / 10 - 1,
@@ -119,28 +120,28 @@ static void test_a_read_becomes_a_call_where_there_is_a_place_for_one(void **sta
 	};
 	(void)state;
 	for (size_t row = 0; row < ARRAY_LEN(rows); row++) {
-		struct places places = { .max = rows[row].max };
+		struct lease_slots slots = { .max = rows[row].max };
 		enum lease_class class = class_of[(unsigned char)rows[row].class];
-		take_all(&places, rows[row].taken, NULL);
-		CHECK(places_turn(&places, 0, class) == rows[row].turns, "'%s' of %d",
+		take_all(&slots, rows[row].taken, NULL);
+		CHECK(lease_slots_turn(&slots, 0, class) == rows[row].turns, "'%s' of %d",
 			rows[row].taken, rows[row].max);
-		assert_true(places.items[0].taken);
-		assert_int_equal(places.items[0].class, rows[row].turns ? class : LEASE_READ);
+		assert_true(slots.items[0].taken);
+		assert_int_equal(slots.items[0].class, rows[row].turns ? class : LEASE_READ);
 	}
 }
 
 static void test_what_is_usual_is_learnt_but_not_from_long_work(void **state)
 {
-	struct places places = { .max = 1 };
+	struct lease_slots slots = { .max = 1 };
 	(void)state;
 	for (int i = 0; i < 100; i++) {
-		int place = places_take(&places, LEASE_CALL);
-		places.items[place].since -= i % 2 ? 600000 : 100;
-		places_leave(&places, place);
+		int slot = lease_slots_take(&slots, LEASE_CALL);
+		slots.items[slot].since -= i % 2 ? 600000 : 100;
+		lease_slots_leave(&slots, slot);
 	}
-	double usual = places.hold_ms[LEASE_CALL];
+	double usual = slots.hold_ms[LEASE_CALL];
 	CHECK(usual > 90 && usual < 120, "%f ms", usual);
-	assert_true(places.hold_ms[LEASE_READ] <= 0);
+	assert_true(slots.hold_ms[LEASE_READ] <= 0);
 }
 
 int main(void)

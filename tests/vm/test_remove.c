@@ -18,7 +18,6 @@
 static char images[] = "/tmp/test_remove.XXXXXX";
 static struct config config = { .images = images };
 static struct host *host;
-static struct inventory *inventory;
 
 static const char *unreadable = "";
 
@@ -71,7 +70,7 @@ static void define(const char *name, const char *first, const char *second)
 		"<disk type='file'><driver name='qemu' type='raw'/><source file='%s/%s'/>"
 		"<target dev='vdb'/></disk></devices></domain>",
 		name, images, first, images, second, images, first, images, second);
-	assert_int_equal(lease_take(host, LEASE_READ, &lease, &err), 0);
+	assert_int_equal(lease_take(host->hypervisor, LEASE_READ, &lease, &err), 0);
 	AUTO(virDomainFree) virDomainPtr dom = virDomainDefineXML(lease.conn, xml);
 	assert_non_null(dom);
 }
@@ -80,7 +79,7 @@ static void remove_it(const char *name, struct removed *ret)
 {
 	const struct target target = { name, "" };
 	struct err err;
-	CHECK(!remove_vm(&config, inventory, &target, true, ret, &err), "%s", err.text);
+	CHECK(!remove_vm(&config, host, &target, true, ret, &err), "%s", err.text);
 	assert_int_equal(ret->disk_count, 2);
 }
 
@@ -118,14 +117,12 @@ static int set_up(void **state)
 {
 	(void)state;
 	host = mkdtemp(images) ? test_host_new(2) : NULL;
-	inventory = host ? inventory_new(host, 10000) : NULL;
-	return inventory ? 0 : -1;
+	return host ? 0 : -1;
 }
 
 static int tear_down(void **state)
 {
 	(void)state;
-	inventory_free(inventory);
 	test_host_free(host);
 	return rmdir(images);
 }

@@ -13,7 +13,7 @@ static void take(int from, int to)
 {
 	AUTO_LEASE struct lease lease = { 0 };
 	struct err err;
-	assert_int_equal(lease_take(host, LEASE_READ, &lease, &err), 0);
+	assert_int_equal(lease_take(host->hypervisor, LEASE_READ, &lease, &err), 0);
 	AUTO(virDomainFree) virDomainPtr dom = virDomainLookupByName(lease.conn, "test");
 	assert_non_null(dom);
 	for (int i = from; i < to; i++) {

@@ -9,7 +9,7 @@ struct host_info {
 	char driver_version[24];
 };
 
-int host_read(struct host *host, struct host_info *ret, struct err *err);
+int host_info_read(struct hypervisor *hypervisor, struct host_info *ret, struct err *err);
 
 /*
  * The same, and host_read_kvm(), for all who want to know at a time, by threads of its own, so that
@@ -18,7 +18,7 @@ int host_read(struct host *host, struct host_info *ret, struct err *err);
  */
 struct host_probe;
 /* Keeps the host, which must outlive it. NULL: memory, or no thread. */
-struct host_probe *host_probe_new(struct host *host);
+struct host_probe *host_probe_new(struct hypervisor *hypervisor);
 void host_probe_free(struct host_probe *probe);
 DEFINE_AUTO(struct host_probe *, host_probe_free)
 
@@ -32,7 +32,7 @@ int host_probe_read(
 int host_probe_kvm(struct host_probe *probe, int64_t wait_ms, bool *ret, struct err *err);
 
 /* Can it run guests of its own architecture with KVM? */
-int host_read_kvm(struct host *host, bool *ret, struct err *err);
+int host_info_read_kvm(struct hypervisor *hypervisor, bool *ret, struct err *err);
 
 /* What a driver does not tell is "" or negative. */
 enum { HOST_ARCHITECTURES_MAX = 64 };
@@ -53,4 +53,5 @@ struct host_details {
 	char architectures[HOST_ARCHITECTURES_MAX][32]; /* that guests may have */
 	size_t architecture_count;
 };
-int host_read_details(struct host *host, struct host_details *ret, struct err *err);
+int host_info_read_details(
+	struct hypervisor *hypervisor, struct host_details *ret, struct err *err);

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-#include "libvirt/host.h"
+#include "libvirt/host_info.h"
 
 #include "base/combiner.h"
 #include "format/xml.h"
-#include "libvirt/lease.h"
+#include "libvirt/hypervisor.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -31,9 +31,9 @@ static int read_info(struct lease *lease, void *data, struct err *err)
 	return 0;
 }
 
-int host_read(struct host *host, struct host_info *ret, struct err *err)
+int host_info_read(struct hypervisor *hypervisor, struct host_info *ret, struct err *err)
 {
-	return virt_read(host, read_info, ret, err);
+	return lease_read(hypervisor, read_info, ret, err);
 }
 
 /* The test driver pretends: whatever the machine has, its VMs do not use it. */
@@ -46,43 +46,43 @@ static int read_kvm(struct lease *lease, void *data, struct err *err)
 	return 0;
 }
 
-int host_read_kvm(struct host *host, bool *ret, struct err *err)
+int host_info_read_kvm(struct hypervisor *hypervisor, bool *ret, struct err *err)
 {
-	return virt_read(host, read_kvm, ret, err);
+	return lease_read(hypervisor, read_kvm, ret, err);
 }
 
 struct host_probe {
-	struct host *host;
+	struct hypervisor *hypervisor;
 	struct combiner *info, *kvm;
 };
 
 static int probe_info(void *data, struct combiner_turn *turn, void *ret, struct err *err)
 {
 	(void)turn;
-	return host_read(data, ret, err);
+	return host_info_read(data, ret, err);
 }
 
 static int probe_kvm(void *data, struct combiner_turn *turn, void *ret, struct err *err)
 {
 	(void)turn;
-	return host_read_kvm(data, ret, err);
+	return host_info_read_kvm(data, ret, err);
 }
 
-struct host_probe *host_probe_new(struct host *host)
+struct host_probe *host_probe_new(struct hypervisor *hypervisor)
 {
 	const struct combiner_job info = {
 		.thread = "probe",
 		.run = probe_info,
-		.data = host,
+		.data = hypervisor,
 		.size = sizeof(struct host_info),
 	};
 	const struct combiner_job kvm = {
-		.thread = "probe-kvm", .run = probe_kvm, .data = host, .size = sizeof(bool)
+		.thread = "probe-kvm", .run = probe_kvm, .data = hypervisor, .size = sizeof(bool)
 	};
 	struct host_probe *probe = calloc(1, sizeof *probe);
 	if (!probe)
 		return NULL;
-	probe->host = host;
+	probe->hypervisor = hypervisor;
 	probe->info = combiner_new(&info);
 	probe->kvm = combiner_new(&kvm);
 	if (probe->info && probe->kvm)
@@ -115,7 +115,7 @@ static int ask(const struct host_probe *probe, struct combiner *combiner, int64_
 		break;
 	}
 	return err_set(err, ERR_HYPERVISOR_UNAVAILABLE,
-		"host '%s' has not answered for %lld.%lld s", virt_host_name(probe->host),
+		"host '%s' has not answered for %lld.%lld s", hypervisor_name(probe->hypervisor),
 		(long long)ms / 1000, (long long)ms / 100 % 10);
 }
 
@@ -251,7 +251,7 @@ static int read_details(struct lease *lease, void *data, struct err *err)
 	return 0;
 }
 
-int host_read_details(struct host *host, struct host_details *ret, struct err *err)
+int host_info_read_details(struct hypervisor *hypervisor, struct host_details *ret, struct err *err)
 {
-	return virt_read(host, read_details, ret, err);
+	return lease_read(hypervisor, read_details, ret, err);
 }

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: MIT */
+#include "libvirt/hypervisor.h"
+
+#include <string.h>
+
+struct hypervisor *hypervisor_new(
+	const char *name, const char *uri, int max_connections, int max_long)
+{
+	struct hypervisor *hypervisor = calloc(1, sizeof *hypervisor);
+	if (!hypervisor)
+		return NULL;
+	hypervisor->name = strdup(name);
+	hypervisor->leases = leases_new(uri, max_connections);
+	hypervisor->gates =
+		hypervisor->leases ? gates_new(max_long, leases_max(hypervisor->leases) / 2) : NULL;
+	if (hypervisor->name && hypervisor->gates)
+		return hypervisor;
+	hypervisor_free(hypervisor);
+	return NULL;
+}
+
+void hypervisor_free(struct hypervisor *hypervisor)
+{
+	if (hypervisor->leases)
+		leases_free(hypervisor->leases);
+	if (hypervisor->gates)
+		gates_free(hypervisor->gates);
+	free(hypervisor->name);
+	free(hypervisor);
+}
+
+const char *hypervisor_name(const struct hypervisor *hypervisor)
+{
+	return hypervisor->name;
+}
+
+struct hypervisor_load hypervisor_load(struct hypervisor *hypervisor)
+{
+	return (struct hypervisor_load){
+		.leases = leases_load(hypervisor->leases),
+		.gates = gates_load(hypervisor->gates),
+	};
+}

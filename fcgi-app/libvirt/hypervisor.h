@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+/*
+ * A libvirt daemon that virtgate talks to: its connections (lease.h) and what runs on it one at a
+ * time (gate.h).
+ *
+ * All functions may be called from any thread between virt_start() and virt_stop().
+ */
+#include "libvirt/gate.h"
+#include "libvirt/lease.h"
+
+/*
+ * At most max_connections are opened, each when first needed; at most max_long long operations run
+ * at a time. NULL: memory or no thread.
+ */
+struct hypervisor *hypervisor_new(
+	const char *name, const char *uri, int max_connections, int max_long);
+void hypervisor_free(struct hypervisor *hypervisor); /* no lease may be out */
+DEFINE_AUTO(struct hypervisor *, hypervisor_free)
+const char *hypervisor_name(const struct hypervisor *hypervisor);
+
+/* What is in use now. Never asks libvirt. */
+struct hypervisor_load {
+	struct leases_load leases;
+	struct gates_load gates;
+};
+struct hypervisor_load hypervisor_load(struct hypervisor *hypervisor);

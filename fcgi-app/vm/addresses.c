@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: MIT */
+#include "vm/addresses.h"
+
+#include <stdio.h>
+
+const char *address_source_name(enum address_source source)
+{
+	static const char *const names[] = {
+		[ADDRESS_BY_AGENT] = "agent",
+		[ADDRESS_BY_LEASE] = "lease",
+		[ADDRESS_BY_ARP] = "arp",
+	};
+	return names[source];
+}
+
+static void each_of_interface(
+	virDomainInterfacePtr from, enum address_source source, address_fn *each, void *data)
+{
+	for (unsigned i = 0; from->hwaddr && i < from->naddrs; i++) {
+		const virDomainIPAddress *ip = &from->addrs[i];
+		struct vm_address address = {
+			.v6 = ip->type == VIR_IP_ADDR_TYPE_IPV6,
+			.prefix = ip->prefix,
+			.source = source,
+		};
+		(void)snprintf(address.text, sizeof address.text, "%s", ip->addr);
+		each(from->hwaddr, &address, data);
+	}
+}
+
+int addresses_each(virDomainPtr dom, enum address_source source, address_fn *each, void *data)
+{
+	static const unsigned sources[] = {
+		[ADDRESS_BY_AGENT] = VIR_DOMAIN_INTERFACE_ADDRESSES_SRC_AGENT,
+		[ADDRESS_BY_LEASE] = VIR_DOMAIN_INTERFACE_ADDRESSES_SRC_LEASE,
+		[ADDRESS_BY_ARP] = VIR_DOMAIN_INTERFACE_ADDRESSES_SRC_ARP,
+	};
+	virDomainInterfacePtr *interfaces = NULL;
+	int count = virDomainInterfaceAddresses(dom, &interfaces, sources[source], 0);
+	for (int i = 0; i < count; i++) {
+		each_of_interface(interfaces[i], source, each, data);
+		virDomainInterfaceFree(interfaces[i]);
+	}
+	free(interfaces);
+	return count < 0 ? -1 : 0;
+}

@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+/* The addresses of a guest's interfaces, by their source. Thread-safe: no state. */
+#include "libvirt/virt.h"
+
+enum address_source { ADDRESS_BY_AGENT, ADDRESS_BY_LEASE, ADDRESS_BY_ARP };
+#define ADDRESS_SOURCES "agent|lease|arp"
+const char *address_source_name(enum address_source source);
+
+struct vm_address {
+	char text[46]; /* the longest IPv6 address in text, as INET6_ADDRSTRLEN */
+	bool v6;
+	unsigned prefix;
+	enum address_source source;
+};
+
+enum { VM_ADDRESSES_MAX = 32 }; /* of one interface; more are not shown */
+
+/* Calls each(mac, address, data) for what virDomainInterfaceAddresses() knows; -1: libvirt failed.
+ */
+typedef void address_fn(const char *mac, const struct vm_address *address, void *data);
+int addresses_each(virDomainPtr dom, enum address_source source, address_fn *each, void *data);
