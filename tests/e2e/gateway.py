@@ -29,6 +29,7 @@ import time
 import urllib.parse
 from pathlib import Path
 
+import surroundings  # first: it clears the environment  # noqa: F401,I001
 import openapi
 
 REPO = Path(__file__).resolve().parents[2]
@@ -39,7 +40,7 @@ USERS = {"admin": "admin", "operator": "operator", "viewer": "viewer", "norole":
 # What must not stand in an answer: where things lie on the host.
 HOST_PATH = re.compile(
     r"(?:/var/(?:lib|log|cache|run)|/usr|/etc|/run|/tmp|/root|/home|/proc|/dev/shm|"
-    + re.escape(str(REPO))
+    + "|".join(map(re.escape, (tempfile.gettempdir(), str(REPO))))
     + r")/[^\s'\"<>,;:)\\]*"
 )
 # What a sanitizer or valgrind writes when it has found something.
@@ -328,7 +329,8 @@ class Gateway:
         self.more_listen = more_listen
         self.activated = activated
         self.settings = {
-            "uri": uri, "listen": self.listen, "templates": str(self.templates), **settings,
+            "uri": uri, "listen": self.listen, "templates": str(self.templates),
+            **self.roots(uri), **settings,
         }
         self.passwords = {user: secrets.token_hex(12) for user in USERS}
         self.virtgate = None
@@ -336,6 +338,17 @@ class Gateway:
         self.make_directory()
 
     # Files
+
+    def roots(self, uri):
+        """The settings for directories of VMs' files, which must not be those of this machine.
+
+        QEMU's VMs have files, in a namespace where the directories of the defaults are its own. The
+        test driver's have none: the directories do not exist, so virtgate takes the host for a
+        remote one and looks at the text of a path alone. A test that needs files sets its own.
+        """
+        if uri.startswith("qemu:"):
+            return {}
+        return {name: str(self.dir / "absent" / name) for name in ("images", "shares", "logs")}
 
     def make_directory(self):
         shutil.copytree(REPO / "xml", self.templates)
@@ -397,8 +410,7 @@ class Gateway:
     # Processes
 
     def environment(self):
-        env = {k: v for k, v in os.environ.items()
-               if not k.startswith(("VIRTGATE_", "LISTEN_", "LIBVIRT_DEFAULT"))}
+        env = {k: v for k, v in os.environ.items() if not k.startswith("VIRTGATE_")}
         env.update((f"VIRTGATE_{name.upper()}", str(v)) for name, v in self.settings.items()
                    if not name.startswith("env_"))
         env.update((name[4:], str(v)) for name, v in self.settings.items()

@@ -2,7 +2,6 @@
 """QEMU command lines: what becomes of each, through the API and on a terminal."""
 
 import json
-import os
 import re
 import shlex
 import subprocess
@@ -32,6 +31,14 @@ CASES = read_cases()
 GOOD = [(line, wanted) for line, wanted in CASES if "error" not in wanted]
 
 
+def at_gateway(gateway, line, wanted):
+    """A case, with the gateway's own directory of shares instead of the default."""
+    def moved(text):
+        return text.replace("/var/lib/libvirt/fs", gateway.settings["shares"])
+
+    return moved(line), {key: [*map(moved, values)] for key, values in wanted.items()}
+
+
 def convert(client, line):
     return client.post(ROUTE, body=line, type="text/plain")
 
@@ -40,10 +47,14 @@ def options(answer, outcome):
     return [o["option"] for o in answer.json["options"] if o["outcome"] == outcome]
 
 
-def command(*arguments, input=""):
-    return subprocess.run([BINARY, "convert", "qemu-argv", *arguments], input=input, text=True,
-                          capture_output=True, cwd=REPO, env={**os.environ, "VIRTGATE_URI": "x"},
-                          check=False)
+@pytest.fixture(scope="module")
+def command(gateway):
+    """Runs the command with the settings of the gateway."""
+    def command(*arguments, input=""):
+        return subprocess.run([BINARY, "convert", "qemu-argv", *arguments], input=input, text=True,
+                              capture_output=True, cwd=REPO, check=False,
+                              env={**gateway.environment(), "VIRTGATE_URI": "x"})
+    return command
 
 
 def test_there_are_enough_command_lines():
@@ -51,7 +62,8 @@ def test_there_are_enough_command_lines():
 
 
 @pytest.mark.parametrize("line, wanted", CASES, ids=lambda x: x[:60] if isinstance(x, str) else "")
-def test_a_command_line_becomes_what_the_table_says(viewer, line, wanted):
+def test_a_command_line_becomes_what_the_table_says(gateway, viewer, line, wanted):
+    line, wanted = at_gateway(gateway, line, wanted)
     answer = convert(viewer, line)
     if "error" in wanted:
         assert (answer.status, answer.code) == (422, "invalid_spec"), answer
@@ -82,7 +94,7 @@ def test_every_option_ends_in_exactly_one_outcome(viewer, line, wanted):
 
 
 @pytest.mark.parametrize("line, wanted", GOOD[::4], ids=lambda x: x[:60] if isinstance(x, str) else "")
-def test_words_in_json_and_on_a_terminal_say_the_same(viewer, line, wanted):
+def test_words_in_json_and_on_a_terminal_say_the_same(viewer, command, line, wanted):
     words = shlex.split(line, comments=True)
     by_text = convert(viewer, line).json
     by_words = viewer.post(ROUTE, json={"argv": words}).json
@@ -145,7 +157,7 @@ def test_what_is_no_command_line_is_refused(viewer, body, kind, status, said):
     assert answer.status == status and said in answer.json["detail"], answer
 
 
-def test_the_command_prints_domain_xml_and_says_what_became_of_each_option():
+def test_the_command_prints_domain_xml_and_says_what_became_of_each_option(command):
     run = command("--", "qemu-system-x86_64", "-kernel", "app", "-bios", "x")
     assert run.returncode == 0 and ET.fromstring(run.stdout).findtext("name") == "app", run
     assert "mapped   -kernel app: kernel\n" in run.stderr
@@ -159,7 +171,7 @@ def test_the_command_prints_domain_xml_and_says_what_became_of_each_option():
         assert run.returncode == 1 and "convert qemu-argv" in run.stderr, run
 
 
-def test_the_document_has_the_converters_own_table():
+def test_the_document_has_the_converters_own_table(command):
     table = command("--options").stdout
     assert table in (REPO / "docs/qemu-to-libvirt.md").read_text(), (
         "docs/qemu-to-libvirt.md: put in what virtgate convert qemu-argv --options prints")

@@ -18,7 +18,7 @@ HELP_ROW = re.compile(
 
 
 def run(*arguments, **environment):
-    usual = {k: v for k, v in os.environ.items() if not k.startswith(("VIRTGATE_", "LISTEN_"))}
+    usual = {k: v for k, v in os.environ.items() if not k.startswith("VIRTGATE_")}
     return subprocess.run([BINARY.resolve(), *arguments], env={**usual, **environment},
                           capture_output=True, text=True, timeout=60 * PATIENCE)
 

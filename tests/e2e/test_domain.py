@@ -52,7 +52,7 @@ def made(admin):
 
 SPEC = {
     "name": "all", "title": "A <title> & more", "description": "two\nlines", "memory_kib": 65536,
-    "vcpus": 2, "kernel": "k", "initrd": "/var/lib/libvirt/images/i", "cmdline": "console=ttyS0 a='b'",
+    "vcpus": 2, "kernel": "k", "initrd": "i", "cmdline": "console=ttyS0 a='b'",
     "disks": [
         {"source": "a.img", "format": "raw", "boot_order": 1, "serial": "S-1"},
         {"source": "b/c.img", "format": "raw", "bus": "scsi", "readonly": True},
@@ -68,15 +68,17 @@ SPEC = {
 }
 
 
-def test_every_field_of_a_spec_has_its_place(dry):
-    root = dry(SPEC)
+@pytest.mark.parametrize("initrd", ["i", "{images}/i"])
+def test_every_field_of_a_spec_has_its_place(gateway, dry, initrd):
+    images, logs = gateway.settings["images"], gateway.settings["logs"]
+    root = dry({**SPEC, "initrd": initrd.format(images=images)})
     for path, wanted in {
         "name": ["all"], "title": ["A <title> & more"], "description": ["two\nlines"],
         "memory": ["65536"], "memory@unit": ["KiB"], "vcpu": ["2"], "os/type": ["hvm"],
-        "os/kernel": ["/var/lib/libvirt/images/k"], "os/initrd": ["/var/lib/libvirt/images/i"],
+        "os/kernel": [f"{images}/k"], "os/initrd": [f"{images}/i"],
         "os/cmdline": ["console=ttyS0 a='b'"],
         "devices/disk@type": ["file"] * 5, "devices/disk@device": ["disk"] * 4 + ["cdrom"],
-        "devices/disk/source@file": [f"/var/lib/libvirt/images/{f}" for f in
+        "devices/disk/source@file": [f"{images}/{f}" for f in
                                      ("a.img", "b/c.img", "d.img", "e.img")],
         "devices/disk/driver@type": ["raw"] * 4,
         "devices/disk/target@dev": ["vda", "sda", "vdb", "vdc", "sdb"],
@@ -88,7 +90,7 @@ def test_every_field_of_a_spec_has_its_place(dry):
         "devices/interface/model@type": ["virtio", "e1000"],
         "devices/graphics@type": ["vnc"], "devices/graphics/listen@address": ["127.0.0.1"],
         "devices/graphics@websocket": ["-1"], "devices/serial@type": ["pty"],
-        "devices/serial/log@file": ["/var/log/libvirt/qemu/serial-all.log"],
+        "devices/serial/log@file": [f"{logs}/serial-all.log"],
         "devices/serial/log@append": ["on"],
     }.items():
         assert found(root, path) == wanted, path
@@ -119,14 +121,14 @@ def test_a_spec_from_nothing_has_a_console_and_no_more_than_it_says(dry):
     assert list(root.find("devices")) == []
 
 
-def test_a_template_is_overridden_field_by_field(dry):
+def test_a_template_is_overridden_field_by_field(gateway, dry):
     root = dry({"template": "nginx"})
     assert found(root, "name") == ["vm_nginx"] and found(root, "memory") == ["16384"]
     root = dry({"template": "nginx.xml", "name": "mine", "memory_kib": 32768, "kernel": "other",
                 "filesystems": [], "interfaces": [{"bridge": "virbr0"}], "title": "Mine"})
     assert found(root, "name") == ["mine"] and found(root, "title") == ["Mine"]
     assert found(root, "memory") == ["32768"] and found(root, "currentMemory") == []
-    assert found(root, "os/kernel") == ["/var/lib/libvirt/images/other"]
+    assert found(root, "os/kernel") == [f"{gateway.settings['images']}/other"]
     assert found(root, "devices/filesystem") == []
     assert found(root, "devices/interface/address") == []
     assert found(root, "devices/graphics@type") == ["vnc"]

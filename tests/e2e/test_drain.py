@@ -96,3 +96,4 @@ def test_what_was_sent_before_sigterm_is_answered(tmp_path, turn):
     finally:
         virtgate.kill()
         virtgate.wait()
+        virtgate.stderr.close()
