@@ -70,14 +70,9 @@ check-unit:
 run-unit:
 	@set -e; for test in $(TESTS); do $$test; done
 
-# Those on QEMU need a libvirtd of their own, or take after one that does.
-QEMU_TESTS := $(sort $(shell grep -lE "LIBVIRTD_PID_FILE|from test_qemu" tests/e2e/test_*.py))
-FAULT_TESTS := $(filter %faults.py %inventory.py %reconnect.py %restart.py %watchdog.py,$(QEMU_TESTS))
-GATEWAY_TESTS := $(filter-out $(QEMU_TESTS),$(sort $(wildcard tests/e2e/test_*.py)))
-
 check-gateway: all
 	@$(MAKE) --no-print-directory $(ASAN_BUILD) $(BUILD)/asan/virtgate
-	VIRTGATE_BIN=$(BUILD)/asan/virtgate VIRTGATE_TEST_REQUESTS=4000 $(PYTEST) $(GATEWAY_TESTS)
+	VIRTGATE_BIN=$(BUILD)/asan/virtgate VIRTGATE_TEST_REQUESTS=4000 $(PYTEST) -m 'not qemu' tests/e2e
 
 # The linter comes from npm, as the lock file has it.
 LINTER := $(BUILD)/openapi/node_modules/.bin/spectral
@@ -97,10 +92,10 @@ check-covered: all
 	PYTHONDONTWRITEBYTECODE=1 tests/e2e/covered.py
 
 check-qemu: all
-	tests/e2e/namespace env $(PYTEST) --durations=8 $(filter-out $(FAULT_TESTS),$(QEMU_TESTS))
+	tests/e2e/namespace env $(PYTEST) --durations=8 -m 'qemu and not faults' tests/e2e
 
 check-faults: all
-	tests/e2e/namespace env $(PYTEST) --durations=8 $(FAULT_TESTS)
+	tests/e2e/namespace env $(PYTEST) --durations=8 -m 'qemu and faults' tests/e2e
 
 check-tsan: all
 	@$(MAKE) --no-print-directory -j$(JOBS) $(TSAN_BUILD) unit-tests $(BUILD)/tsan/virtgate
@@ -117,20 +112,19 @@ check-slow:
 
 run-slow: all
 	tests/slow/build
-	tests/e2e/namespace env PYTHONPATH=tests/e2e $(PYTEST) -vv -s tests/slow
+	tests/e2e/namespace env $(PYTEST) -vv -s tests/slow
 
 FAULT_TABLE := $(BUILD)/faults.md
 
 faults: all
 	@rm -f $(FAULT_TABLE)
 	@export VIRTGATE_FAULT_TABLE=$(abspath $(FAULT_TABLE)) VIRTGATE_FAULT_SECONDS=60; status=0; \
-	$(PYTEST) tests/e2e/test_faults.py || status=$$?; \
-	tests/e2e/namespace env $(PYTEST) tests/e2e/test_restart.py tests/e2e/test_qemu_faults.py || \
-		status=$$?; \
+	$(PYTEST) -m 'faults and not qemu' tests/e2e || status=$$?; \
+	tests/e2e/namespace env $(PYTEST) -m 'faults and qemu' tests/e2e || status=$$?; \
 	cat $(FAULT_TABLE); exit $$status
 
 soak: all
-	tests/e2e/namespace env PYTHONPATH=tests/e2e VIRTGATE_FAULT_SECONDS=20 $(PYTEST) -s tests/soak
+	tests/e2e/namespace env VIRTGATE_FAULT_SECONDS=20 $(PYTEST) -s tests/soak
 
 BENCHES := $(patsubst tests/%.c,$(BUILD)/tests/%,$(sort $(wildcard tests/bench/bench_*.c)))
 # What virtgate is compared with.

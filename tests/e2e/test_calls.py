@@ -4,16 +4,13 @@
 Runs in tests/e2e/namespace. virtgate's libvirt writes down what it sends.
 """
 
-import os
 import shutil
 
 import pytest
 from calls import Calls, traced
 from gateway import REPO, running_gateway
 
-if "LIBVIRTD_PID_FILE" not in os.environ:
-    pytest.skip("needs a libvirtd of its own: run it by tests/e2e/namespace",
-                allow_module_level=True)
+pytestmark = pytest.mark.qemu
 
 IMAGES = "/var/lib/libvirt/images"
 SPEC = {"template": "helloworld", "name": "counted", "persistent": False,

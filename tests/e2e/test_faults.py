@@ -13,6 +13,8 @@ from conftest import test_domain
 from faults import DEADLINES, Load
 from gateway import PATIENCE, Process, wait_until
 
+pytestmark = pytest.mark.faults
+
 WORKERS = 16
 CONNECTIONS = 1000
 # Others' latency under a fault, of what it was before: of small figures, on a machine with much to

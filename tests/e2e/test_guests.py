@@ -24,6 +24,8 @@ import pytest
 from gateway import PATIENCE, wait_until
 from test_qemu import gateway, make_disk, virsh  # noqa: F401
 
+pytestmark = pytest.mark.qemu
+
 SHARE = Path("/var/lib/libvirt/fs/fs0")
 STRANGER = "192.168.122.77"
 ADDRESS, SHARED = "192.168.122.50", "192.168.122.60"  # of the fixtures http_reply and nginx

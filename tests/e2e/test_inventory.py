@@ -19,9 +19,7 @@ import pytest
 from conftest import test_domain
 from gateway import PATIENCE, REPO, running_gateway, wait_until
 
-if "LIBVIRTD_PID_FILE" not in os.environ:
-    pytest.skip("needs a libvirtd of its own: run it by tests/e2e/namespace",
-                allow_module_level=True)
+pytestmark = [pytest.mark.qemu, pytest.mark.faults]
 
 SOON = 0.5  # what a request waits before a list that is stale will do
 WAIT = 10  # what it waits at most

@@ -4,7 +4,6 @@
 Runs in tests/e2e/namespace. virtgate's libvirt writes down what it sends.
 """
 
-import os
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -12,9 +11,7 @@ from calls import Calls, traced
 from conftest import test_domain
 from gateway import running_gateway
 
-if "LIBVIRTD_PID_FILE" not in os.environ:
-    pytest.skip("needs a libvirtd of its own: run it by tests/e2e/namespace",
-                allow_module_level=True)
+pytestmark = pytest.mark.qemu
 
 COUNT = 1000
 CALLS = 5

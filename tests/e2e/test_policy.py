@@ -16,6 +16,8 @@ import pytest
 from gateway import REPO, running_gateway, wait_until
 from test_qemu import DISK, IMAGES, domain, make_disk, no_vm_stays, said, virsh, wait_for_tick  # noqa: F401
 
+pytestmark = pytest.mark.qemu
+
 CORPUS = REPO / "tests/corpus"
 CANARY = Path("/var/lib/libvirt/canary")
 SHARES = Path("/var/lib/libvirt/fs")

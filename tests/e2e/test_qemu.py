@@ -21,9 +21,7 @@ from pathlib import Path
 import pytest
 from gateway import PATIENCE, REPO, as_listed, process_is_alive, running_gateway, wait_until
 
-if "LIBVIRTD_PID_FILE" not in os.environ:
-    pytest.skip("needs a libvirtd of its own: run it by tests/e2e/namespace",
-                allow_module_level=True)
+pytestmark = pytest.mark.qemu
 
 IMAGES = Path("/var/lib/libvirt/images")
 LOGS = Path("/var/log/libvirt/qemu")

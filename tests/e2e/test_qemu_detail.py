@@ -26,6 +26,8 @@ from test_qemu import (  # noqa: F401
     wait_for_tick,
 )
 
+pytestmark = pytest.mark.qemu
+
 MIB = 1 << 20
 # Not virbr0, which is there already; open: without rules for the firewall.
 NETWORK = """<network><name>default</name><forward mode='open'/>

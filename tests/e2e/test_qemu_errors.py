@@ -7,6 +7,8 @@ import pytest
 from error_cases import CASES, check
 from test_qemu import IMAGES, gateway, no_vm_stays  # noqa: F401
 
+pytestmark = pytest.mark.qemu
+
 
 @pytest.mark.parametrize("case", CASES, ids=lambda c: f"{c.rows}: {c.what}")
 def test_an_error_is_the_same_whatever_the_driver(admin, new_name, case):

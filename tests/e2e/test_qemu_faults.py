@@ -21,6 +21,8 @@ from faults import FAULT_SECONDS, READ_DEADLINE, READS, SLACK, Load
 from gateway import PATIENCE, REPO, wait_until
 from test_qemu import IMAGES, libvirtd, no_vm_stays, qemu_pid, virsh  # noqa: F401
 
+pytestmark = [pytest.mark.qemu, pytest.mark.faults]
+
 SOCKET = Path("/run/libvirt/libvirt-sock")
 SMALL = Path("/var/lib/libvirt/small")
 # Others' latency under a fault, of what it was before: of small figures, on a machine with much to

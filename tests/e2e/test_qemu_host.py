@@ -8,6 +8,7 @@ import signal
 import xml.etree.ElementTree as ET
 
 import exposition
+import pytest
 from gateway import wait_until
 from test_qemu import (  # noqa: F401
     create,
@@ -17,6 +18,8 @@ from test_qemu import (  # noqa: F401
     qemu_pid,
     virsh,
 )
+
+pytestmark = pytest.mark.qemu
 
 
 def scrape(client):

@@ -9,6 +9,8 @@ import pytest
 from test_patch import CHANGES, definition, patch, values  # noqa: F401
 from test_qemu import IMAGES, create, gateway, no_vm_stays, virsh  # noqa: F401
 
+pytestmark = pytest.mark.qemu
+
 BALLOON = "<memballoon model='virtio'/>"
 
 

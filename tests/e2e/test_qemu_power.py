@@ -11,7 +11,6 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import clients  # noqa: F401
 from gateway import PATIENCE, running_gateway, wait_until
 from test_guests import SHARED, share, start  # noqa: F401
 from test_qemu import (  # noqa: F401
@@ -26,6 +25,8 @@ from test_qemu import (  # noqa: F401
     virsh,
     wait_for_tick,
 )
+
+pytestmark = pytest.mark.qemu
 
 SAVES = Path("/var/lib/libvirt/qemu/save")
 LONG = 60  # seconds that no stop here shall wait to the end

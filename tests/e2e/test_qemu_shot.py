@@ -7,7 +7,7 @@ import struct
 import time
 from pathlib import Path
 
-from conftest import clients  # noqa: F401
+import pytest
 from gateway import PATIENCE, wait_until
 from test_qemu import (  # noqa: F401
     create,
@@ -18,6 +18,8 @@ from test_qemu import (  # noqa: F401
     no_vm_stays,
     wait_for_tick,
 )
+
+pytestmark = pytest.mark.qemu
 
 PNG = b"\x89PNG\r\n\x1a\n"
 SCREEN = "<graphics type='vnc' port='-1'><listen type='address' address='127.0.0.1'/></graphics>"

@@ -16,6 +16,8 @@ from test_qemu import (  # noqa: F401
     IMAGES, create, domain, gateway, last_tick, no_vm_stays, virsh, wait_for_tick)
 from test_snaps import if_match, items, key, names
 
+pytestmark = pytest.mark.qemu
+
 
 def disk(image, target="vda", bus="virtio", format="qcow2", more="", device="disk", setting=""):
     """A disk of an image of its own; a `setting` is of the disk, `more` in it."""

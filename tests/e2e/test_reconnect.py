@@ -24,6 +24,8 @@ from test_qemu import (  # noqa: F401
     virsh,
 )
 
+pytestmark = [pytest.mark.qemu, pytest.mark.faults]
+
 SOCKET = Path("/run/libvirt/libvirt-sock")
 RECOVERY = 3 + 2  # seconds: the longest pause between two attempts, and a busy machine
 

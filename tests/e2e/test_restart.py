@@ -21,9 +21,7 @@ from conftest import test_domain
 from faults import FAULT_SECONDS, READS, Load
 from gateway import PATIENCE, Process, wait_until
 
-if "LIBVIRTD_PID_FILE" not in os.environ:
-    pytest.skip("needs a libvirtd of its own: run it by tests/e2e/namespace",
-                allow_module_level=True)
+pytestmark = [pytest.mark.qemu, pytest.mark.faults]
 
 URI = "test+unix:///default"
 TURNS = 6

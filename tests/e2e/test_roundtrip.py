@@ -12,6 +12,8 @@ from test_convert import convert
 from test_policy import gateway, set_files  # noqa: F401
 from test_qemu import IMAGES, make_disk, no_vm_stays, virsh  # noqa: F401
 
+pytestmark = pytest.mark.qemu
+
 SHARES = "/var/lib/libvirt/fs"
 LOGS = "/var/log/libvirt/qemu"
 LINES = {

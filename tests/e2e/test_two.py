@@ -4,16 +4,13 @@
 Runs in tests/e2e/namespace; libvirt's test driver in the daemon is their host.
 """
 
-import os
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from conftest import test_domain
 from gateway import Gateway
 
-if "LIBVIRTD_PID_FILE" not in os.environ:
-    pytest.skip("needs a libvirtd of its own: run it by tests/e2e/namespace",
-                allow_module_level=True)
+pytestmark = pytest.mark.qemu
 
 
 @pytest.fixture(scope="module")

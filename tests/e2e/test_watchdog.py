@@ -15,9 +15,7 @@ import pytest
 from conftest import test_domain
 from gateway import PATIENCE, stopped, wait_until
 
-if "LIBVIRTD_PID_FILE" not in os.environ:
-    pytest.skip("needs a libvirtd of its own: run it by tests/e2e/namespace",
-                allow_module_level=True)
+pytestmark = [pytest.mark.qemu, pytest.mark.faults]
 
 DEADLINE = 1
 

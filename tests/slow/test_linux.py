@@ -15,9 +15,10 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import admin, clients  # noqa: F401
 from gateway import PATIENCE, REPO, running_gateway, wait_until
 from test_qemu import IMAGES, make_disk, no_vm_stays, said, virsh  # noqa: F401
+
+pytestmark = pytest.mark.qemu
 
 SHARE = Path("/var/lib/libvirt/fs/fs0")
 MEMORY_KIB = 196608

@@ -24,6 +24,8 @@ from test_faults import SLOW, Rude
 from test_qemu import qemu_pid
 from test_qemu_faults import LIBVIRTD, SMALL, filled, kill_one, running_site, spec
 
+pytestmark = [pytest.mark.qemu, pytest.mark.faults]
+
 SECONDS = float(os.environ.get("SOAK_SECONDS", "600"))
 SEED = int(os.environ.get("SOAK_SEED", "0")) or random.randrange(1, 1 << 31)
 CLIENTS = 6

@@ -1,8 +1,17 @@
 # SPDX-License-Identifier: MIT
+"""Fixtures of all tests that are written in Python: gateways, clients and VMs."""
+
 import itertools
+import os
 
 import pytest
 from gateway import Gateway, running_gateway
+
+
+def pytest_runtest_setup(item):
+    if item.get_closest_marker("qemu") and "LIBVIRTD_PID_FILE" not in os.environ:
+        pytest.skip("runs in tests/e2e/namespace only")
+
 
 numbers = itertools.count(1)
 VIDEO = "<devices><video><model type='vga' heads='1'/></video></devices>"
