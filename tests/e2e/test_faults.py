@@ -65,7 +65,7 @@ def test_nginx_restarts_and_ends_what_it_has_taken(gateway):
     when it closes its socket. What it has accepted it answers."""
     with load_on(gateway, kept=False) as load:
         load.wait_for(20)
-        with load.fault("nginx: SIGQUIT, started again") as fault:
+        with load.fault("nginx: SIGQUIT, restarted") as fault:
             gateway.nginx.send_signal(signal.SIGQUIT)
             assert gateway.nginx.wait(30 * PATIENCE) == 0
             wait_until(lambda: any(r.failed for r in load.records(fault.start)), "clients see it")
@@ -128,7 +128,7 @@ SLOW = {
     "headers, and then nothing": lambda r: r.send(r.head("GET /v1/vms"), 50),
     "a body, and then nothing": lambda r: r.send(r.head("POST /v1/vms", BODY) + b"{", 50),
     "nothing at all": lambda r: r.send(b"", 50),
-    "many requests and reads no answer": lambda r: r.send(
+    "requests, read no answer": lambda r: r.send(
         r.head("GET /v1/openapi.json", "Accept-Encoding: identity\r\n\r\n") * 50, 20),
 }
 

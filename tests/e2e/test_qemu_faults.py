@@ -103,11 +103,11 @@ def take_socket_away(site, load):
 
 
 LIBVIRTD = {
-    "SIGKILL, started again": kill_and_start,
-    "SIGKILL, started again after 2 s": kill_and_start_later,
-    "SIGTERM, started again": terminate_and_start,
+    "SIGKILL, restarted": kill_and_start,
+    "SIGKILL, restarted after 2 s": kill_and_start_later,
+    "SIGTERM, restarted": terminate_and_start,
     f"SIGSTOP for {FAULT_SECONDS:.0f} s": halt,
-    "socket gone for 2 s, one virtgate restarted": take_socket_away,
+    "socket gone, a virtgate restarted": take_socket_away,
 }
 
 
@@ -202,7 +202,7 @@ def test_a_qemu_that_hangs_disturbs_no_other_and_can_be_killed():
                 return answer, time.monotonic() - start
 
         pid = qemu_pid("victim")
-        with load.fault("QEMU: SIGSTOP of one, then it is killed by API; the others' requests") as fault:
+        with load.fault("QEMU: SIGSTOP of one, then killed; the others") as fault:
             os.kill(pid, signal.SIGSTOP)
             try:
                 stuck = pool.submit(timed, "GET", "/v1/vms/victim/stats")
