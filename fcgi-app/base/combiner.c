@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "base/combiner.h"
 
+#include "base/thread.h"
+
 #include <errno.h>
 #include <string.h>
 
@@ -133,11 +135,10 @@ struct combiner *combiner_new(const struct combiner_job *job)
 	combiner->job = *job;
 	(void)pthread_mutex_init(&combiner->lock, NULL);
 	cond_init_monotonic(&combiner->asked);
-	if (pthread_create(&combiner->thread, NULL, work, combiner)) {
+	if (thread_start(&combiner->thread, job->thread, work, combiner) < 0) {
 		free(combiner);
 		return NULL;
 	}
-	(void)pthread_setname_np(combiner->thread, job->thread);
 	return combiner;
 }
 

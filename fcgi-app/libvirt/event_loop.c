@@ -2,6 +2,7 @@
 #include "libvirt/event_loop.h"
 
 #include "base/base.h"
+#include "base/thread.h"
 
 #include <limits.h>
 #include <sys/epoll.h>
@@ -232,10 +233,8 @@ int event_loop_start(void)
 	loop.epoll = epoll_create1(EPOLL_CLOEXEC);
 	loop.wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (!epoll_ctl(loop.epoll, EPOLL_CTL_ADD, loop.wake, &event) &&
-		!pthread_create(&loop.thread, NULL, run, NULL)) {
-		(void)pthread_setname_np(loop.thread, "libvirt-events");
+		!thread_start(&loop.thread, "libvirt-events", run, NULL))
 		return 0;
-	}
 	(void)close(loop.epoll);
 	(void)close(loop.wake);
 	return -1;

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "libvirt/opener.h"
 
+#include "base/thread.h"
+
 #include <errno.h>
 #include <string.h>
 #include <sys/random.h>
@@ -171,15 +173,11 @@ static void *run(void *data)
 /* The lock is held. */
 static void start(struct opener *opener)
 {
-	pthread_t thread;
 	struct err err;
 	opener->users++;
 	opener->running = true;
-	if (!pthread_create(&thread, NULL, run, opener)) {
-		(void)pthread_setname_np(thread, "libvirt-opener");
-		(void)pthread_detach(thread);
+	if (!thread_start(NULL, "libvirt-opener", run, opener))
 		return;
-	}
 	opener->users--;
 	opener->running = false;
 	(void)err_memory(&err);

@@ -2,6 +2,7 @@
 #include "server/server.h"
 
 #include "base/log.h"
+#include "base/thread.h"
 #include "server/exchange.h"
 #include "server/intake.h"
 #include "server/request_log.h"
@@ -13,8 +14,6 @@
 #include <sys/resource.h>
 
 enum {
-	/* libvirt's client parses XML and the test driver checks schemas on these stacks. */
-	STACK_BYTES = 1024 * 1024,
 	/* In draining, how long a new connection may take to bring its request. */
 	NEW_CONNECTION_MS = 500,
 };
@@ -218,18 +217,6 @@ static void *receive(void *data)
 
 /* Starting */
 
-static int start_thread(pthread_t *ret, const char *name, void *(*run)(void *), void *data)
-{
-	pthread_attr_t attr;
-	(void)pthread_attr_init(&attr);
-	(void)pthread_attr_setstacksize(&attr, STACK_BYTES);
-	int rc = pthread_create(ret, &attr, run, data);
-	(void)pthread_attr_destroy(&attr);
-	if (!rc)
-		(void)pthread_setname_np(*ret, name);
-	return rc ? -1 : 0;
-}
-
 /* It serves from the moment that it is counted, so that nobody ends before it has begun. */
 static void count_serving(struct server *server, int by)
 {
@@ -252,7 +239,7 @@ static int start_worker(struct server *server)
 	worker->server = server;
 	worker->exchange = exchange_new();
 	count_serving(server, 1);
-	if (!worker->exchange || start_thread(&worker->thread, "worker", work, worker) < 0) {
+	if (!worker->exchange || thread_start(&worker->thread, "worker", work, worker) < 0) {
 		count_serving(server, -1);
 		worker_free(worker);
 		return -1;
@@ -265,7 +252,7 @@ static int start_worker(struct server *server)
 static int start_threads(struct server *server)
 {
 	count_serving(server, 1);
-	server->receives = !start_thread(&server->receptionist, "receptionist", receive, server);
+	server->receives = !thread_start(&server->receptionist, "receptionist", receive, server);
 	if (!server->receives)
 		count_serving(server, -1);
 	server->wanted = server->config->workers + server->receives;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "vm/agents.h"
 
+#include "base/thread.h"
 #include "libvirt/domain.h"
 
 #include <stdio.h>
@@ -194,11 +195,10 @@ struct agents *agents_new(struct hypervisor *hypervisor)
 	agents->hypervisor = hypervisor;
 	(void)pthread_mutex_init(&agents->lock, NULL);
 	cond_init_monotonic(&agents->changed);
-	if (pthread_create(&agents->thread, NULL, run, agents)) {
+	if (thread_start(&agents->thread, "guest-agents", run, agents) < 0) {
 		free(agents);
 		return NULL;
 	}
-	(void)pthread_setname_np(agents->thread, "guest-agents");
 	return agents;
 }
 

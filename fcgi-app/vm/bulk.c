@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "vm/bulk.h"
 
+#include "base/thread.h"
 #include "definition/metadata.h"
 
 #include <stdatomic.h>
@@ -204,7 +205,7 @@ static void run_round(struct job *job, void (*each)(const struct job *, struct b
 	atomic_store(&job->next, 0);
 	while (count < ARRAY_LEN(helpers) && count + 1 < job->bulk->count &&
 		long_try(host->hypervisor, LONG_CALL, &places[count])) {
-		if (pthread_create(&helpers[count], NULL, work, job)) {
+		if (thread_start(&helpers[count], "bulk", work, job) < 0) {
 			long_leave(&places[count]);
 			break;
 		}

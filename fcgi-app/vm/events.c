@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "vm/events.h"
 
+#include "base/thread.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -255,11 +257,10 @@ struct events *events_new(struct hypervisor *hypervisor)
 	events->hypervisor = hypervisor;
 	(void)pthread_mutex_init(&events->lock, NULL);
 	cond_init_monotonic(&events->changed);
-	if (pthread_create(&events->thread, NULL, run, events)) {
+	if (thread_start(&events->thread, "host-events", run, events) < 0) {
 		free(events);
 		return NULL;
 	}
-	(void)pthread_setname_np(events->thread, "host-events");
 	return events;
 }
 
