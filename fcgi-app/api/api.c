@@ -108,7 +108,7 @@ const struct field api_problem_fields[] = {
 	{ "request_id", .type = FIELD_TEXT },
 	{ "retryable", .type = FIELD_FLAG, .says = "the same may succeed later" },
 	{ "hint", .type = FIELD_TEXT, .optional = true, .says = "what to do about it" },
-	{ "state", .type = FIELD_WORD, .words = VM_STATES, .optional = true,
+	{ "state", .type = FIELD_WORD, .words = VM_STATE_NAMES, .optional = true,
 		.says = "the VM's, which forbids it" },
 	{ "allowed", .type = FIELD_TEXTS, .optional = true, .says = "methods of this path" },
 	{ "line", .type = FIELD_NUMBER, .min = 1, .optional = true, .says = "in the body" },

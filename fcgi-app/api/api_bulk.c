@@ -52,7 +52,7 @@ static const struct field item_fields[] = {
 	{ "name", .type = FIELD_TEXT, .optional = true },
 	{ "ok", .type = FIELD_FLAG },
 	{ "changed", .type = FIELD_FLAG, .optional = true, .says = "false: it was so already" },
-	{ "state", .type = FIELD_WORD, .words = VM_STATES, .optional = true,
+	{ "state", .type = FIELD_WORD, .words = VM_STATE_NAMES, .optional = true,
 		.says = "that it is in now; not of one that was deleted" },
 	{ "restored", .type = FIELD_FLAG, .optional = true,
 		.says = "of a start: it went on from its managed save" },

@@ -28,7 +28,7 @@ static const struct field address_fields[] = {
 	{ "address", .type = FIELD_TEXT, .example = "\"192.168.122.50\"" },
 	{ "prefix", .type = FIELD_NUMBER, .max = 128, .example = "24" },
 	{ "family", .type = FIELD_WORD, .words = "ipv4|ipv6" },
-	{ "source", .type = FIELD_WORD, .words = ADDRESS_SOURCES,
+	{ "source", .type = FIELD_WORD, .words = ADDRESS_SOURCE_NAMES,
 		.says = "who says so: the guest's agent, up to 60 s ago; libvirt's DHCP server; or "
 			"the host's table of neighbours" },
 	{ 0 },

@@ -11,7 +11,7 @@ static const struct field progress_fields[] = {
 };
 
 static const struct field job_fields[] = {
-	{ "operation", .type = FIELD_WORD, .words = JOB_OPERATIONS, .example = "\"save\"" },
+	{ "operation", .type = FIELD_WORD, .words = JOB_OPERATION_NAMES, .example = "\"save\"" },
 	{ "bounded", .type = FIELD_FLAG, .says = "is it known how long it takes?" },
 	{ "elapsed_ms", FIELD_COUNT },
 	{ "remaining_ms", FIELD_COUNT },

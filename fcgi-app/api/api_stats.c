@@ -21,7 +21,7 @@ static const struct field memory_fields[] = {
 
 static const struct field vcpu_fields[] = {
 	{ "number", .type = FIELD_NUMBER, .max = INT32_MAX },
-	{ "state", .type = FIELD_WORD, .words = STATS_VCPU_STATES, .nullable = true },
+	{ "state", .type = FIELD_WORD, .words = STATS_VCPU_STATE_NAMES, .nullable = true },
 	{ "time_ns", FIELD_COUNT },
 	{ 0 },
 };
@@ -56,7 +56,7 @@ static const struct field interface_stats_fields[] = {
 const struct field api_vm_stats_answer[] = {
 	{ "uuid", .type = FIELD_TEXT },
 	{ "name", .type = FIELD_TEXT },
-	{ "state", .type = FIELD_WORD, .words = VM_STATES, .example = "\"running\"" },
+	{ "state", .type = FIELD_WORD, .words = VM_STATE_NAMES, .example = "\"running\"" },
 	{ "time", .type = FIELD_TIME, .says = "when the counters were read" },
 	{ "cpu", .type = FIELD_OBJECT, .of = cpu_fields },
 	{ "memory", .type = FIELD_OBJECT, .of = memory_fields },

@@ -7,7 +7,7 @@ const struct field vm_json_fields[] = {
 	{ "uuid", .type = FIELD_TEXT, .example = "\"3d6fc3a9-ab4c-4f54-a35a-e70216a63a77\"" },
 	{ "name", .type = FIELD_TEXT, .example = "\"web\"" },
 	{ "host", .type = FIELD_TEXT, .example = "\"local\"" },
-	{ "state", .type = FIELD_WORD, .words = VM_STATES, .example = "\"running\"" },
+	{ "state", .type = FIELD_WORD, .words = VM_STATE_NAMES, .example = "\"running\"" },
 	{ "reason", .type = FIELD_TEXT, .says = "why it is in this state",
 		.example = "\"booted\"" },
 	{ "persistent", .type = FIELD_FLAG, .says = "survives its stop and the host's restart" },

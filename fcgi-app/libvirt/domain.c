@@ -6,31 +6,24 @@
 #include <string.h>
 #include <strings.h>
 
-static const struct {
-	const char *name;
-	const char *reasons[16]; /* by libvirt's reason of that state */
-} states[] = {
-	[VM_UNKNOWN] = { "unknown", { 0 } },
-	[VM_RUNNING] = { "running",
-		{ "unknown", "booted", "migrated", "restored", "from-snapshot", "unpaused",
-			"migration-canceled", "save-canceled", "wakeup", "crashed", "postcopy",
-			"postcopy-failed" } },
-	[VM_PAUSED] = { "paused",
-		{ "unknown", "user", "migration", "save", "dump", "io-error", "watchdog",
-			"from-snapshot", "shutting-down", "snapshot", "crashed", "starting-up",
-			"postcopy", "postcopy-failed", "api-error" } },
-	[VM_SHUTDOWN] = { "shutdown", { "unknown", "user" } },
-	[VM_SHUTOFF] = { "shutoff",
-		{ "unknown", "shutdown", "destroyed", "crashed", "migrated", "saved", "failed",
-			"from-snapshot", "daemon" } },
-	[VM_CRASHED] = { "crashed", { "unknown", "panicked" } },
-	[VM_PMSUSPENDED] = { "pmsuspended", { "unknown" } },
+/* By libvirt's reason of that state. */
+static const char *const reasons[VM_STATE_COUNT][16] = {
+	[VM_RUNNING] = { "unknown", "booted", "migrated", "restored", "from-snapshot", "unpaused",
+		"migration-canceled", "save-canceled", "wakeup", "crashed", "postcopy",
+		"postcopy-failed" },
+	[VM_PAUSED] = { "unknown", "user", "migration", "save", "dump", "io-error", "watchdog",
+		"from-snapshot", "shutting-down", "snapshot", "crashed", "starting-up", "postcopy",
+		"postcopy-failed", "api-error" },
+	[VM_SHUTDOWN] = { "unknown", "user" },
+	[VM_SHUTOFF] = { "unknown", "shutdown", "destroyed", "crashed", "migrated", "saved",
+		"failed", "from-snapshot", "daemon" },
+	[VM_CRASHED] = { "unknown", "panicked" },
 };
-_Static_assert(ARRAY_LEN(states) == VM_STATE_COUNT, "a row per state");
 
 const char *vm_state_name(enum vm_state state)
 {
-	return states[state].name;
+	static const char *const names[] = { VM_STATES(NAMED_ROW, NAMED_ROW) };
+	return names[state];
 }
 
 static enum vm_state state_of(int virt_state)
@@ -53,8 +46,8 @@ void vm_set_state(struct vm *vm, int virt_state, int virt_reason)
 {
 	vm->state = state_of(virt_state);
 	vm->reason = NULL;
-	if (virt_reason >= 0 && (size_t)virt_reason < ARRAY_LEN(states[0].reasons))
-		vm->reason = states[vm->state].reasons[virt_reason];
+	if (virt_reason >= 0 && (size_t)virt_reason < ARRAY_LEN(reasons[0]))
+		vm->reason = reasons[vm->state][virt_reason];
 	if (!vm->reason)
 		vm->reason = "unknown";
 }

@@ -4,23 +4,23 @@
  * One VM: found by its ref, read as a value, held for a mutation. A ref is a uuid or a name; a
  * uuid is looked for first. All functions may be called from any thread.
  */
+#include "base/named.h"
 #include "format/etag.h"
 #include "format/xml.h"
 #include "libvirt/gate.h"
 #include "libvirt/lease.h"
 
 /* virDomainState under API names; "blocked" is running. */
-enum vm_state {
-	VM_UNKNOWN,
-	VM_RUNNING,
-	VM_PAUSED,
-	VM_SHUTDOWN, /* on its way to shutoff */
-	VM_SHUTOFF,
-	VM_CRASHED,
-	VM_PMSUSPENDED,
-	VM_STATE_COUNT
-};
-#define VM_STATES "unknown|running|paused|shutdown|shutoff|crashed|pmsuspended"
+#define VM_STATES(FIRST, NEXT) \
+	FIRST(VM_UNKNOWN, "unknown") \
+	NEXT(VM_RUNNING, "running") \
+	NEXT(VM_PAUSED, "paused") \
+	NEXT(VM_SHUTDOWN, "shutdown") /* on its way to shutoff */ \
+	NEXT(VM_SHUTOFF, "shutoff") \
+	NEXT(VM_CRASHED, "crashed") \
+	NEXT(VM_PMSUSPENDED, "pmsuspended")
+enum vm_state { VM_STATES(NAMED_VALUE, NAMED_VALUE) VM_STATE_COUNT };
+#define VM_STATE_NAMES VM_STATES(NAMED_FIRST, NAMED_NEXT)
 const char *vm_state_name(enum vm_state state);
 
 struct labels;

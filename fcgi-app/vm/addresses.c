@@ -5,11 +5,7 @@
 
 const char *address_source_name(enum address_source source)
 {
-	static const char *const names[] = {
-		[ADDRESS_BY_AGENT] = "agent",
-		[ADDRESS_BY_LEASE] = "lease",
-		[ADDRESS_BY_ARP] = "arp",
-	};
+	static const char *const names[] = { ADDRESS_SOURCES(NAMED_ROW, NAMED_ROW) };
 	return names[source];
 }
 

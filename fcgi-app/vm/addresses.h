@@ -1,10 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 /* The addresses of a guest's interfaces, by their source. Thread-safe: no state. */
+#include "base/named.h"
 #include "libvirt/virt.h"
 
-enum address_source { ADDRESS_BY_AGENT, ADDRESS_BY_LEASE, ADDRESS_BY_ARP };
-#define ADDRESS_SOURCES "agent|lease|arp"
+/* The better ones first. */
+#define ADDRESS_SOURCES(FIRST, NEXT) \
+	FIRST(ADDRESS_BY_AGENT, "agent") \
+	NEXT(ADDRESS_BY_LEASE, "lease") \
+	NEXT(ADDRESS_BY_ARP, "arp")
+enum address_source { ADDRESS_SOURCES(NAMED_VALUE, NAMED_VALUE) };
+#define ADDRESS_SOURCE_NAMES ADDRESS_SOURCES(NAMED_FIRST, NAMED_NEXT)
 const char *address_source_name(enum address_source source);
 
 struct vm_address {

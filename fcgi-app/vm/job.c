@@ -6,19 +6,7 @@
 
 static const char *operation_name(int operation)
 {
-	static const char *const names[] = {
-		[VIR_DOMAIN_JOB_OPERATION_UNKNOWN] = "unknown",
-		[VIR_DOMAIN_JOB_OPERATION_START] = "start",
-		[VIR_DOMAIN_JOB_OPERATION_SAVE] = "save",
-		[VIR_DOMAIN_JOB_OPERATION_RESTORE] = "restore",
-		[VIR_DOMAIN_JOB_OPERATION_MIGRATION_IN] = "migration-in",
-		[VIR_DOMAIN_JOB_OPERATION_MIGRATION_OUT] = "migration-out",
-		[VIR_DOMAIN_JOB_OPERATION_SNAPSHOT] = "snapshot",
-		[VIR_DOMAIN_JOB_OPERATION_SNAPSHOT_REVERT] = "snapshot-revert",
-		[VIR_DOMAIN_JOB_OPERATION_DUMP] = "dump",
-		[VIR_DOMAIN_JOB_OPERATION_BACKUP] = "backup",
-		[VIR_DOMAIN_JOB_OPERATION_SNAPSHOT_DELETE] = "snapshot-delete",
-	};
+	static const char *const names[] = { JOB_OPERATIONS(NAMED_ROW, NAMED_ROW) };
 	bool known = operation >= 0 && (size_t)operation < ARRAY_LEN(names);
 	return known ? names[operation] : names[VIR_DOMAIN_JOB_OPERATION_UNKNOWN];
 }

@@ -7,9 +7,20 @@
 #include "libvirt/domain.h"
 #include "vm/host.h"
 
-#define JOB_OPERATIONS \
-	"unknown|start|save|restore|migration-in|migration-out|snapshot|snapshot-revert|dump|" \
-	"backup|snapshot-delete"
+/* virDomainJobOperation under API names. */
+#define JOB_OPERATIONS(FIRST, NEXT) \
+	FIRST(VIR_DOMAIN_JOB_OPERATION_UNKNOWN, "unknown") \
+	NEXT(VIR_DOMAIN_JOB_OPERATION_START, "start") \
+	NEXT(VIR_DOMAIN_JOB_OPERATION_SAVE, "save") \
+	NEXT(VIR_DOMAIN_JOB_OPERATION_RESTORE, "restore") \
+	NEXT(VIR_DOMAIN_JOB_OPERATION_MIGRATION_IN, "migration-in") \
+	NEXT(VIR_DOMAIN_JOB_OPERATION_MIGRATION_OUT, "migration-out") \
+	NEXT(VIR_DOMAIN_JOB_OPERATION_SNAPSHOT, "snapshot") \
+	NEXT(VIR_DOMAIN_JOB_OPERATION_SNAPSHOT_REVERT, "snapshot-revert") \
+	NEXT(VIR_DOMAIN_JOB_OPERATION_DUMP, "dump") \
+	NEXT(VIR_DOMAIN_JOB_OPERATION_BACKUP, "backup") \
+	NEXT(VIR_DOMAIN_JOB_OPERATION_SNAPSHOT_DELETE, "snapshot-delete")
+#define JOB_OPERATION_NAMES JOB_OPERATIONS(NAMED_FIRST, NAMED_NEXT)
 
 /* Bytes; -1: not known. */
 struct job_progress {

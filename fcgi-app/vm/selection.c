@@ -25,7 +25,7 @@ static int read_states(const char *states, unsigned *ret, struct err *err)
 			state++;
 		if (state == VM_STATE_COUNT) {
 			(void)err_set(err, ERR_BAD_REQUEST, "state: '%s' is none", word);
-			return err_hint(err, "states are %s", VM_STATES);
+			return err_hint(err, "states are %s", VM_STATE_NAMES);
 		}
 		read |= 1U << state;
 	}

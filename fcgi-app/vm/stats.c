@@ -55,11 +55,7 @@ static void *room_for(
 /* false: there is none of that number now. */
 static bool read_vcpu(const virDomainStatsRecord *r, size_t i, struct stats_vcpu *ret)
 {
-	static const char *const states[] = {
-		[VIR_VCPU_OFFLINE] = "offline",
-		[VIR_VCPU_RUNNING] = "running",
-		[VIR_VCPU_BLOCKED] = "blocked",
-	};
+	static const char *const states[] = { STATS_VCPU_STATES(NAMED_ROW, NAMED_ROW) };
 	char name[VIR_TYPED_PARAM_FIELD_LENGTH];
 	int state = -1;
 	if (virTypedParamsGetInt(r->params, r->nparams,

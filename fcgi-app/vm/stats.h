@@ -15,7 +15,12 @@ struct stats_vcpu {
 	const char *state; /* a literal; NULL: not known */
 	int64_t time_ns;
 };
-#define STATS_VCPU_STATES "offline|running|blocked"
+/* virVcpuState under API names. */
+#define STATS_VCPU_STATES(FIRST, NEXT) \
+	FIRST(VIR_VCPU_OFFLINE, "offline") \
+	NEXT(VIR_VCPU_RUNNING, "running") \
+	NEXT(VIR_VCPU_BLOCKED, "blocked")
+#define STATS_VCPU_STATE_NAMES STATS_VCPU_STATES(NAMED_FIRST, NAMED_NEXT)
 
 struct stats_disk {
 	char *target, *source; /* owned; source may be NULL */
