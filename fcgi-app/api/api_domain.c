@@ -6,7 +6,9 @@
 #include "definition/spec.h"
 #include "definition/template.h"
 #include "storage/carrier.h"
+#include "vm/create.h"
 #include "vm/dry_run.h"
+#include "vm/redefine.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -138,7 +140,7 @@ static struct json *findings_json(const struct dry_run *dry)
 }
 
 static int reply_dry_run(struct api_call *call, struct domain_xml *domain,
-	const struct vm_create *how, struct api_reply *reply, struct err *err)
+	const struct create_how *how, struct api_reply *reply, struct err *err)
 {
 	__attribute__((cleanup(dry_run_done))) struct dry_run dry = { 0 };
 	if (dry_run(call->api->host, call->api->config, domain, how, &dry, err) < 0)
@@ -167,7 +169,7 @@ static int add_carrier(struct api_call *call, struct domain_xml *domain, struct 
 
 /* With an Idempotency-Key the VM's uuid is that of user and key, and the request has a hash. */
 static int identify(
-	struct api_call *call, struct domain_xml *domain, struct vm_create *how, struct err *err)
+	struct api_call *call, struct domain_xml *domain, struct create_how *how, struct err *err)
 {
 	const struct http_req *req = call->req;
 	char uuid[UUID_SIZE];
@@ -187,12 +189,12 @@ static int identify(
 	return domain_xml_identify(domain, uuid, err);
 }
 
-static int create(struct api_call *call, const struct vm_create *asked, struct api_reply *reply,
+static int create(struct api_call *call, const struct create_how *asked, struct api_reply *reply,
 	struct err *err)
 {
 	AUTO_DOMAIN_XML struct domain_xml domain = { 0 };
 	struct disks disks = { 0 };
-	struct vm_create how = *asked;
+	struct create_how how = *asked;
 	struct vm vm;
 	if (read_domain(call, &domain, err) < 0 || identify(call, &domain, &how, err) < 0 ||
 		settle(call, &domain, &disks, how.request, reply, err) < 0)
@@ -207,7 +209,7 @@ static int create(struct api_call *call, const struct vm_create *asked, struct a
 	how.disks = &disks;
 	if (api_flag(call, "dry_run", false))
 		return reply_dry_run(call, &domain, &how, reply, err);
-	if (vm_create(call->api->config, call->api->host, &domain, &how, &vm, &reply->replayed,
+	if (create_vm(call->api->config, call->api->host, &domain, &how, &vm, &reply->replayed,
 		    err) < 0)
 		return -1;
 	struct json *answer = vm_json(call->api->host, &vm);
@@ -220,7 +222,7 @@ static int create(struct api_call *call, const struct vm_create *asked, struct a
 int api_domain_create(struct api_call *call, struct api_reply *reply, struct err *err)
 {
 	bool persistent = api_flag(call, "persistent", true);
-	struct vm_create how = {
+	struct create_how how = {
 		.persistent = persistent,
 		.start = api_flag(call, "start", !persistent),
 		.carrier = api_flag(call, "carrier_disk", false),
@@ -237,7 +239,7 @@ int api_domain_create(struct api_call *call, struct api_reply *reply, struct err
 
 int api_domain_create_transient(struct api_call *call, struct api_reply *reply, struct err *err)
 {
-	return create(call, &(struct vm_create){ .persistent = false, .start = true }, reply, err);
+	return create(call, &(struct create_how){ .persistent = false, .start = true }, reply, err);
 }
 
 /* The definition */
@@ -245,7 +247,7 @@ int api_domain_create_transient(struct api_call *call, struct api_reply *reply, 
 int api_domain_get(struct api_call *call, struct api_reply *reply, struct err *err)
 {
 	bool live = api_flag(call, "live", false);
-	if (vm_get_xml(call->api->host, api_text(call, "ref"), live, &reply->body, err) < 0)
+	if (redefine_read_xml(call->api->host, api_text(call, "ref"), live, &reply->body, err) < 0)
 		return -1;
 	reply->type = "application/xml";
 	reply->body_len = strlen(reply->body);
@@ -266,26 +268,27 @@ int api_domain_put(struct api_call *call, struct api_reply *reply, struct err *e
 	AUTO_DOMAIN_XML struct domain_xml domain = { 0 };
 	struct disks none; /* XML has no way to ask for some */
 	const struct arg *xml = api_arg(call, "xml");
+	struct vm_ref of;
 	struct vm vm;
-	if (vm_get(call->api->host, api_text(call, "ref"), &vm, err) < 0)
+	if (domain_resolve(call->api->host->hypervisor, api_text(call, "ref"), &of, err) < 0)
 		return -1;
 	if (!xml)
 		return err_set(
 			err, ERR_BAD_REQUEST, "the body is missing: a definition as domain XML");
-	if (!text_is_name(vm.name))
+	if (!text_is_name(of.name))
 		return err_set(err, ERR_UNSUPPORTED,
 			"a VM whose name virtgate would not give, '%.64s', cannot be replaced here",
-			vm.name);
+			of.name);
 	if (domain_xml_read(xml->text, xml->len, &domain, err) < 0 ||
-		domain_xml_adopt(&domain, vm.name, vm.uuid, err) < 0 ||
+		domain_xml_adopt(&domain, of.name, of.uuid, err) < 0 ||
 		settle(call, &domain, &none, "", reply, err) < 0)
 		return -1;
 	const char *if_match = call->req->if_match;
 	if (api_flag(call, "dry_run", false))
-		return vm_check_replace(call->api->host, &domain, if_match, err) < 0
+		return redefine_check(call->api->host, &domain, if_match, err) < 0
 			? -1
 			: reply_dry_run(call, &domain, NULL, reply, err);
-	if (vm_replace(call->api->config, call->api->host, &domain, if_match, &vm, err) < 0)
+	if (redefine_vm(call->api->config, call->api->host, &domain, if_match, &vm, err) < 0)
 		return -1;
 	struct json *answer = vm_json(call->api->host, &vm);
 	json_put_string(answer, "effective", effective(&vm));

@@ -4,7 +4,6 @@
 #include "api/vm_json.h"
 #include "vm/remove.h"
 #include "vm/selection.h"
-#include "vm/vm.h"
 
 #include <stdio.h>
 #include <string.h>

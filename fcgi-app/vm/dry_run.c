@@ -25,7 +25,7 @@ void dry_run_done(struct dry_run *dry_run)
 struct run {
 	const struct config *config;
 	struct domain_xml *domain;
-	const struct vm_create *how;
+	const struct create_how *how;
 	struct lease *lease;
 	struct dry_run *ret;
 };
@@ -67,7 +67,7 @@ static void check_schema(struct run *run)
 
 static int check_names(struct run *run, struct err *err)
 {
-	if (!run->how || !vm_check_free(run->lease, run->domain, err))
+	if (!run->how || !create_check_free(run->lease, run->domain, err))
 		return 0;
 	if (err->kind != ERR_ALREADY_EXISTS)
 		return -1;
@@ -246,7 +246,7 @@ static int run_all(struct lease *lease, void *data, struct err *err)
 	if (check_names(run, err) < 0)
 		return -1;
 	/* As the policy's other refusals, it is one in a dry run too. */
-	if (vm_check_logs(lease, domain, run->config, err) < 0)
+	if (create_check_logs(lease, domain, run->config, err) < 0)
 		return -1;
 	check_schema(run);
 	check_changes(run);
@@ -259,7 +259,7 @@ static int run_all(struct lease *lease, void *data, struct err *err)
 }
 
 int dry_run(struct host *host, const struct config *config, struct domain_xml *domain,
-	const struct vm_create *how, struct dry_run *ret, struct err *err)
+	const struct create_how *how, struct dry_run *ret, struct err *err)
 {
 	struct run run = { .config = config, .domain = domain, .how = how, .ret = ret };
 	*ret = (struct dry_run){ 0 };

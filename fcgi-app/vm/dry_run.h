@@ -5,8 +5,8 @@
  * the QEMU command line, the files, the names in use. May be called from any thread.
  */
 #include "definition/domain_xml.h"
+#include "vm/create.h"
 #include "vm/host.h"
-#include "vm/vm.h"
 
 enum severity {
 	SEVERITY_INFO,    /* what could not be checked */
@@ -34,4 +34,4 @@ void dry_run_done(struct dry_run *dry_run);
 /* Of a document that policy_check() has passed; `how` is NULL for the definition of a VM there is.
  */
 int dry_run(struct host *host, const struct config *config, struct domain_xml *domain,
-	const struct vm_create *how, struct dry_run *ret, struct err *err);
+	const struct create_how *how, struct dry_run *ret, struct err *err);

@@ -1,63 +1,14 @@
 /* SPDX-License-Identifier: MIT */
-#include "vm/vm.h"
+#include "vm/create.h"
 
 #include "definition/metadata.h"
 #include "definition/policy.h"
-#include "format/etag.h"
 #include "storage/bootable.h"
 #include "storage/carrier.h"
 #include "storage/guard.h"
 
 #include <stdio.h>
 #include <string.h>
-
-/* Reading */
-
-struct read_args {
-	const char *ref;
-	bool live;
-	struct vm vm;
-	char *xml;
-};
-
-static int read_vm(struct lease *lease, void *data, struct err *err)
-{
-	struct read_args *args = data;
-	AUTO(virDomainFree) virDomainPtr dom = NULL;
-	if (domain_lookup(lease, args->ref, &dom, err) < 0)
-		return -1;
-	return domain_read(lease, dom, &args->vm, err);
-}
-
-static int read_xml(struct lease *lease, void *data, struct err *err)
-{
-	struct read_args *args = data;
-	AUTO(virDomainFree) virDomainPtr dom = NULL;
-	if (domain_lookup(lease, args->ref, &dom, err) < 0)
-		return -1;
-	args->xml = virDomainGetXMLDesc(dom, args->live ? 0 : VIR_DOMAIN_XML_INACTIVE);
-	return args->xml ? 0 : virt_fail(lease, VIRT_READ, err);
-}
-
-int vm_get(struct host *host, const char *ref, struct vm *ret, struct err *err)
-{
-	struct read_args args = { .ref = ref };
-	if (lease_read(host->hypervisor, read_vm, &args, err) < 0)
-		return -1;
-	*ret = args.vm;
-	return 0;
-}
-
-int vm_get_xml(struct host *host, const char *ref, bool live, char **ret, struct err *err)
-{
-	struct read_args args = { .ref = ref, .live = live };
-	if (lease_read(host->hypervisor, read_xml, &args, err) < 0)
-		return -1;
-	*ret = args.xml;
-	return 0;
-}
-
-/* Creating */
 
 /* libvirt's test driver starts anything: nothing runs. */
 static int check_bootable(
@@ -68,7 +19,7 @@ static int check_bootable(
 	return bootable_check(xml_root(doc), config, err);
 }
 
-int vm_check_free(struct lease *lease, const struct domain_xml *domain, struct err *err)
+int create_check_free(struct lease *lease, const struct domain_xml *domain, struct err *err)
 {
 	AUTO(virDomainFree) virDomainPtr same_name =
 		virDomainLookupByName(lease->conn, domain->name);
@@ -103,7 +54,7 @@ static void undo_define(struct lease *lease, const char *uuid)
 }
 
 /* Defines and starts it, as asked; undoes the first when the second fails. */
-static int make_domain(struct lease *lease, const struct vm_create *how,
+static int make_domain(struct lease *lease, const struct create_how *how,
 	const struct domain_xml *domain, virDomainPtr *ret, struct err *err)
 {
 	AUTO(free) char *xml = xml_text(domain->doc);
@@ -118,7 +69,7 @@ static int make_domain(struct lease *lease, const struct vm_create *how,
 		(void)virt_fail(lease, how->persistent ? VIRT_DEFINE : VIRT_CREATE, err);
 		/* Somebody else may have been quicker; libvirt's codes do not tell that apart. */
 		struct err now;
-		if (!lease->broken && vm_check_free(lease, domain, &now) < 0 &&
+		if (!lease->broken && create_check_free(lease, domain, &now) < 0 &&
 			now.kind == ERR_ALREADY_EXISTS)
 			*err = now;
 		return -1;
@@ -136,7 +87,7 @@ static int make_domain(struct lease *lease, const struct vm_create *how,
 }
 
 /* It exists, so whatever goes wrong from here on is no failure: a guest may have ended already. */
-static void read_created(struct lease *lease, virDomainPtr dom, const struct vm_create *how,
+static void read_created(struct lease *lease, virDomainPtr dom, const struct create_how *how,
 	const struct domain_xml *domain, struct vm *ret)
 {
 	struct err err;
@@ -183,8 +134,8 @@ static int check_log(const struct policy_path *path, void *data, struct err *err
 	return err->kind == ERR_VM_NOT_FOUND ? 0 : -1;
 }
 
-int vm_check_logs(struct lease *lease, const struct domain_xml *domain, const struct config *config,
-	struct err *err)
+int create_check_logs(struct lease *lease, const struct domain_xml *domain,
+	const struct config *config, struct err *err)
 {
 	struct log_check check = { lease, domain->name };
 	if (config->policy == POLICY_OFF)
@@ -210,7 +161,7 @@ static int consider_start(struct lease *lease, struct domain_xml *domain,
 
 /* Not while there may be a VM that has them: when the connection broke, nobody knows. */
 static void undo_files(const struct config *config, struct lease *lease, const char *uuid,
-	const struct vm_create *how)
+	const struct create_how *how)
 {
 	struct err err;
 	AUTO(virDomainFree) virDomainPtr dom =
@@ -227,7 +178,7 @@ static void undo_files(const struct config *config, struct lease *lease, const c
 }
 
 static int create(const struct config *config, struct lease *lease, struct domain_xml *domain,
-	const struct vm_create *how, virDomainPtr *ret, struct err *err)
+	const struct create_how *how, virDomainPtr *ret, struct err *err)
 {
 	AUTO_GUARD struct guard guard = { 0 };
 	if (how->carrier && carrier_make(config, domain->uuid, err) < 0)
@@ -269,7 +220,7 @@ static int find_made(struct lease *lease, const struct domain_xml *domain, const
 
 /* What the first request was warned of, so is each that repeats it. */
 static int warn_again(struct lease *lease, struct domain_xml *domain, const struct config *config,
-	const struct vm_create *how, struct err *err)
+	const struct create_how *how, struct err *err)
 {
 	AUTO_GUARD struct guard none = { 0 };
 	if (!how->start && consider_start(lease, domain, config, false, &none, err) < 0)
@@ -278,10 +229,10 @@ static int warn_again(struct lease *lease, struct domain_xml *domain, const stru
 }
 
 static int create_new(const struct config *config, struct lease *lease, struct domain_xml *domain,
-	const struct vm_create *how, virDomainPtr *ret, struct err *err)
+	const struct create_how *how, virDomainPtr *ret, struct err *err)
 {
-	if (vm_check_free(lease, domain, err) < 0 ||
-		vm_check_logs(lease, domain, config, err) < 0 ||
+	if (create_check_free(lease, domain, err) < 0 ||
+		create_check_logs(lease, domain, config, err) < 0 ||
 		create(config, lease, domain, how, ret, err) < 0)
 		return -1;
 	return 0;
@@ -289,7 +240,7 @@ static int create_new(const struct config *config, struct lease *lease, struct d
 
 /* The gate is this host's: a virtgate elsewhere may be at the same request. */
 static int create_once(const struct config *config, struct lease *lease, struct domain_xml *domain,
-	const struct vm_create *how, virDomainPtr *ret, bool *ret_replayed, struct err *err)
+	const struct create_how *how, virDomainPtr *ret, bool *ret_replayed, struct err *err)
 {
 	for (int attempt = 1;; attempt++) {
 		if (find_made(lease, domain, how->request, ret, err) < 0)
@@ -318,8 +269,8 @@ static int enter_key(
 	return gate_enter_within(hypervisor, uuid, REPEATED_WAIT_MS, ret, err);
 }
 
-int vm_create(const struct config *config, struct host *host, struct domain_xml *domain,
-	const struct vm_create *how, struct vm *ret, bool *ret_replayed, struct err *err)
+int create_vm(const struct config *config, struct host *host, struct domain_xml *domain,
+	const struct create_how *how, struct vm *ret, bool *ret_replayed, struct err *err)
 {
 	struct hypervisor *hypervisor = host->hypervisor;
 	AUTO_GATE struct gate key = { 0 };
@@ -339,101 +290,5 @@ int vm_create(const struct config *config, struct host *host, struct domain_xml 
 	inventory_touch(host->inventory, domain->uuid);
 	read_created(&lease, dom, how, domain, ret);
 	*ret_replayed = replayed;
-	return 0;
-}
-
-/* Replacing */
-
-/*
- * What a client got and changed lacks the secrets that libvirt keeps to itself, such as a VNC
- * password; put back, it would wipe them out.
- */
-static int refuse_secrets(struct hold *hold, const char *shown, struct err *err)
-{
-	AUTO(free) char *whole =
-		virDomainGetXMLDesc(hold->dom, VIR_DOMAIN_XML_INACTIVE | VIR_DOMAIN_XML_SECURE);
-	if (!whole)
-		return virt_fail(&hold->lease, VIRT_READ, err);
-	if (!strcmp(whole, shown))
-		return 0;
-	(void)err_set(err, ERR_UNSUPPORTED,
-		"the definition holds a secret, such as a VNC password, which would be lost");
-	return err_hint(err, "change it with virsh edit, on the host");
-}
-
-/* What virtgate has made for the VM it still has. */
-static int keep_disks(const char *replaced, const struct domain_xml *domain, struct err *err)
-{
-	AUTO(xml_free) struct xml *doc = NULL;
-	if (xml_parse_trusted(replaced, &doc, err) < 0)
-		return -1;
-	if (metadata_keep_claims(xml_root(domain->doc), xml_root(doc), err) < 0)
-		return -1;
-	domain_xml_sort(domain);
-	return 0;
-}
-
-static int refuse_replacement(
-	struct hold *hold, const struct domain_xml *domain, const char *if_match, struct err *err)
-{
-	char etag[ETAG_SIZE];
-	if (!hold->vm.persistent) {
-		(void)err_set(err, ERR_WRONG_STATE,
-			"a transient VM has no definition: it is gone when it stops");
-		(void)snprintf(err->state, sizeof err->state, "%s", vm_state_name(hold->vm.state));
-		return -1;
-	}
-	AUTO(free) char *now = virDomainGetXMLDesc(hold->dom, VIR_DOMAIN_XML_INACTIVE);
-	if (!now)
-		return virt_fail(&hold->lease, VIRT_READ, err);
-	etag_make(now, strlen(now), etag);
-	if (*if_match && !etag_is_listed(if_match, etag)) {
-		(void)err_set(err, ERR_PRECONDITION_FAILED,
-			"the definition has changed since: its entity tag is %s now", etag);
-		return err_hint(err, "get it again and repeat your change");
-	}
-	if (refuse_secrets(hold, now, err) < 0)
-		return -1;
-	return keep_disks(now, domain, err);
-}
-
-static int hold_replaceable(struct host *host, const struct domain_xml *domain,
-	const char *if_match, struct hold *ret, struct err *err)
-{
-	const struct target target = { domain->uuid, "" }; /* if_match is of the definition */
-	if (domain_hold(host->hypervisor, &target, ret, err) < 0)
-		return -1;
-	if (strcmp(ret->vm.name, domain->name) != 0)
-		return err_set(err, ERR_VM_NOT_FOUND, "VM '%s' has just been renamed to '%s'",
-			domain->name, ret->vm.name);
-	return refuse_replacement(ret, domain, if_match, err);
-}
-
-int vm_check_replace(
-	struct host *host, const struct domain_xml *domain, const char *if_match, struct err *err)
-{
-	AUTO_HOLD struct hold hold = { 0 };
-	return hold_replaceable(host, domain, if_match, &hold, err);
-}
-
-int vm_replace(const struct config *config, struct host *host, struct domain_xml *domain,
-	const char *if_match, struct vm *ret, struct err *err)
-{
-	AUTO_HOLD struct hold hold = { 0 };
-	if (hold_replaceable(host, domain, if_match, &hold, err) < 0 ||
-		vm_check_logs(&hold.lease, domain, config, err) < 0 ||
-		domain_xml_accelerate(domain, (enum accel)config->accel, &hold.lease, err) < 0)
-		return -1;
-	AUTO(free) char *xml = xml_text(domain->doc);
-	if (!xml)
-		return err_memory(err);
-	AUTO(virDomainFree) virDomainPtr dom =
-		virDomainDefineXMLFlags(hold.lease.conn, xml, VIR_DOMAIN_DEFINE_VALIDATE);
-	if (!dom)
-		return virt_fail(&hold.lease, VIRT_DEFINE, err);
-	inventory_touch(host->inventory, domain->uuid);
-	struct err ignored;
-	*ret = hold.vm;
-	(void)domain_read(&hold.lease, dom, ret, &ignored); /* it is replaced in any case */
 	return 0;
 }
