@@ -4,50 +4,11 @@
  * One VM: found by its ref, read as a value, held for a mutation. A ref is a uuid or a name; a
  * uuid is looked for first. All functions may be called from any thread.
  */
-#include "base/named.h"
 #include "format/etag.h"
 #include "format/xml.h"
 #include "libvirt/gate.h"
 #include "libvirt/lease.h"
-
-/* virDomainState under API names; "blocked" is running. */
-#define VM_STATES(FIRST, NEXT) \
-	FIRST(VM_UNKNOWN, "unknown") \
-	NEXT(VM_RUNNING, "running") \
-	NEXT(VM_PAUSED, "paused") \
-	NEXT(VM_SHUTDOWN, "shutdown") /* on its way to shutoff */ \
-	NEXT(VM_SHUTOFF, "shutoff") \
-	NEXT(VM_CRASHED, "crashed") \
-	NEXT(VM_PMSUSPENDED, "pmsuspended")
-enum vm_state { VM_STATES(NAMED_VALUE, NAMED_VALUE) VM_STATE_COUNT };
-#define VM_STATE_NAMES VM_STATES(NAMED_FIRST, NAMED_NEXT)
-const char *vm_state_name(enum vm_state state);
-
-struct labels;
-
-struct vm {
-	char uuid[UUID_SIZE];
-	char name[256]; /* QEMU's driver allows no longer ones: they are file names */
-	enum vm_state state;
-	const char *reason; /* a literal: "booted", "user", … */
-	bool active;        /* not in lists */
-	bool persistent;
-	bool autostart;
-	bool managed_save;
-	bool snapshots;     /* has any */
-	bool sized;         /* vcpus and memory_kib could be read … */
-	enum err_kind why;  /*   … else why not */
-	int vcpus;          /* now */
-	int64_t memory_kib; /* at most */
-	int64_t memory_current_kib;
-	int snapshot_count;          /* of domain_read() alone: lists do not count them */
-	const struct labels *labels; /* in a vm_list, which owns them; elsewhere NULL */
-};
-
-struct vm_ref {
-	char uuid[UUID_SIZE];
-	char name[256];
-};
+#include "libvirt/vm.h"
 
 /* The VM that a mutation is for, and what it must still be (RFC 9110 section 13.1.1). */
 struct hold;
@@ -104,13 +65,6 @@ int domain_read_saved_xml(struct lease *lease, virDomainPtr dom, struct xml **re
 
 /* Does a file of EFI variables go with it, which libvirt removes only if told to? */
 int domain_has_nvram(struct lease *lease, virDomainPtr dom, bool *ret, struct err *err);
-
-/* For those who read many: what libvirt's objects and answers say. */
-void vm_set_identity(struct vm *vm, virDomainPtr dom);
-void vm_set_state(struct vm *vm, int virt_state, int virt_reason);
-void vm_set_size(struct vm *vm, const virDomainInfo *info);
-/* Identity and state, of VIR_DOMAIN_STATS_STATE. */
-void vm_set_from_stats(struct vm *vm, const virDomainStatsRecord *record);
 
 /*
  * Everything that a mutation needs: the VM's gate, a connection, the domain, what it is now.
