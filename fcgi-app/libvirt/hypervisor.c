@@ -3,6 +3,13 @@
 
 #include <string.h>
 
+/* RFC 3986 section 3.2: the host is what follows "//" up to the next '/', '?' or '#'. */
+static bool has_host(const char *uri)
+{
+	const char *host = strstr(uri, "://");
+	return host && !strchr("/?#", host[3]);
+}
+
 struct hypervisor *hypervisor_new(
 	const char *name, const char *uri, int max_connections, int max_long)
 {
@@ -10,6 +17,7 @@ struct hypervisor *hypervisor_new(
 	if (!hypervisor)
 		return NULL;
 	hypervisor->name = strdup(name);
+	hypervisor->local = !has_host(uri);
 	hypervisor->leases = leases_new(uri, max_connections);
 	hypervisor->gates =
 		hypervisor->leases ? gates_new(max_long, leases_max(hypervisor->leases) / 2) : NULL;
@@ -32,6 +40,11 @@ void hypervisor_free(struct hypervisor *hypervisor)
 const char *hypervisor_name(const struct hypervisor *hypervisor)
 {
 	return hypervisor->name;
+}
+
+bool hypervisor_is_local(const struct hypervisor *hypervisor)
+{
+	return hypervisor->local;
 }
 
 struct hypervisor_load hypervisor_load(struct hypervisor *hypervisor)

@@ -19,6 +19,13 @@ void hypervisor_free(struct hypervisor *hypervisor); /* no lease may be out */
 DEFINE_AUTO(struct hypervisor *, hypervisor_free)
 const char *hypervisor_name(const struct hypervisor *hypervisor);
 
+/*
+ * Does libvirtd run on this machine, so that its file names are ours? Read from the URI: it is
+ * remote if it names a host after the "//". The empty URI, libvirt's default, is local, as are
+ * "qemu:///system", "qemu+unix:///system?socket=…" and "test:///default".
+ */
+bool hypervisor_is_local(const struct hypervisor *hypervisor);
+
 /* What is in use now. Never asks libvirt. */
 struct hypervisor_load {
 	struct leases_load leases;

@@ -25,6 +25,7 @@ void virt_stop(void);
 /* A libvirt daemon: hypervisor.h makes it; only lease.c and gate.c look into its parts. */
 struct hypervisor {
 	char *name;
+	bool local; /* hypervisor_is_local() */
 	struct leases *leases;
 	struct gates *gates;
 };
