@@ -2,6 +2,7 @@
 #include "api/api_convert.h"
 
 #include "base/shell_words.h"
+#include "base/text.h"
 #include "convert/convert.h"
 
 #include <stdio.h>

@@ -2,6 +2,8 @@
 #include "api/api_domain.h"
 
 #include "api/vm_json.h"
+#include "base/text.h"
+#include "base/uuid.h"
 #include "definition/metadata.h"
 #include "definition/spec.h"
 #include "definition/template.h"

@@ -2,6 +2,7 @@
 #include "api/api_power.h"
 
 #include "api/vm_json.h"
+#include "base/clock.h"
 #include "vm/power.h"
 
 #include <string.h>

@@ -2,6 +2,7 @@
 #include "api/api_snapshot.h"
 
 #include "api/vm_json.h"
+#include "base/clock.h"
 #include "base/hash.h"
 #include "vm/snapshot.h"
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "api/openapi.h"
 
+#include "base/text.h"
 #include "format/schema.h"
 
 #include <ctype.h>

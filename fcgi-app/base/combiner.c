@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "base/combiner.h"
 
+#include "base/clock.h"
+#include "base/latch.h"
 #include "base/thread.h"
 
 #include <errno.h>

@@ -2,6 +2,7 @@
 #pragma once
 /* The only door to nettle. Thread-safe: no state. */
 #include "base/base.h"
+#include "base/uuid.h"
 
 /* The first half of SHA-256 (RFC 6234) in hexadecimal: who finds two texts of one hash has earned
  * it. */

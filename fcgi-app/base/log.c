@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #include "base/log.h"
 
+#include "base/clock.h"
+#include "base/text.h"
+
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>

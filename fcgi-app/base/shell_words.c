@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "base/shell_words.h"
 
+#include "base/text.h"
+
 #include <string.h>
 
 struct reader {

@@ -21,3 +21,12 @@ int thread_start(pthread_t *ret, const char *name, void *(*function)(void *), vo
 		(void)pthread_detach(thread);
 	return 0;
 }
+
+void cond_init_monotonic(pthread_cond_t *cond)
+{
+	pthread_condattr_t attr;
+	(void)pthread_condattr_init(&attr);
+	(void)pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+	(void)pthread_cond_init(cond, &attr);
+	(void)pthread_condattr_destroy(&attr);
+}

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
-/* Starting threads: every thread of the program but the first is started here. */
+/* Starting threads, all but the first, and condition variables. Callable from any thread. */
 #include <pthread.h>
 
 /*
@@ -10,3 +10,6 @@
  * Returns 0; or -1: the system is out of memory or threads.
  */
 int thread_start(pthread_t *ret, const char *name, void *(*function)(void *), void *data);
+
+/* Like pthread_cond_init(), but timed waits go by the monotonic clock: see clock_after_ms(). */
+void cond_init_monotonic(pthread_cond_t *cond);

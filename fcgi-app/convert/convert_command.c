@@ -2,6 +2,7 @@
 #include "convert/convert_command.h"
 
 #include "base/shell_words.h"
+#include "base/text.h"
 #include "convert/convert.h"
 
 #include <stdio.h>

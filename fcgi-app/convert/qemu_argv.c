@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "convert/qemu_argv.h"
 
+#include "base/text.h"
 #include "convert/qemu_device.h"
 
 #include <string.h>

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "convert/qemu_device.h"
 
+#include "base/text.h"
+
 #include <ctype.h>
 #include <string.h>
 

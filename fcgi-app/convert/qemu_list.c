@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "convert/qemu_list.h"
 
+#include "base/text.h"
+
 #include <stdio.h>
 #include <string.h>
 

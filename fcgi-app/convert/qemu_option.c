@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "convert/qemu_option.h"
 
+#include "base/text.h"
+
 #include <ctype.h>
 #include <errno.h>
 #include <stdarg.h>

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "definition/domain_xml.h"
 
+#include "base/text.h"
 #include "definition/metadata.h"
 #include "definition/policy.h"
 
@@ -52,7 +53,7 @@ static int settle_name(struct domain_xml *domain, struct err *err)
 	if (!text_is_name(domain->name))
 		return err_set(err, ERR_INVALID_SPEC, "name: '%s' is not %s", domain->name,
 			TEXT_NAME_RULE);
-	if (text_is_uuid(domain->name))
+	if (uuid_is(domain->name))
 		return err_set(err, ERR_INVALID_SPEC,
 			"name: '%s' looks like a uuid, so a path could mean another VM",
 			domain->name);
@@ -68,7 +69,7 @@ static int settle_uuid(struct domain_xml *domain, struct err *err)
 		uuid_make(domain->uuid);
 	for (char *c = domain->uuid; *c; c++)
 		*c = (char)tolower((unsigned char)*c); /* as libvirt writes it */
-	if (!text_is_uuid(domain->uuid) || !strpbrk(domain->uuid, "123456789abcdefABCDEF"))
+	if (!uuid_is(domain->uuid) || !strpbrk(domain->uuid, "123456789abcdefABCDEF"))
 		return err_set(err, ERR_INVALID_SPEC,
 			"uuid: '%s' is not a uuid such as "
 			"c7a5fdbd-cdaf-9455-926a-d65c16db1809",

@@ -7,6 +7,7 @@
  * A document belongs to one thread.
  */
 #include "base/config.h"
+#include "base/uuid.h"
 #include "format/xml.h"
 #include "libvirt/virt.h"
 

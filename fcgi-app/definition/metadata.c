@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "definition/metadata.h"
 
+#include "base/text.h"
+
 #include <stdio.h>
 #include <string.h>
 

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "definition/policy.h"
 
+#include "base/text.h"
+#include "base/uuid.h"
 #include "definition/metadata.h"
 
 #include <assert.h>
@@ -509,7 +511,7 @@ static void check_value(struct check *check, const struct row *row, const char *
 			violate(check, value, TEXT_NAME_RULE);
 		break;
 	case UUID:
-		if (!text_is_uuid(value))
+		if (!uuid_is(value))
 			violate(check, value, "a uuid");
 		break;
 	case MAC:

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "definition/spec.h"
 
+#include "base/text.h"
 #include "definition/metadata.h"
 #include "files/qcow2.h"
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "definition/template.h"
 
+#include "base/text.h"
 #include "format/xml.h"
 
 #include <dirent.h>

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "format/field.h"
 
+#include "base/text.h"
+
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>

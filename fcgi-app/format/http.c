@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "format/http.h"
 
+#include "base/text.h"
+
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #include "format/json.h"
 
+#include "base/clock.h"
+#include "base/text.h"
+
 #include <json-c/json.h>
 #include <stdio.h>
 #include <string.h>

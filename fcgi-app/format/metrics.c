@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #include "format/metrics.h"
 
+#include "base/clock.h"
+#include "base/text.h"
+
 #include <assert.h>
 #include <dirent.h>
 #include <stdatomic.h>

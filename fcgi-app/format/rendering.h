@@ -7,6 +7,7 @@
  * All functions may be called from any thread.
  */
 #include "base/err.h"
+#include "base/latch.h"
 
 struct rendering {
 	atomic_uint holders;

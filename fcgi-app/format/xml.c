@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "format/xml.h"
 
+#include "base/text.h"
+
 #include <libxml/SAX2.h>
 #include <libxml/parser.h>
 #include <libxml/relaxng.h>

@@ -171,7 +171,7 @@ int domain_has_nvram(struct lease *lease, virDomainPtr dom, bool *ret, struct er
 int domain_lookup(struct lease *lease, const char *ref, virDomainPtr *ret, struct err *err)
 {
 	virDomainPtr dom = NULL;
-	if (text_is_uuid(ref)) {
+	if (uuid_is(ref)) {
 		dom = virDomainLookupByUUIDString(lease->conn, ref);
 		if (!dom && virt_fail(lease, VIRT_READ, err) < 0 && err->kind != ERR_VM_NOT_FOUND)
 			return -1;
@@ -356,7 +356,7 @@ static int hold_by_name(struct hypervisor *hypervisor, const struct target *targ
 int domain_hold(struct hypervisor *hypervisor, const struct target *target, struct hold *ret,
 	struct err *err)
 {
-	bool by_name = !text_is_uuid(target->ref);
+	bool by_name = !uuid_is(target->ref);
 	if (!by_name && hold_by_uuid(hypervisor, target, ret, err) < 0)
 		return -1;
 	if (!by_name && strcasecmp(ret->vm.uuid, target->ref) != 0) {

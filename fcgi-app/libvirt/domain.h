@@ -4,6 +4,7 @@
  * One VM: found by its ref, read as a value, held for a mutation. A ref is a uuid or a name; a
  * uuid is looked for first. All functions may be called from any thread.
  */
+#include "base/uuid.h"
 #include "format/etag.h"
 #include "format/xml.h"
 #include "libvirt/gate.h"

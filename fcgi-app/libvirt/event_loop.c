@@ -2,6 +2,7 @@
 #include "libvirt/event_loop.h"
 
 #include "base/base.h"
+#include "base/clock.h"
 #include "base/thread.h"
 
 #include <limits.h>

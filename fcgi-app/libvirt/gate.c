@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #include "libvirt/gate.h"
 
+#include "base/clock.h"
 #include "base/hash.h"
+#include "base/thread.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -2,6 +2,7 @@
 #include "libvirt/host_info.h"
 
 #include "base/combiner.h"
+#include "base/text.h"
 #include "format/xml.h"
 #include "libvirt/hypervisor.h"
 

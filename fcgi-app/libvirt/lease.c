@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #include "libvirt/lease.h"
 
+#include "base/clock.h"
+#include "base/thread.h"
+
 #include <errno.h>
 #include <string.h>
 

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "libvirt/lease_slots.h"
 
+#include "base/clock.h"
+
 /* The mean holding time is of so many leases; longer ones are long work, and expected to be. */
 enum { HOLD_SMOOTHING = 8, HOLD_MAX_MS = 10000 };
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "libvirt/opener.h"
 
+#include "base/clock.h"
 #include "base/thread.h"
 
 #include <errno.h>

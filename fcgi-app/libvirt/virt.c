@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "libvirt/virt.h"
 
+#include "base/text.h"
 #include "libvirt/event_loop.h"
 
 #include <errno.h>

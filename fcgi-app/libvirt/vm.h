@@ -5,6 +5,7 @@
  * copied freely. No function here calls the host.
  */
 #include "base/named.h"
+#include "base/uuid.h"
 #include "libvirt/virt.h"
 
 /* virDomainState under API names; libvirt's "blocked" is running. */

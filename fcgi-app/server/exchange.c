@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #include "server/exchange.h"
 
+#include "base/text.h"
+#include "base/uuid.h"
+
 #include <fcgiapp.h>
 #include <stdio.h>
 #include <string.h>

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "server/intake.h"
 
+#include "base/clock.h"
+#include "base/thread.h"
 #include "server/listener.h"
 
 #include <errno.h>

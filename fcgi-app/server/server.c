@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "server/server.h"
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/thread.h"
 #include "server/exchange.h"
@@ -53,13 +54,6 @@ struct server {
 	int serving; /* threads that are neither stuck nor ended */
 	int wanted;  /* of them */
 };
-
-static int64_t clock_us(void)
-{
-	struct timespec now;
-	(void)clock_gettime(CLOCK_MONOTONIC, &now);
-	return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
-}
 
 /* Who has an answer finds it counted and logged. false: the connection is of no more use. */
 static bool answer(struct exchange *exchange, const struct api_call *call,

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "storage/bootable.h"
 
+#include "base/text.h"
 #include "definition/policy.h"
 #include "files/hostpath.h"
 

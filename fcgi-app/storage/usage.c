@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "storage/usage.h"
 
+#include "base/uuid.h"
 #include "files/qcow2.h"
 #include "libvirt/domain.h"
 

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #include "vm/agents.h"
 
+#include "base/clock.h"
 #include "base/thread.h"
+#include "base/uuid.h"
 #include "libvirt/domain.h"
 
 #include <stdio.h>

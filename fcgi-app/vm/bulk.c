@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #include "vm/bulk.h"
 
+#include "base/clock.h"
 #include "base/thread.h"
+#include "base/uuid.h"
 #include "definition/metadata.h"
 
 #include <stdatomic.h>
@@ -67,7 +69,7 @@ static const struct vm *find(const struct index *index, const char *ref)
 	struct vm key = { 0 };
 	const struct entry entry = { &key };
 	size_t count = index->list->count;
-	(void)snprintf(key.uuid, sizeof key.uuid, "%s", text_is_uuid(ref) ? ref : "");
+	(void)snprintf(key.uuid, sizeof key.uuid, "%s", uuid_is(ref) ? ref : "");
 	const struct entry *by_uuid =
 		bsearch(&entry, index->by_uuid, count, sizeof entry, compare_uuids);
 	if (by_uuid)

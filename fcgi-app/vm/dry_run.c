@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "vm/dry_run.h"
 
+#include "base/text.h"
 #include "definition/policy.h"
 #include "storage/bootable.h"
 #include "storage/carrier.h"

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #include "vm/events.h"
 
+#include "base/clock.h"
 #include "base/thread.h"
+#include "base/uuid.h"
 
 #include <errno.h>
 #include <stdio.h>

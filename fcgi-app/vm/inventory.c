@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #include "vm/inventory.h"
 
+#include "base/clock.h"
 #include "base/combiner.h"
+#include "base/uuid.h"
 #include "definition/metadata.h"
 #include "libvirt/hypervisor.h"
 

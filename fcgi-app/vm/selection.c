@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "vm/selection.h"
 
+#include "base/text.h"
 #include "definition/metadata.h"
 
 #include <stdio.h>

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #include "vm/snapshot.h"
 
+#include "base/clock.h"
 #include "base/hash.h"
+#include "base/text.h"
 #include "definition/snapshot_check.h"
 #include "storage/guard.h"
 

@@ -7,6 +7,7 @@
  * All functions may be called from any thread.
  */
 #include "base/config.h"
+#include "base/uuid.h"
 #include "format/etag.h"
 #include "format/xml.h"
 #include "vm/host.h"

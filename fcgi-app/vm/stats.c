@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "vm/stats.h"
 
+#include "base/clock.h"
 #include "files/hostpath.h"
 
 #include <stdarg.h>

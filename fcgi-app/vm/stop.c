@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "vm/stop.h"
 
+#include "base/clock.h"
 #include "vm/power.h"
 
 #include <stdio.h>

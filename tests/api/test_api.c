@@ -8,6 +8,8 @@
 
 #include "api/api_docs.h"
 #include "api/routes.h"
+#include "base/clock.h"
+#include "base/uuid.h"
 #include "format/json.h"
 #include "libvirt/host_info.h"
 #include "vm/agents.h"

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "check.h"
 
+#include "base/clock.h"
 #include "base/combiner.h"
 
 #include <sched.h>

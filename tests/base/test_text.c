@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 #include "check.h"
 
+#include "base/clock.h"
 #include "base/err.h"
 #include "base/hash.h"
+#include "base/text.h"
+#include "base/uuid.h"
 
 #include <string.h>
 
@@ -56,15 +59,15 @@ static void test_uuids_are_recognised_and_made(void **state)
 	char made[UUID_SIZE];
 	char other[UUID_SIZE];
 	(void)state;
-	CHECK(text_is_uuid("c7a5fdbd-cdaf-9455-926a-d65c16db1809"), "lower case");
-	CHECK(text_is_uuid("C7A5FDBD-CDAF-9455-926A-D65C16DB1809"), "upper case");
-	CHECK(!text_is_uuid("c7a5fdbd-cdaf-9455-926a-d65c16db180"), "too short");
-	CHECK(!text_is_uuid("c7a5fdbd-cdaf-9455-926a-d65c16db18090"), "too long");
-	CHECK(!text_is_uuid("c7a5fdbdcdaf9455926ad65c16db1809abcd"), "no dashes");
-	CHECK(!text_is_uuid(""), "empty");
+	CHECK(uuid_is("c7a5fdbd-cdaf-9455-926a-d65c16db1809"), "lower case");
+	CHECK(uuid_is("C7A5FDBD-CDAF-9455-926A-D65C16DB1809"), "upper case");
+	CHECK(!uuid_is("c7a5fdbd-cdaf-9455-926a-d65c16db180"), "too short");
+	CHECK(!uuid_is("c7a5fdbd-cdaf-9455-926a-d65c16db18090"), "too long");
+	CHECK(!uuid_is("c7a5fdbdcdaf9455926ad65c16db1809abcd"), "no dashes");
+	CHECK(!uuid_is(""), "empty");
 	uuid_make(made);
 	uuid_make(other);
-	CHECK(text_is_uuid(made) && made[14] == '4' && strchr("89ab", made[19]), "%s", made);
+	CHECK(uuid_is(made) && made[14] == '4' && strchr("89ab", made[19]), "%s", made);
 	CHECK(strcmp(made, other) != 0, "two are different");
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "check.h"
 
+#include "base/uuid.h"
 #include "definition/domain_xml.h"
 #include "definition/template.h"
 
@@ -63,7 +64,7 @@ static void test_name_and_uuid_are_settled(void **state)
 	(void)state;
 	assert_int_equal(read_text("<domain><name> b </name></domain>", &domain, &err), 0);
 	assert_string_equal(domain.name, "b");
-	CHECK(text_is_uuid(domain.uuid), "%s", domain.uuid);
+	CHECK(uuid_is(domain.uuid), "%s", domain.uuid);
 	AUTO(free) char *text = xml_text(domain.doc);
 	CHECK(strstr(text, "<name>b</name>"), "%s", text);
 	CHECK(strstr(text, domain.uuid), "%s", text);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-#include "definition/pending.h"
-
+#include "base/text.h"
 #include "check.h"
+#include "definition/pending.h"
 
 #include <stdio.h>
 #include <string.h>

@@ -3,6 +3,7 @@
 
 #include "argv_table.h"
 #include "argv_words.h"
+#include "base/text.h"
 
 #include <ctype.h>
 #include <fnmatch.h>

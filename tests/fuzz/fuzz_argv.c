@@ -6,6 +6,7 @@
 #include "fuzz.h"
 
 #include "base/shell_words.h"
+#include "base/text.h"
 #include "convert/convert.h"
 
 static const struct config config = {

@@ -6,6 +6,7 @@
 #include "fuzz.h"
 
 #include "base/config.h"
+#include "base/text.h"
 
 enum { WORDS = 32 };
 

@@ -13,6 +13,7 @@
 
 #include "api/api.h"
 #include "api/routes.h"
+#include "base/text.h"
 #include "server/exchange.h"
 
 #include <signal.h>

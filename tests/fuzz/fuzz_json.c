@@ -6,6 +6,7 @@
 #include "fuzz.h"
 
 #include "api/routes.h"
+#include "base/text.h"
 
 static void print_and_read_again(const struct json *value)
 {

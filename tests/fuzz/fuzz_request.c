@@ -8,15 +8,15 @@
  *  - nothing is `internal`;
  *  - an error, a safe method, a dry run and a viewer change nothing.
  */
-#include "shape.h"
-#include "world.h"
-
 #include "api/api_docs.h"
 #include "api/openapi.h"
 #include "api/routes.h"
+#include "base/text.h"
 #include "libvirt/host_info.h"
+#include "shape.h"
 #include "vm/agents.h"
 #include "vm/events.h"
+#include "world.h"
 
 static const struct config config = {
 	.workers = 4,

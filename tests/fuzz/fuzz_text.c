@@ -5,6 +5,8 @@
  */
 #include "fuzz.h"
 
+#include "base/text.h"
+#include "base/uuid.h"
 #include "definition/metadata.h"
 #include "format/etag.h"
 #include "format/http.h"
@@ -110,7 +112,7 @@ static void mask(const char *s)
 	text_mask_controls(masked);
 	insist(!strpbrk(masked, "\n\r\t\x7f\x1b"), "a control: %s", s);
 	insist(!text_is_name(s) || (strlen(s) < 64 && is_utf8(s)), "a name: %s", s);
-	insist(!text_is_uuid(s) || strlen(s) == UUID_SIZE - 1, "a UUID: %s", s);
+	insist(!uuid_is(s) || strlen(s) == UUID_SIZE - 1, "a UUID: %s", s);
 	(void)text_is_xml(s);
 }
 

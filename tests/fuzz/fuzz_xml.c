@@ -5,6 +5,7 @@
  */
 #include "fuzz.h"
 
+#include "base/text.h"
 #include "definition/metadata.h"
 #include "definition/policy.h"
 #include "format/json.h"

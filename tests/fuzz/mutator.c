@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "mutator.h"
 
+#include "base/text.h"
 #include "schema_words.h"
 
 #include <dirent.h>

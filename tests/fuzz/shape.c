@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "shape.h"
 
+#include "base/text.h"
+
 #include <string.h>
 
 static bool is_within(const struct field *field, const struct json *value)

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #include "check.h"
 
-#include "libvirt/event_loop.h"
-
 #include "base/base.h"
+#include "base/clock.h"
+#include "libvirt/event_loop.h"
 
 #include <errno.h>
 #include <semaphore.h>

@@ -3,6 +3,7 @@
  * driver. */
 #include "in_process.h"
 
+#include "base/clock.h"
 #include "libvirt/domain.h"
 
 #include <stdio.h>

@@ -3,6 +3,7 @@
  * daemons. */
 #include "in_process.h"
 
+#include "base/clock.h"
 #include "libvirt/gate.h"
 
 #include <poll.h>
