@@ -31,7 +31,7 @@ OBJECTS := $(SOURCES:fcgi-app/%.c=$(BUILD)/obj/%.o)
 MODULES := $(filter-out main server/server,$(SOURCES:fcgi-app/%.c=%))
 
 .DELETE_ON_ERROR:
-.PHONY: all run demo check clean help
+.PHONY: all run demo check clean help compile_commands.json
 
 all: $(BUILD)/virtgate guests
 
@@ -66,8 +66,18 @@ check:
 	@$(MAKE) --no-print-directory -j$(JOBS) all
 	@$(MAKE) --no-print-directory check-all
 
+# For clangd and other tools that read code.
+COMPILED = $(SOURCES) $(sort $(wildcard tests/*/*.c))
+COMPILE = $(CC) $(ALL_CFLAGS) -DTEMPLATES='"$(CURDIR)/xml"' -DCORPUS='"$(CURDIR)/tests/corpus"' -iquote tests
+compile_command = {"directory":"$(CURDIR)","file":"$1","command":"$(subst ",\",$(COMPILE) -c $1)"}
+
+compile_commands.json:
+	$(file >$@,[$(subst } {,}$(comma){,$(foreach file,$(filter-out tests/guests/%,$(COMPILED)),$(call \
+		compile_command,$(file))))])
+comma := ,
+
 clean:
-	rm -rf $(BUILD)
+	rm -rf $(BUILD) compile_commands.json
 
 help:
 	@sed -n 's/^#   //p' Makefile tests/tests.mk
