@@ -1,29 +1,34 @@
 # SPDX-License-Identifier: MIT
 #
-# Tests, from near to far; the targets need what deploy/deps check installs.
+# Tests, from near to far. `make check` runs those marked with a star, and needs what
+# `deploy/deps check` installs.
 #
-#   make check-unit      modules and the dispatcher in process, under ASan and UBSan
-#   make check-gateway   behind nginx on libvirt's test driver, under ASan and UBSan
-#   make check-qemu      behind nginx on libvirtd and QEMU, in a namespace of its own (root)
-#   make check-faults    what hangs, breaks and comes back, in another (root)
-#   make check-style     layers, format and lint
+#   make quick           modules and the dispatcher in process, in less than a minute; needs
+#                        libcmocka-dev, but no root, no network and no daemon
+#   make check-style     format and lint, for contributors (clang-format and clang-tidy 14)
+#   make check-tree    * who includes whom, templates and systemd's units
+#   make check-unit    * as quick, under ASan and UBSan
+#   make check-gateway * behind nginx on libvirt's test driver, under ASan and UBSan
+#   make check-qemu    * behind nginx on libvirtd and QEMU, in a namespace of its own (root)
+#   make check-faults  * what hangs, breaks and comes back, in another (root)
+#   make check-openapi * the OpenAPI document, by a linter that npm fetches
+#   make check-covered * which documented answers the tests before have met
+#   make check-fuzz    * a short run of each fuzzer, with QEMU's command lines judged (root)
 #   make check-tsan      in process, and the load test, under TSan
 #   make check-valgrind  the load test, shorter, under valgrind
 #   make check-slow      real Linux guests, of packages that apt fetches (root; a minute)
-#   make faults          those of the above that inject faults, with hangs of a minute; prints what
-#                        clients saw (docs/reliability.md; root; some minutes)
+#   make faults          the tests that inject faults, with hangs of a minute; prints what clients
+#                        saw (docs/reliability.md; root; some minutes)
 #   make soak            mixed requests and random faults for SOAK_SECONDS (600), in the order of
 #                        SOAK_SEED (root)
 #   make bench           how fast it is, each figure beside a reference (docs/performance.md; root)
-#   make check-openapi   the OpenAPI document, by a linter
-#   make check-covered   which documented answers the tests before have met
-#   make check-fuzz      a short run of each fuzzer, with QEMU's command lines judged (root)
-#   make fuzz            each for FUZZ_SECONDS, its corpus kept; FUZZ_SEEDS: more domains to start from
+#   make fuzz            each fuzzer for FUZZ_SECONDS; its corpus is kept, and FUZZ_SEEDS names more
+#                        domains to start from
+#   make format          formats the C files (clang-format 14)
 
-.PHONY: check-all check-openapi check-covered check-unit run-unit check-gateway check-qemu check-faults \
-	check-style check-tsan \
-	check-valgrind check-slow run-slow faults soak bench check-fuzz fuzz fuzzers format unit-tests \
-	$(FUZZERS:%=fuzz-%) $(FUZZERS:%=check-fuzz-%)
+.PHONY: quick check-all check-tree check-openapi check-covered check-unit run-unit check-gateway \
+	check-qemu check-faults check-style check-tsan check-valgrind check-slow run-slow faults soak \
+	bench check-fuzz fuzz fuzzers format unit-tests $(FUZZERS:%=fuzz-%) $(FUZZERS:%=check-fuzz-%)
 
 ASAN := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 TSAN := -fsanitize=thread -fno-omit-frame-pointer
@@ -48,9 +53,16 @@ $(BUILD)/tests/vm/test_remove: LDLIBS += -Wl,--wrap=hostpath_open
 
 unit-tests: $(TESTS)
 
-# Those on QEMU take the longest and wait much, so that the others run beside them, which then need
-# some patience.
-check-all: check-style check-openapi check-unit
+# Without a sanitizer, as its build and the tests in it would take more than the minute.
+quick:
+	@pkg-config --exists $(LIBS) cmocka || { echo 'quick: the headers of $(LIBS) or cmocka are' \
+		'missing; "deploy/deps check" installs them, on Debian' >&2; exit 1; }
+	@tests/layers
+	@$(MAKE) --no-print-directory -k -j$(JOBS) --output-sync=target run-unit
+
+# The tests on QEMU take the longest and mostly wait, so that the others run beside them. Each then
+# needs some patience.
+check-all: check-tree check-openapi check-unit
 	@rm -rf $(BUILD)/seen
 	@VIRTGATE_TEST_PATIENCE=3 $(MAKE) --no-print-directory -j2 --output-sync=target check-qemu \
 		check-gateway check-faults
@@ -65,10 +77,19 @@ TSAN_RUN = TSAN_OPTIONS='halt_on_error=0 exitcode=66 ignore_noninstrumented_modu
 
 check-unit:
 	@$(MAKE) --no-print-directory -j$(JOBS) $(ASAN_BUILD) unit-tests $(BUILD)/asan/virtgate
-	@$(MAKE) --no-print-directory $(ASAN_BUILD) run-unit
+	@$(MAKE) --no-print-directory -k -j$(JOBS) --output-sync=target $(ASAN_BUILD) run-unit
 
-run-unit:
-	@set -e; for test in $(TESTS); do $$test; done
+# Without the caller's environment, in which a VIRTGATE_ variable would be a setting. What a test
+# prints stands in a file beside it, and is shown if it fails.
+ALONE := env -i PATH="$$PATH" LC_ALL=C.UTF-8 TSAN_OPTIONS="$$TSAN_OPTIONS"
+RUNS := $(TESTS:%=run/%)
+.PHONY: $(RUNS)
+
+$(RUNS): run/%: %
+	$(if $(V),,@echo "  RUN $*")
+	$(Q)$(ALONE) $* >$*.log 2>&1 || { cat $*.log; exit 1; }
+
+run-unit: $(RUNS)
 
 check-gateway: all
 	@$(MAKE) --no-print-directory $(ASAN_BUILD) $(BUILD)/asan/virtgate
@@ -99,7 +120,7 @@ check-faults: all
 
 check-tsan: all
 	@$(MAKE) --no-print-directory -j$(JOBS) $(TSAN_BUILD) unit-tests $(BUILD)/tsan/virtgate
-	@$(TSAN_RUN) $(MAKE) --no-print-directory $(TSAN_BUILD) run-unit
+	@$(TSAN_RUN) $(MAKE) --no-print-directory -k -j$(JOBS) --output-sync=target $(TSAN_BUILD) run-unit
 	$(TSAN_RUN) VIRTGATE_BIN=$(BUILD)/tsan/virtgate $(PYTEST) tests/e2e/test_load.py
 
 check-valgrind: all
@@ -202,9 +223,28 @@ fuzz: $(FUZZERS:%=fuzz-%)
 check-fuzz: fuzzers
 	@$(MAKE) --no-print-directory -j$(JOBS) --output-sync=target $(FUZZERS:%=check-fuzz-%)
 
-# Copies are looked at, of which the program is there. What is not right is often told and passed.
+# Copies of the units are looked at, as the program of the real ones is not installed. systemd exits
+# with 0 after some complaints.
 UNITS := $(wildcard deploy/*.service deploy/*.socket)
+
+check-tree:
+	@echo '  TREE'
+	$(Q)tests/layers
+	$(Q)xmllint --noout xml/*.xml
+	@mkdir -p $(BUILD)/units
+	$(Q)for unit in $(notdir $(UNITS)); do \
+		sed 's,^ExecStart=.*,ExecStart=/bin/true,' deploy/$$unit >$(BUILD)/units/$$unit || exit; done
+	$(Q)systemd-analyze --man=no verify $(UNITS:deploy/%=$(BUILD)/units/%) >$(BUILD)/units/found 2>&1 && \
+		! grep virtgate $(BUILD)/units/found || { cat $(BUILD)/units/found; exit 1; }
+
+# Other versions of LLVM's tools want another format and complain of other things.
+LLVM_VERSION := 14
 C_FILES := $(wildcard fcgi-app/*.[ch] fcgi-app/*/*.[ch] tests/*.[ch] tests/*/*.[ch])
+SCRIPTS = $(shell grep -lE '^\#!.*[/ ](ba|busybox )?sh' .ci/run $$(find deploy tests -type f ! -name '*.*'))
+
+# $(call IF_LLVM, tool, command): skipped, and said so, in another version.
+IF_LLVM = case "$$($1 --version 2>&1)" in *" version $(LLVM_VERSION)."*) $2 ;; \
+	*) echo "  skipped: $(strip $1) is not of version $(LLVM_VERSION)" ;; esac
 
 format:
 	clang-format -i $(C_FILES)
@@ -216,19 +256,10 @@ $(LINTED): lint/%:
 	$(Q)clang-tidy --quiet $* -- $(ALL_CFLAGS) 2>/dev/null
 
 check-style:
+	@deploy/deps style
 	@echo '  STYLE'
-	$(Q)tests/layers
-	$(Q)clang-format --dry-run -Werror $(C_FILES)
+	$(Q)$(call IF_LLVM, clang-format, clang-format --dry-run -Werror $(C_FILES))
 	$(Q)cppcheck -q -j$(JOBS) --error-exitcode=1 --inline-suppr --std=c11 -D_GNU_SOURCE \
-		--enable=warning,performance,portability $(SOURCES)
-	@$(MAKE) --no-print-directory -j$(JOBS) --output-sync=target $(LINTED)
-	$(Q)shellcheck deploy/deps deploy/quickstart deploy/demo tests/layers \
-		tests/e2e/namespace tests/e2e/libvirtd tests/e2e/valgrind tests/fuzz/run tests/fuzz/seeds \
-		tests/slow/build tests/slow/guest/init tests/slow/guest/etc/acpi/PWRF/* tests/slow/guest/sbin/* \
-		tests/slow/guest/srv/cgi-bin/state .ci/run
-	$(Q)xmllint --noout xml/*.xml
-	@mkdir -p $(BUILD)/units
-	$(Q)for unit in $(notdir $(UNITS)); do \
-		sed 's,^ExecStart=.*,ExecStart=/bin/true,' deploy/$$unit >$(BUILD)/units/$$unit || exit; done
-	$(Q)systemd-analyze --man=no verify $(UNITS:deploy/%=$(BUILD)/units/%) >$(BUILD)/units/found 2>&1 && \
-		! grep virtgate $(BUILD)/units/found || { cat $(BUILD)/units/found; exit 1; }
+		-I fcgi-app --enable=warning,performance,portability $(SOURCES)
+	$(Q)shellcheck $(SCRIPTS)
+	@$(call IF_LLVM, clang-tidy, $(MAKE) --no-print-directory -j$(JOBS) --output-sync=target $(LINTED))
