@@ -37,7 +37,7 @@ const struct field api_bulk_stop_fields[] = {
 	REFS,
 	SELECT,
 	MAX,
-	{ "mode", .type = FIELD_WORD, .words = STOP_MODES, .example = "\"auto\"",
+	{ "mode", .type = FIELD_WORD, .words = GUEST_MODE_NAMES, .example = "\"auto\"",
 		.says = "as of one VM" },
 	{ "timeout", .type = FIELD_NUMBER, .min = 1, .max = BULK_TIMEOUT_MAX, .example = "30",
 		.says = "seconds to wait for all of them together" },
@@ -56,7 +56,8 @@ static const struct field item_fields[] = {
 		.says = "that it is in now; not of one that was deleted" },
 	{ "restored", .type = FIELD_FLAG, .optional = true,
 		.says = "of a start: it went on from its managed save" },
-	{ "how", .type = FIELD_WORD, .words = STOP_MEANS, .optional = true, .says = "of a stop" },
+	{ "how", .type = FIELD_WORD, .words = GUEST_WAY_NAMES, .optional = true,
+		.says = "of a stop" },
 	{ "stopped", .type = FIELD_FLAG, .optional = true,
 		.says = "of a deletion: it had to be stopped for it" },
 	{ "error", .type = FIELD_OBJECT, .of = api_problem_fields, .optional = true,
@@ -142,7 +143,7 @@ static void put_done(struct json *o, enum bulk_action action, const struct bulk_
 	if (action == BULK_START)
 		json_put_bool(o, "restored", item->acted.restored);
 	if (action == BULK_STOP)
-		json_put_string(o, "how", api_power_means_name(item->means));
+		json_put_string(o, "how", guest_way_name(item->means));
 }
 
 static struct json *item_json(

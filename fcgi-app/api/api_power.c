@@ -23,13 +23,13 @@ const struct field api_power_start_answer[] = {
 
 const struct field api_power_stop_answer[] = {
 	{ "Action", .type = FIELD_ALSO, .of = api_power_answer },
-	{ "how", .type = FIELD_WORD, .words = STOP_MEANS,
+	{ "how", .type = FIELD_WORD, .words = GUEST_WAY_NAMES,
 		.says = "what this request did to it: its guest was asked, or it was killed" },
 	{ 0 },
 };
 
 const struct field api_power_stop_fields[] = {
-	{ "mode", .type = FIELD_WORD, .words = STOP_MODES, .example = "\"auto\"",
+	{ "mode", .type = FIELD_WORD, .words = GUEST_MODE_NAMES, .example = "\"auto\"",
 		.says = "auto: by its agent, else by ACPI; kill: at once" },
 	{ "timeout", .type = FIELD_NUMBER, .min = 1, .max = API_POWER_TIMEOUT_MAX, .example = "30",
 		.says = "seconds to wait for the guest" },
@@ -91,20 +91,6 @@ int api_vm_start(struct api_call *call, struct api_reply *reply, struct err *err
 	return api_reply_json(reply, answer, err);
 }
 
-static enum stop_mode mode_of(const char *word)
-{
-	static const char *const words[] = {
-		[STOP_AUTO] = "auto",
-		[STOP_ACPI] = "acpi",
-		[STOP_AGENT] = "agent",
-		[STOP_KILL] = "kill",
-	};
-	for (size_t i = 0; word && i < ARRAY_LEN(words); i++)
-		if (!strcmp(word, words[i]))
-			return (enum stop_mode)i;
-	return STOP_AUTO;
-}
-
 /*
  * Gives up before the watchdog does it, which can only say that it does not know: at nine tenths of
  * the deadline, in milliseconds for each second.
@@ -116,23 +102,12 @@ struct stop_how api_power_stop_how(const struct api_call *call)
 	const struct json *timeout = json_member(call->body, "timeout");
 	const char *then = api_text(call, "then");
 	return (struct stop_how){
-		.mode = mode_of(api_text(call, "mode")),
+		.mode = guest_way_of(api_text(call, "mode")),
 		.timeout = timeout ? (int)json_get_int(timeout) : TIMEOUT_PRESET,
 		.kill = then && !strcmp(then, "kill"),
 		.hurry = &call->api->leaving,
 		.deadline = clock_ms() + (int64_t)call->api->config->long_deadline * OWN_SHARE_MS,
 	};
-}
-
-const char *api_power_means_name(enum stop_means means)
-{
-	static const char *const names[] = {
-		[STOPPED_BY_NONE] = "none",
-		[STOPPED_BY_ACPI] = "acpi",
-		[STOPPED_BY_AGENT] = "agent",
-		[STOPPED_BY_KILL] = "kill",
-	};
-	return names[means];
 }
 
 int api_vm_stop(struct api_call *call, struct api_reply *reply, struct err *err)
@@ -143,6 +118,6 @@ int api_vm_stop(struct api_call *call, struct api_reply *reply, struct err *err)
 	if (stop_run(call->api->host, &target, &how, &stop, err) < 0)
 		return -1;
 	struct json *answer = action_json(call, &stop.vm, stop.changed);
-	json_put_string(answer, "how", api_power_means_name(stop.means));
+	json_put_string(answer, "how", guest_way_name(stop.means));
 	return api_reply_json(reply, answer, err);
 }

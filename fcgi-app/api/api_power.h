@@ -23,5 +23,3 @@ enum { API_POWER_TIMEOUT_MAX = 600 };
 extern const struct field api_power_stop_fields[];
 /* What a body with such fields says. */
 struct stop_how api_power_stop_how(const struct api_call *call);
-
-const char *api_power_means_name(enum stop_means means);

@@ -3,6 +3,9 @@
 
 #include <string.h>
 
+static const char *const way_names[] = { [GUEST_NONE] = "none", GUEST_WAYS(NAMED_ROW) };
+_Static_assert(ARRAY_LEN(way_names) == GUEST_WAY_COUNT, "a name per way");
+
 static const struct {
 	int (*call)(virDomainPtr, unsigned flags);
 	unsigned by_acpi, by_agent;
@@ -13,6 +16,19 @@ static const struct {
 		VIR_DOMAIN_REBOOT_GUEST_AGENT },
 };
 _Static_assert(ARRAY_LEN(requests) == GUEST_REQUEST_COUNT, "a row per request");
+
+const char *guest_way_name(enum guest_way way)
+{
+	return way_names[way];
+}
+
+enum guest_way guest_way_of(const char *name)
+{
+	for (size_t i = 0; name && i < ARRAY_LEN(way_names); i++)
+		if (!strcmp(name, way_names[i]))
+			return (enum guest_way)i;
+	return GUEST_NONE;
+}
 
 static bool has_attr(const struct xml_node *node, const char *name, const char *value)
 {
@@ -28,7 +44,7 @@ static bool is_connected_agent(const struct xml_node *channel)
 		has_attr(target, "state", "connected");
 }
 
-int guest_read_ways(struct lease *lease, virDomainPtr dom, struct guest_ways *ret, struct err *err)
+int guest_read_ways(struct lease *lease, virDomainPtr dom, unsigned *ret, struct err *err)
 {
 	AUTO(xml_free) struct xml *doc = NULL;
 	if (domain_read_xml(lease, dom, 0, &doc, err) < 0)
@@ -36,14 +52,14 @@ int guest_read_ways(struct lease *lease, virDomainPtr dom, struct guest_ways *re
 	const struct xml_node *channel = xml_find(xml_root(doc), "devices/channel");
 	while (channel && !is_connected_agent(channel))
 		channel = xml_next(channel);
-	ret->acpi = xml_find(xml_root(doc), "features/acpi");
-	ret->agent = channel;
+	*ret = (xml_find(xml_root(doc), "features/acpi") ? 1U << GUEST_ACPI : 0) |
+		(channel ? 1U << GUEST_AGENT : 0);
 	return 0;
 }
 
-int guest_check(enum guest_request request, const struct guest_ways *ways, struct err *err)
+int guest_check(enum guest_request request, unsigned ways, struct err *err)
 {
-	if (ways->acpi || ways->agent)
+	if (ways)
 		return 0;
 	(void)err_set(err, ERR_CANNOT_SHUT_DOWN,
 		"the guest would not hear the request: its VM has neither ACPI nor a connected "
@@ -75,16 +91,16 @@ static int ask_acpi(struct hold *hold, enum guest_request request, struct err *e
 	return 0;
 }
 
-int guest_ask(struct hold *hold, enum guest_request request, const struct guest_ways *ways,
-	enum guest_way *ret, struct err *err)
+int guest_ask(struct hold *hold, enum guest_request request, unsigned ways, enum guest_way *ret,
+	struct err *err)
 {
-	if (ways->agent) {
-		*ret = GUEST_BY_AGENT;
+	if (ways & 1U << GUEST_AGENT) {
+		*ret = GUEST_AGENT;
 		if (!ask_agent(hold, request, err))
 			return 0;
-		if (err->kind != ERR_AGENT_UNAVAILABLE || !ways->acpi)
+		if (err->kind != ERR_AGENT_UNAVAILABLE || !(ways & 1U << GUEST_ACPI))
 			return -1;
 	}
-	*ret = GUEST_BY_ACPI;
+	*ret = GUEST_ACPI;
 	return ask_acpi(hold, request, err);
 }

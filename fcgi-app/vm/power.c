@@ -129,12 +129,12 @@ static int guard_start(
 
 static int ask_reboot(struct hold *hold, struct err *err)
 {
-	struct guest_ways ways = { 0 };
+	unsigned ways = 0;
 	enum guest_way way;
 	if (guest_read_ways(&hold->lease, hold->dom, &ways, err) < 0 ||
-		guest_check(GUEST_REBOOT, &ways, err) < 0)
+		guest_check(GUEST_REBOOT, ways, err) < 0)
 		return -1;
-	return guest_ask(hold, GUEST_REBOOT, &ways, &way, err);
+	return guest_ask(hold, GUEST_REBOOT, ways, &way, err);
 }
 
 /* libvirt's refusal of a guest that has a share mounted says it in words of migration. */

@@ -18,16 +18,6 @@ static const unsigned no_run = (unsigned)-1;
 
 /* Asking */
 
-static enum stop_means means_of(enum guest_way way)
-{
-	static const enum stop_means means[] = {
-		[GUEST_BY_NONE] = STOPPED_BY_NONE,
-		[GUEST_BY_ACPI] = STOPPED_BY_ACPI,
-		[GUEST_BY_AGENT] = STOPPED_BY_AGENT,
-	};
-	return means[way];
-}
-
 static int set_state(struct err *err, enum vm_state state)
 {
 	(void)snprintf(err->state, sizeof err->state, "%s", vm_state_name(state));
@@ -41,26 +31,17 @@ static int refuse_ways(enum err_kind kind, const char *why, struct err *err)
 }
 
 /* Leaves of the ways the one that was asked for. */
-static int narrow_ways(enum stop_mode mode, struct guest_ways *ways, struct err *err)
+static int narrow_ways(enum guest_way mode, unsigned *ways, struct err *err)
 {
-	switch (mode) {
-	case STOP_AUTO:
-	case STOP_KILL:
-		return guest_check(GUEST_SHUT_DOWN, ways, err);
-	case STOP_ACPI:
-		ways->agent = false;
-		if (ways->acpi)
-			return 0;
+	if (mode == GUEST_NONE)
+		return guest_check(GUEST_SHUT_DOWN, *ways, err);
+	*ways &= 1U << mode;
+	if (*ways)
+		return 0;
+	if (mode == GUEST_ACPI)
 		return refuse_ways(ERR_CANNOT_SHUT_DOWN,
 			"this VM has no ACPI by which its guest could be asked", err);
-	case STOP_AGENT:
-		ways->acpi = false;
-		if (ways->agent)
-			return 0;
-		return refuse_ways(
-			ERR_AGENT_UNAVAILABLE, "no guest agent is connected to this VM", err);
-	}
-	return 0;
+	return refuse_ways(ERR_AGENT_UNAVAILABLE, "no guest agent is connected to this VM", err);
 }
 
 /* A guest that does not run hears nothing now. */
@@ -105,17 +86,16 @@ static int explain_refusal(struct hold *hold, struct err *err)
 }
 
 /* The guest is asked unless it is going already. */
-static int ask_guest(
-	struct hold *hold, const struct guest_ways *ways, struct stop *stop, struct err *err)
+static int ask_guest(struct hold *hold, unsigned ways, struct stop *stop, struct err *err)
 {
-	enum guest_way way = GUEST_BY_NONE;
+	enum guest_way way = GUEST_NONE;
 	stop->run = virDomainGetID(hold->dom);
 	if (stop->run == no_run)
 		return err_set(err, ERR_VM_BUSY, "somebody else is just starting this VM");
 	if (hold->vm.state != VM_SHUTDOWN && guest_ask(hold, GUEST_SHUT_DOWN, ways, &way, err) < 0)
 		return explain_refusal(hold, err);
 	stop->changed = true;
-	stop->means = means_of(way);
+	stop->means = way;
 	stop->asked_at = clock_ms();
 	stop->waiting = true;
 	return 0;
@@ -124,13 +104,13 @@ static int ask_guest(
 static int ask(struct hold *hold, const struct stop_how *how, struct long_work *work,
 	struct stop *stop, struct err *err)
 {
-	struct guest_ways ways = { 0 };
+	unsigned ways = 0;
 	if (guest_read_ways(&hold->lease, hold->dom, &ways, err) < 0 ||
 		narrow_ways(how->mode, &ways, err) < 0 || refuse_state(hold->vm.state, err) < 0)
 		return -1;
 	if (work && long_enter(hold->lease.hypervisor, LONG_WAIT, work, err) < 0)
 		return -1;
-	return ask_guest(hold, &ways, stop, err);
+	return ask_guest(hold, ways, stop, err);
 }
 
 static int kill_now(struct hold *hold, struct stop *stop, struct err *err)
@@ -139,7 +119,7 @@ static int kill_now(struct hold *hold, struct stop *stop, struct err *err)
 	if (power_kill(hold, &changed, err) < 0)
 		return -1;
 	if (changed)
-		stop->means = STOPPED_BY_KILL;
+		stop->means = GUEST_KILL;
 	stop->changed = stop->changed || changed;
 	return 0;
 }
@@ -154,7 +134,7 @@ static bool is_deaf(const struct err *err)
 static int ask_or_kill(struct hold *hold, const struct stop_how *how, struct long_work *work,
 	struct stop *stop, struct err *err)
 {
-	if (how->mode == STOP_KILL || hold->vm.state == VM_SHUTOFF)
+	if (how->mode == GUEST_KILL || hold->vm.state == VM_SHUTOFF)
 		return kill_now(hold, stop, err);
 	if (!ask(hold, how, work, stop, err))
 		return 0;
@@ -167,7 +147,7 @@ int stop_ask(struct host *host, const struct target *target, const struct stop_h
 	AUTO_HOLD struct hold hold = { 0 };
 	struct stop stop = { 0 };
 	struct target now = *target;
-	now.kill = how->mode == STOP_KILL;
+	now.kill = how->mode == GUEST_KILL;
 	now.fresh = true;
 	if (domain_hold(host->hypervisor, &now, &hold, err) < 0 ||
 		ask_or_kill(&hold, how, work, &stop, err) < 0)
@@ -262,10 +242,10 @@ void stop_wait(
 static int give_up(const struct stop *stop, const struct stop_how *how, struct err *err)
 {
 	static const char *const done[] = {
-		[STOPPED_BY_NONE] = "is shutting down",
-		[STOPPED_BY_ACPI] = "was asked by ACPI to shut down",
-		[STOPPED_BY_AGENT] = "was asked by its agent to shut down",
-		[STOPPED_BY_KILL] = "was killed",
+		[GUEST_NONE] = "is shutting down",
+		[GUEST_ACPI] = "was asked by ACPI to shut down",
+		[GUEST_AGENT] = "was asked by its agent to shut down",
+		[GUEST_KILL] = "was killed",
 	};
 	if (!is_late(stop, how) && atomic_load(how->hurry))
 		return err_set(err, ERR_DRAINING,

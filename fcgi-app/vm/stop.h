@@ -14,29 +14,18 @@
 
 #include <stdatomic.h>
 
-enum stop_mode {
-	STOP_AUTO, /* by the guest's agent, or by ACPI */
-	STOP_ACPI,
-	STOP_AGENT,
-	STOP_KILL,
-};
-#define STOP_MODES "auto|acpi|agent|kill"
-
 struct stop_how {
-	enum stop_mode mode;
+	enum guest_way mode;
 	int timeout;              /* seconds to wait */
 	bool kill;                /* what cannot be asked, or does not stop in time */
 	const atomic_bool *hurry; /* once it is true nobody waits any longer … */
 	int64_t deadline;         /*   … nor after this clock_ms(); 0: there is none */
 };
 
-enum stop_means { STOPPED_BY_NONE, STOPPED_BY_ACPI, STOPPED_BY_AGENT, STOPPED_BY_KILL };
-#define STOP_MEANS "none|acpi|agent|kill"
-
 struct stop {
-	struct vm vm;          /* as it was seen last */
-	bool changed;          /* it was not off before */
-	enum stop_means means; /* what was done to it; none: it was off already */
+	struct vm vm;         /* as it was seen last */
+	bool changed;         /* it was not off before */
+	enum guest_way means; /* what was done to it; none: it was off already */
 
 	unsigned run;     /* which one was asked: virDomainGetID() */
 	int64_t asked_at; /* clock_ms() */
