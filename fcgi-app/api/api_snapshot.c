@@ -15,10 +15,10 @@ const struct field api_snapshot_answer[] = {
 	{ "parent", .type = FIELD_TEXT, .nullable = true, .says = "null at a root of the tree" },
 	{ "children", .type = FIELD_NUMBER, .max = INT32_MAX, .says = "directly below it" },
 	{ "description", .type = FIELD_TEXT },
-	{ "state", .type = FIELD_WORD, .words = SNAPSHOT_STATES,
+	{ "state", .type = FIELD_WORD, .words = SNAPSHOT_STATE_NAMES,
 		.says = "the VM's when it was made" },
 	{ "memory", .type = FIELD_FLAG, .says = "a revert goes on where the guest was" },
-	{ "disks", .type = FIELD_WORD, .words = "none|internal|external",
+	{ "disks", .type = FIELD_WORD, .words = SNAPSHOT_DISKS_NAMES,
 		.says = "where the disks' content of then is kept; no revert to external ones" },
 	{ "created", .type = FIELD_TIME },
 	{ "current", .type = FIELD_FLAG, .says = "the next one's parent" },
@@ -45,11 +45,6 @@ const struct field api_snapshot_revert_answer[] = {
 
 static struct json *snapshot_json(const struct snapshot *snapshot)
 {
-	static const char *const disks[] = {
-		[SNAPSHOT_DISKS_NONE] = "none",
-		[SNAPSHOT_DISKS_INTERNAL] = "internal",
-		[SNAPSHOT_DISKS_EXTERNAL] = "external",
-	};
 	char created[RFC3339_SIZE];
 	clock_rfc3339(snapshot->created, -1, created);
 	struct json *o = json_new_object();
@@ -59,7 +54,7 @@ static struct json *snapshot_json(const struct snapshot *snapshot)
 	json_put_string(o, "description", snapshot->description);
 	json_put_string(o, "state", snapshot->state);
 	json_put_bool(o, "memory", snapshot->memory);
-	json_put_string(o, "disks", disks[snapshot->disks]);
+	json_put_string(o, "disks", snapshot_disks_name(snapshot->disks));
 	json_put_string(o, "created", created);
 	json_put_bool(o, "current", snapshot->current);
 	return o;
@@ -100,7 +95,7 @@ static int read_document(struct api_call *call, const struct snapshot_request *r
 	const struct arg *xml = api_arg(call, "xml");
 	const char *name = api_text(call, "name");
 	const char *description = api_text(call, "description");
-	int rc = xml ? snapshot_xml_read(xml->text, xml->len, request, ret, err)
+	int rc = xml ? snapshot_xml_parse(xml->text, xml->len, request, ret, err)
 		     : snapshot_xml_make(name, description, request, ret, err);
 	return rc < 0 ? -1 : api_apply_policy(call, *ret, reply, err);
 }
@@ -112,8 +107,12 @@ int api_snapshot_create(struct api_call *call, struct api_reply *reply, struct e
 	AUTO(xml_free) struct xml *doc = NULL;
 	struct snapshot made;
 	if (read_document(call, &request, &doc, reply, err) < 0 ||
-		snapshot_create(call->api->config, call->api->host, &target, doc, &request, &made,
-			&reply->replayed, err) < 0 ||
+		snapshot_create(&(struct snapshot_create){ .config = call->api->config,
+					.host = call->api->host,
+					.target = target,
+					.doc = doc,
+					.request = &request },
+			&made, &reply->replayed, err) < 0 ||
 		api_reply_json(reply, snapshot_json(&made), err) < 0)
 		return -1;
 	return api_reply_location(reply,
@@ -133,24 +132,25 @@ int api_snapshot_get(struct api_call *call, struct api_reply *reply, struct err 
 
 int api_snapshot_delete(struct api_call *call, struct api_reply *reply, struct err *err)
 {
-	const char *name = api_text(call, "snap");
-	const struct target target = api_target(call);
-	const struct snapshot_delete how = {
+	const struct snapshot_delete delete = {
+		.config = call->api->config,
+		.host = call->api->host,
+		.target = api_target(call),
+		.name = api_text(call, "snap"),
 		.children = api_flag(call, "children", false),
 		.metadata_only = api_flag(call, "metadata_only", false),
 	};
 	struct snapshot_deleted deleted;
-	if (snapshot_delete(
-		    call->api->config, call->api->host, &target, name, &how, &deleted, err) < 0)
+	if (snapshot_delete(&delete, &deleted, err) < 0)
 		return -1;
 	struct json *names = json_new_array();
 	for (size_t i = 0; i < deleted.count; i++)
 		json_push_string(names, deleted.names[i]);
 	free(deleted.names);
 	struct json *answer = json_new_object();
-	json_put_string(answer, "name", name);
+	json_put_string(answer, "name", delete.name);
 	json_put(answer, "deleted", names);
-	json_put_bool(answer, "metadata_only", how.metadata_only);
+	json_put_bool(answer, "metadata_only", delete.metadata_only);
 	return api_reply_json(reply, answer, err);
 }
 
@@ -164,14 +164,16 @@ static enum snapshot_state state_of(const char *word)
 /* The seed's route names no snapshot: the current one is meant. */
 int api_snapshot_revert(struct api_call *call, struct api_reply *reply, struct err *err)
 {
-	const struct target target = api_target(call);
-	const struct snapshot_revert how = {
+	const struct snapshot_revert revert = {
+		.config = call->api->config,
+		.host = call->api->host,
+		.target = api_target(call),
+		.name = api_text(call, "snap"),
 		.state = state_of(api_text(call, "state")),
 		.force = api_flag(call, "force", false),
 	};
 	struct vm vm;
-	if (snapshot_revert(call->api->config, call->api->host, &target, api_text(call, "snap"),
-		    &how, &vm, err) < 0)
+	if (snapshot_revert(&revert, &vm, err) < 0)
 		return -1;
 	struct json *answer = vm_json(call->api->host, &vm);
 	json_put_bool(answer, "changed", true);

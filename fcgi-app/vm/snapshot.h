@@ -1,109 +1,114 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 /*
- * A VM's snapshots. libvirt gets snapshot XML that policy_check() has passed and nothing else: what
- * more it can say writes files of the host as root.
+ * A VM's snapshots: reading (snapshot.c), creating (snapshot_create.c), deleting
+ * (snapshot_delete.c) and reverting (snapshot_revert.c).
  *
- * All functions may be called from any thread.
+ * libvirt is only sent snapshot XML that policy_check() has passed: other XML could make libvirtd
+ * write files of the host as root. Deletions and reverts look again at where the VM's files lead
+ * (guard.h): a revert starts the VM, and libvirt opens the images of a VM that is off.
+ *
+ * A snapshot's name of NULL means the VM's current snapshot. ERR_SNAPSHOT_NOT_FOUND. All functions
+ * may be called from any thread.
  */
 #include "base/config.h"
-#include "base/uuid.h"
 #include "format/etag.h"
-#include "format/xml.h"
+#include "storage/guard.h"
 #include "vm/host.h"
+#include "vm/snapshot_xml.h"
 
-/*
- * Who asked for a snapshot, and for what, under an Idempotency-Key: libvirt keeps it in the last
- * line of the snapshot's description, which nobody is shown.
- */
-struct snapshot_request {
-	char uuid[UUID_SIZE]; /* of the user and the key; "": there was no key */
-	char body[HASH_SIZE]; /* of what was asked for */
+enum {
+	SNAPSHOTS_MAX = 256, /* of one VM, for virtgate to create another: listing costs as much */
+	SNAPSHOTS_LISTED_MAX = 1024, /* others may create more snapshots than SNAPSHOTS_MAX */
 };
-
-/* The longest description, in bytes, that a client may give; that line; the most of one VM. */
-enum { SNAPSHOT_DESCRIPTION_MAX = 1000, SNAPSHOT_REQUEST_MAX = 100, SNAPSHOTS_MAX = 256 };
-
-/* Where what the disks held is: in themselves, in what lies beneath new ones, or nowhere. */
-enum snapshot_disks { SNAPSHOT_DISKS_NONE, SNAPSHOT_DISKS_INTERNAL, SNAPSHOT_DISKS_EXTERNAL };
-
-struct snapshot {
-	char name[256];
-	char parent[256]; /* "" for a root of the tree */
-	char description[SNAPSHOT_DESCRIPTION_MAX + SNAPSHOT_REQUEST_MAX];
-	const char *state; /* one of SNAPSHOT_STATES: the VM's when it was made */
-	int64_t created;   /* seconds since the epoch */
-	int children;
-	enum snapshot_disks disks;
-	bool memory; /* is in it, too */
-	bool current;
-	struct snapshot_request request;
-};
-#define SNAPSHOT_STATES "running|paused|shutdown|shutoff|crashed|pmsuspended|disk-snapshot|unknown"
 
 /* Its entity tag: a hash of all but the request, which never changes. */
 void snapshot_etag(const struct snapshot *snapshot, char ret[static ETAG_SIZE]);
 
 /*
- * A <domainsnapshot>, from a client's XML or from its parts, either of which may be NULL. Without a
- * name it gets one of its own, which is made of the request's when that has a uuid.
- * ERR_INVALID_XML, ERR_INVALID_SPEC.
+ * All snapshots of a VM, parents before children. The caller frees *ret. ERR_SNAPSHOT_UNSUPPORTED
+ * for more than SNAPSHOTS_LISTED_MAX; each can still be read and deleted by its name.
  */
-int snapshot_xml_read(const char *text, size_t len, const struct snapshot_request *request,
-	struct xml **ret, struct err *err);
-int snapshot_xml_make(const char *name, const char *description,
-	const struct snapshot_request *request, struct xml **ret, struct err *err);
-
-/*
- * All of a VM's, parents before children. The caller frees *ret. Others may have made more than
- * libvirt and we can list in a moment: ERR_SNAPSHOT_UNSUPPORTED. Each has its name still.
- */
-enum { SNAPSHOTS_LISTED_MAX = 1024 };
 int snapshot_list(struct host *host, const char *ref, struct snapshot **ret, size_t *ret_count,
 	struct err *err);
-
-/* A name of NULL means the current one, in all that follows. ERR_SNAPSHOT_NOT_FOUND. */
 int snapshot_get(struct host *host, const char *ref, const char *name, struct snapshot *ret,
 	struct err *err);
 
-/*
- * Of a document that the policy has passed, which gets the request's line. ERR_SNAPSHOT_UNSUPPORTED
- * says why. *ret_replayed: the same request has made it already, and that one is returned;
- * ERR_KEY_REUSED when another did.
- */
-int snapshot_create(const struct config *config, struct host *host, const struct target *target,
-	struct xml *doc, const struct snapshot_request *request, struct snapshot *ret,
-	bool *ret_replayed, struct err *err);
-
-/*
- * Reverts and deletions look again where the VM's files lead (guard.h): a revert starts the VM, and
- * of one that is off libvirt opens the images.
- */
-
-struct snapshot_delete {
-	bool children;      /* all that descend from it, too */
-	bool metadata_only; /* libvirt forgets it, and the disks stay as they are */
-};
-struct snapshot_deleted {
-	char (*names)[256]; /* the caller frees them */
-	size_t count;
+struct snapshot_create {
+	const struct config *config;
+	struct host *host;
+	struct target target;
+	struct xml *doc; /* from snapshot_xml_parse() or snapshot_xml_make(); gets the request */
+	const struct snapshot_request *request;
 };
 /*
- * target->if_match is of the snapshot: a list of tags of snapshot_etag(), or "". Of several a
- * failure may leave some deleted; its text says so.
+ * ERR_SNAPSHOT_UNSUPPORTED explains why the VM cannot have this snapshot. *ret_replayed: an earlier
+ * request with the same key and body created the snapshot, which is returned. ERR_KEY_REUSED: the
+ * earlier request with that key had another body.
  */
-int snapshot_delete(const struct config *config, struct host *host, const struct target *target,
-	const char *name, const struct snapshot_delete *how, struct snapshot_deleted *ret,
+int snapshot_create(const struct snapshot_create *create, struct snapshot *ret, bool *ret_replayed,
 	struct err *err);
 
+struct snapshot_delete {
+	const struct config *config;
+	struct host *host;
+	struct target target; /* if_match lists tags of the snapshot, not of the VM */
+	const char *name;
+	bool children;      /* deletes all descendants, too */
+	bool metadata_only; /* libvirt forgets the snapshot; the disks stay as they are */
+};
+struct snapshot_deleted {
+	char (*names)[256]; /* the snapshot first; the caller frees them */
+	size_t count;
+};
+/* A deletion with descendants may fail after some were deleted; the error's text says so. */
+int snapshot_delete(
+	const struct snapshot_delete *delete, struct snapshot_deleted *ret, struct err *err);
+
+/* The VM's state after a revert. */
 enum snapshot_state { SNAPSHOT_AS_SAVED, SNAPSHOT_RUNNING, SNAPSHOT_PAUSED };
 struct snapshot_revert {
-	enum snapshot_state state; /* of the VM afterwards */
-	bool force;                /* even where libvirt considers it risky */
+	const struct config *config;
+	struct host *host;
+	struct target target;
+	const char *name;
+	enum snapshot_state state;
+	bool force; /* even if libvirt considers the revert risky */
 };
 /*
- * What cannot work is refused before the VM is touched (ERR_SNAPSHOT_UNSUPPORTED). When libvirt
- * fails half-way, the VM is off: the error has its state then.
+ * ERR_SNAPSHOT_UNSUPPORTED before the VM is touched if the revert cannot work. If libvirt fails
+ * half-way, the VM is off: the error then has its state.
  */
-int snapshot_revert(const struct config *config, struct host *host, const struct target *target,
-	const char *name, const struct snapshot_revert *how, struct vm *ret, struct err *err);
+int snapshot_revert(const struct snapshot_revert *revert, struct vm *ret, struct err *err);
+
+/* For the four files above, with a connection leased or the VM held. */
+
+struct snapshots {
+	virDomainSnapshotPtr *list;
+	int count;
+};
+void snapshots_done(struct snapshots *snapshots);
+#define AUTO_SNAPSHOTS __attribute__((cleanup(snapshots_done)))
+
+/* The caller frees *ret. */
+int snapshot_lookup(struct lease *lease, virDomainPtr dom, const char *name,
+	virDomainSnapshotPtr *ret, struct err *err);
+int snapshot_read_xml(
+	struct lease *lease, virDomainSnapshotPtr snap, struct xml **ret, struct err *err);
+int snapshot_read(
+	struct lease *lease, virDomainSnapshotPtr snap, struct snapshot *ret, struct err *err);
+int snapshot_read_all(struct lease *lease, virDomainPtr dom, struct snapshot **ret,
+	size_t *ret_count, struct err *err);
+/* All descendants, parents before children. */
+int snapshot_read_descendants(
+	struct lease *lease, virDomainSnapshotPtr snap, struct snapshots *ret, struct err *err);
+
+/*
+ * Guards the images of a VM that is off: libvirt runs qemu-img on them as root, which guesses their
+ * formats. Does nothing if the VM is active.
+ */
+int snapshot_guard_off(
+	struct hold *hold, const struct config *config, struct guard *guard, struct err *err);
+/* Guards the images of the domain that the snapshot document `doc` contains. */
+int snapshot_guard(struct hold *hold, const struct xml *doc, const struct config *config,
+	struct guard *guard, struct err *err);

@@ -29,7 +29,7 @@ static int judge(const char *text, size_t len, struct policy_report *ret, struct
 	AUTO_DOMAIN_XML struct domain_xml domain = { 0 };
 	ret->count = 0;
 	if (!strncmp(text, "<domainsnapshot>", strlen("<domainsnapshot>"))) {
-		if (snapshot_xml_read(
+		if (snapshot_xml_parse(
 			    text, len, &(struct snapshot_request){ 0 }, &domain.doc, err) < 0)
 			return -1;
 	} else if (domain_xml_read(text, len, &domain, err) < 0 ||

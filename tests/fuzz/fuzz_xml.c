@@ -84,7 +84,7 @@ static void read_snapshot(const char *text, size_t size)
 	AUTO(xml_free) struct xml *doc = NULL;
 	struct policy_report report;
 	struct err err;
-	if (snapshot_xml_read(text, size, &request, &doc, &err) < 0) {
+	if (snapshot_xml_parse(text, size, &request, &doc, &err) < 0) {
 		check_error(&err);
 		return;
 	}

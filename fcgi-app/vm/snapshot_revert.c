@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: MIT */
+#include "vm/snapshot.h"
+
+#include "definition/snapshot_check.h"
+
+#include <stdio.h>
+
+/* A revert that fails after libvirt has stopped the VM leaves it off. */
+static int explain_failed_revert(struct hold *hold, enum virt_op op, struct err *err)
+{
+	(void)virt_fail(&hold->lease, op, err);
+	if (hold->lease.broken)
+		return -1;
+	enum vm_state state = domain_read_state(hold->dom);
+	if (err->kind == ERR_REVERT_NEEDS_FORCE)
+		(void)err_hint(err, "repeat the request with \"force\": true");
+	if (err->kind == ERR_WRONG_STATE || state != hold->vm.state)
+		(void)snprintf(err->state, sizeof err->state, "%s", vm_state_name(state));
+	if (state != hold->vm.state && !err->hint[0])
+		(void)err_hint(err, "the VM is now %s: libvirt stopped it before the revert failed",
+			vm_state_name(state));
+	return -1;
+}
+
+/*
+ * The test driver ignores the state that a revert asks for if the VM was off at the snapshot. It
+ * cannot start a VM paused; but it has no guest that would run before the pause.
+ */
+static int reach_state(virDomainPtr dom, enum snapshot_state wanted)
+{
+	if (wanted == SNAPSHOT_AS_SAVED)
+		return 0;
+	if (domain_read_state(dom) == VM_SHUTOFF && virDomainCreate(dom) < 0)
+		return -1;
+	enum vm_state state = domain_read_state(dom);
+	if (wanted == SNAPSHOT_RUNNING && state == VM_PAUSED)
+		return virDomainResume(dom);
+	if (wanted == SNAPSHOT_PAUSED && state == VM_RUNNING)
+		return virDomainSuspend(dom);
+	return 0;
+}
+
+static int revert_held(struct hold *hold, virDomainSnapshotPtr snap,
+	const struct snapshot_revert *revert, struct err *err)
+{
+	static const unsigned states[] = {
+		[SNAPSHOT_AS_SAVED] = 0,
+		[SNAPSHOT_RUNNING] = VIR_DOMAIN_SNAPSHOT_REVERT_RUNNING,
+		[SNAPSHOT_PAUSED] = VIR_DOMAIN_SNAPSHOT_REVERT_PAUSED,
+	};
+	unsigned flags = states[revert->state];
+	if (revert->force)
+		flags |= VIR_DOMAIN_SNAPSHOT_REVERT_FORCE;
+	if (virDomainRevertToSnapshot(snap, flags) < 0)
+		return explain_failed_revert(hold, VIRT_SNAPSHOT_REVERT, err);
+	if (reach_state(hold->dom, revert->state) < 0)
+		return explain_failed_revert(hold, VIRT_START, err);
+	return 0;
+}
+
+int snapshot_revert(const struct snapshot_revert *revert, struct vm *ret, struct err *err)
+{
+	struct hypervisor *hypervisor = revert->host->hypervisor;
+	AUTO_HOLD struct hold hold = { 0 };
+	AUTO_GUARD struct guard guard = { 0 };
+	AUTO(virDomainSnapshotFree) virDomainSnapshotPtr snap = NULL;
+	AUTO(xml_free) struct xml *doc = NULL;
+	AUTO_LONG struct long_work work = { 0 };
+	if (domain_hold(hypervisor, &revert->target, &hold, err) < 0 ||
+		snapshot_lookup(&hold.lease, hold.dom, revert->name, &snap, err) < 0 ||
+		snapshot_read_xml(&hold.lease, snap, &doc, err) < 0 ||
+		/* The snapshot contains the domain that the VM becomes again. */
+		snapshot_guard(&hold, doc, revert->config, &guard, err) < 0 ||
+		snapshot_check_revert(xml_root(doc), !virt_is_test(&hold.lease), err) < 0 ||
+		long_enter(hypervisor, LONG_CALL, &work, err) < 0)
+		return -1;
+	int rc = revert_held(&hold, snap, revert, err);
+	inventory_touch(revert->host->inventory, hold.vm.uuid);
+	if (rc < 0)
+		return -1;
+	struct err ignored;
+	if (!domain_read(&hold.lease, hold.dom, ret, &ignored))
+		return 0;
+	*ret = hold.vm;
+	ret->state = VM_UNKNOWN;
+	ret->reason = "unknown";
+	return 0;
+}
