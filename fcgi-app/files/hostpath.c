@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "files/hostpath.h"
 
+#include "files/image_chain.h"
 #include "files/qcow2.h"
 
 #include <errno.h>
@@ -11,7 +12,7 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 
-enum { PATH_BYTES_MAX = 1024, COMPONENTS_MAX = 32, BACKING_CHAIN_MAX = 8 };
+enum { PATH_BYTES_MAX = 1024, COMPONENTS_MAX = 32 };
 
 static const char missing[] = "it does not exist";
 static const char outside[] = "it does not lie beneath its directory, links followed";
@@ -90,59 +91,6 @@ static const char *refuse_kind(int fd, enum hostpath_kind kind)
 	return st.st_nlink > 1 ? "it has another name elsewhere (a hard link)" : NULL;
 }
 
-/* An image that was opened, and where: what its header names is looked for from there. */
-struct image {
-	const char *root_path;
-	int root;
-	const char *rest;
-	int fd;
-	int depth;
-	bool idle; /* nobody may be writing to it */
-};
-
-static const char *refuse_image(const struct image *image);
-
-/* A backing file's name is relative to the directory of the image that names it. */
-static const char *refuse_backing(const struct image *image, const struct qcow2 *header)
-{
-	static const char why[] = "its header names a backing file outside its directory";
-	const char *name = header->backing;
-	char full[PATH_BYTES_MAX];
-	if (image->depth == BACKING_CHAIN_MAX)
-		return "its chain of backing files is too long";
-	const char *slash = strrchr(image->rest, '/');
-	int n = name[0] == '/'
-		? snprintf(full, sizeof full, "%s", name)
-		: snprintf(full, sizeof full, "%s/%.*s%s", image->root_path,
-			  slash ? (int)(slash - image->rest + 1) : 0, image->rest, name);
-	/* "json:…" and "nbd://…" are no paths, and "x:y" is a protocol to QEMU. */
-	if (n >= (int)sizeof full || strchr(name, ':'))
-		return why;
-	const char *rest = hostpath_below(image->root_path, full);
-	if (!rest)
-		return why;
-	AUTO(close) int fd = open_beneath(image->root, rest, O_RDONLY);
-	if (fd < 0)
-		return is_exhausted(errno) ? hostpath_exhausted : why;
-	struct image backing = *image;
-	backing.rest = rest;
-	backing.fd = fd;
-	backing.depth++;
-	const char *refused = refuse_kind(fd, HOSTPATH_FILE);
-	if (!refused && image->idle && qcow2_is_written(fd))
-		return hostpath_in_use;
-	return refused || header->raw ? refused : refuse_image(&backing);
-}
-
-static const char *refuse_image(const struct image *image)
-{
-	struct qcow2 header;
-	if (image->idle && qcow2_is_written(image->fd))
-		return hostpath_in_use;
-	const char *why = qcow2_read(image->fd, &header);
-	return why || !header.backing[0] ? why : refuse_backing(image, &header);
-}
-
 static bool is_image(enum hostpath_kind kind)
 {
 	return kind == HOSTPATH_IMAGE || kind == HOSTPATH_SEEN_IMAGE || kind == HOSTPATH_IDLE_IMAGE;
@@ -162,6 +110,35 @@ static const char *refuse_errno(int root, const char *rest, enum hostpath_kind k
 	return is_image(kind) || kind == HOSTPATH_DIRECTORY ? missing : refuse_missing(root, rest);
 }
 
+/* Opens each file of an image's chain, which all have to lie beneath the root. */
+static const char *refuse_chain(
+	const char *root_path, int root, const char *path, enum hostpath_kind kind)
+{
+	static const char elsewhere[] = "its header names a backing file outside its directory";
+	struct image_chain chain;
+	const char *why = outside;
+	enum image_step step = IMAGE_STEP_BACKING;
+	if (!image_chain_start(&chain, path, IMAGE_QCOW2))
+		return outside;
+	while (step == IMAGE_STEP_BACKING) {
+		const char *rest = hostpath_below(root_path, chain.path);
+		if (!rest || strlen(chain.path) >= PATH_BYTES_MAX)
+			return elsewhere;
+		AUTO(close) int fd = open_beneath(root, rest, O_RDONLY);
+		if (fd < 0 && !chain.depth)
+			return refuse_errno(root, rest, kind, errno);
+		if (fd < 0)
+			return is_exhausted(errno) ? hostpath_exhausted : elsewhere;
+		why = refuse_kind(fd, kind);
+		if (!why && kind == HOSTPATH_IDLE_IMAGE && qcow2_is_written(fd))
+			why = hostpath_in_use;
+		if (why)
+			return why;
+		step = image_chain_next(&chain, fd, &why);
+	}
+	return why;
+}
+
 const char *hostpath_refusal(const char *root_path, const char *path, enum hostpath_kind kind)
 {
 	const char *rest = hostpath_below(root_path, path);
@@ -172,14 +149,10 @@ const char *hostpath_refusal(const char *root_path, const char *path, enum hostp
 		return hostpath_exhausted;
 	if (root < 0) /* libvirt's host is another, or the directory is still to come */
 		return errno == ENOENT ? NULL : "virtgate may not look into its directory";
-	AUTO(close) int fd = open_beneath(root, rest, is_image(kind) ? O_RDONLY : O_PATH);
-	if (fd < 0)
-		return refuse_errno(root, rest, kind, errno);
-	const char *why = refuse_kind(fd, kind);
-	if (why || !is_image(kind))
-		return why;
-	return refuse_image(
-		&(struct image){ root_path, root, rest, fd, 0, kind == HOSTPATH_IDLE_IMAGE });
+	if (is_image(kind))
+		return refuse_chain(root_path, root, path, kind);
+	AUTO(close) int fd = open_beneath(root, rest, O_PATH);
+	return fd < 0 ? refuse_errno(root, rest, kind, errno) : refuse_kind(fd, kind);
 }
 
 int hostpath_is_qcow2(const char *root_path, const char *path)

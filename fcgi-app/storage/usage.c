@@ -2,7 +2,7 @@
 #include "storage/usage.h"
 
 #include "base/uuid.h"
-#include "files/qcow2.h"
+#include "files/image_chain.h"
 #include "libvirt/domain.h"
 
 #include <errno.h>
@@ -11,8 +11,6 @@
 #include <string.h>
 #include <sys/stat.h>
 
-/* As far as an image's backing files are followed. */
-enum { CHAIN_MAX = 8, PATH_BYTES_MAX = 2048 };
 /* Each is a question to libvirt of a millisecond or two. */
 enum { SNAPSHOTS_MAX = 4096 }; /* said in usage.h */
 
@@ -45,52 +43,27 @@ static void look_at_path(const struct look *look, const char *path)
 	}
 }
 
-/* A backing file's name is relative to the directory of the image that names it. */
-static bool resolve(const char *image, const char *name, char ret[static PATH_BYTES_MAX])
+/* Every file of an image's chain is in use by whoever has the image. */
+static void look_at_image(const struct look *look, const char *path)
 {
-	const char *slash = strrchr(image, '/');
-	int n = *name == '/'
-		? snprintf(ret, PATH_BYTES_MAX, "%s", name)
-		: snprintf(ret, PATH_BYTES_MAX, "%.*s/%s", (int)(slash - image), image, name);
-	return n < PATH_BYTES_MAX;
-}
-
-/* Sets *ret_backing to the image's backing file, or to "". false: it cannot be told. */
-static bool read_backing(const char *image, char ret_backing[static PATH_BYTES_MAX])
-{
-	struct qcow2 header;
-	AUTO(close) int fd = open(image, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
-	ret_backing[0] = '\0';
-	if (fd < 0)
-		return errno == ENOENT || errno == ENOTDIR;
-	if (!qcow2_is(fd))
-		return true;
-	if (qcow2_read(fd, &header))
-		return false;
-	if (!header.backing[0])
-		return true;
-	/* "json:…" and "nbd://…" are no paths, and "x:y" is a protocol to QEMU. */
-	return !strchr(header.backing, ':') && resolve(image, header.backing, ret_backing);
-}
-
-static void look_at_image(const struct look *look, const char *image)
-{
-	char path[PATH_BYTES_MAX];
-	char backing[PATH_BYTES_MAX];
-	if (*image != '/')
+	struct image_chain chain;
+	const char *why = NULL;
+	enum image_step step = IMAGE_STEP_BACKING;
+	if (*path != '/')
 		return;
-	if (snprintf(path, sizeof path, "%s", image) >= PATH_BYTES_MAX) {
+	if (!image_chain_start(&chain, path, IMAGE_UNSTATED))
+		step = IMAGE_STEP_UNKNOWN;
+	while (step == IMAGE_STEP_BACKING) {
+		look_at_path(look, chain.path);
+		AUTO(close) int fd = open(chain.path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+		if (fd >= 0)
+			step = image_chain_next(&chain, fd, &why);
+		else /* what is not there leads nowhere */
+			step = errno == ENOENT || errno == ENOTDIR ? IMAGE_STEP_END
+								   : IMAGE_STEP_UNKNOWN;
+	}
+	if (step == IMAGE_STEP_UNKNOWN)
 		cannot_tell(look);
-		return;
-	}
-	for (int depth = 0; *path; depth++) {
-		if (depth == CHAIN_MAX || !read_backing(path, backing)) {
-			cannot_tell(look);
-			return;
-		}
-		look_at_path(look, backing);
-		memcpy(path, backing, sizeof path);
-	}
 }
 
 static void look_at_attr(const char *name, const char *value, bool foreign, void *data)
@@ -112,7 +85,7 @@ static void look_at_tree(struct look *look, const struct xml_node *node)
 		look_at_tree(look, n);
 }
 
-/* A disk's image and, where libvirt tells them, those beneath it. */
+/* A disk's image and those beneath it that libvirt lists. */
 static void look_at_sources(const struct look *look, const struct xml_node *node)
 {
 	static const char *const names[] = { "file", "dev" };

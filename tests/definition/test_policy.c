@@ -246,11 +246,11 @@ static void test_an_images_header_names_nothing_outside(void **state)
 	write_qcow2("second.qcow2", "shadow.qcow2", "qcow2", false);
 	try_disk("second.qcow2", "backing file outside");
 	write_qcow2("json.qcow2", "json:{\"file\":\"/etc/shadow\"}", "qcow2", false);
-	try_disk("json.qcow2", "backing file outside");
+	try_disk("json.qcow2", "other than a path");
 	write_qcow2("nbd.qcow2", "nbd://127.0.0.1/x", "qcow2", false);
-	try_disk("nbd.qcow2", "backing file outside");
+	try_disk("nbd.qcow2", "other than a path");
 	write_qcow2("self.qcow2", "self.qcow2", "qcow2", false);
-	try_disk("self.qcow2", "too long");
+	try_disk("self.qcow2", "longer than 8");
 	write_qcow2("data.qcow2", NULL, NULL, true);
 	try_disk("data.qcow2", "external data file");
 	write_qcow2("guessed.qcow2", "plain.qcow2", NULL, false);
