@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "api/api_metrics.h"
 
-#include "libvirt/host_info.h"
+#include "libvirt/host_probe.h"
 
 #include <string.h>
 

@@ -4,6 +4,7 @@
 #include "base/text.h"
 #include "definition/metadata.h"
 #include "definition/policy.h"
+#include "libvirt/host_info.h"
 
 #include <ctype.h>
 #include <fnmatch.h>
@@ -365,7 +366,7 @@ static int host_has_kvm(
 {
 	const struct xml_node *type = xml_find(root, "os/type");
 	AUTO(free) char *arch = type ? xml_attr(type, "arch") : NULL;
-	return virt_has_kvm(lease, arch, ret, err);
+	return host_info_has_kvm(lease, arch, ret, err);
 }
 
 /* The type to be, and why; *ret stays NULL for the one that is written. */

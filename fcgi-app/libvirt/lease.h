@@ -11,6 +11,7 @@
  */
 #include "libvirt/lease_slots.h"
 #include "libvirt/opener.h"
+#include "libvirt/virt_error.h"
 
 #include <stdatomic.h>
 

@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "base/thread.h"
+#include "libvirt/virt_error.h"
 
 #include <errno.h>
 #include <string.h>

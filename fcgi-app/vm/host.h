@@ -6,7 +6,7 @@
  *
  * All functions may be called from any thread, host_new() and host_free() after virt_start().
  */
-#include "libvirt/host_info.h"
+#include "libvirt/host_probe.h"
 #include "libvirt/hypervisor.h"
 #include "vm/agents.h"
 #include "vm/events.h"

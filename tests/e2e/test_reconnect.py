@@ -140,7 +140,7 @@ def test_a_connection_lost_under_way_leaves_the_outcome_of_a_change_unknown(
         answer = stuck.result()
     assert (answer.status, answer.code) == (503, "hypervisor_unavailable"), answer
     assert ("may have been done" in answer.json.get("hint", "")) is unknown, answer
-    assert ("was lost while this was under way" in answer.json["detail"]) is unknown, answer
+    assert ("was lost during the operation" in answer.json["detail"]) is unknown, answer
 
 
 def test_vms_that_hang_leave_reads_kills_and_no_long_waits_to_the_others(gateway, viewer, admin, create):  # noqa: F811
