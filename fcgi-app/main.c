@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "api/api_docs.h"
+#include "api/handlers.h"
 #include "api/routes.h"
 #include "base/config.h"
 #include "base/log.h"

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-#include "api/api_bulk.h"
+#include "api/handlers.h"
 
-#include "api/api_power.h"
 #include "vm/bulk.h"
 
 /* As of GET /v1/vms. */

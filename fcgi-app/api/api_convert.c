@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "api/api_convert.h"
+#include "api/handlers.h"
 
 #include "base/shell_words.h"
 #include "base/text.h"
@@ -7,6 +7,11 @@
 
 #include <stdio.h>
 #include <string.h>
+
+const struct field api_convert_fields[] = {
+	{ "argv", .type = FIELD_TEXTS, .min = SHELL_WORDS_BYTES_MAX, .max = SHELL_WORDS_MAX },
+	{ 0 },
+};
 
 static const struct field option_fields[] = {
 	{ "option", .type = FIELD_TEXT, .example = "\"-m 64\"" },

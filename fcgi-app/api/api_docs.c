@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-#include "api/api_docs.h"
+#include "api/handlers.h"
 
 #include "api/openapi.h"
 
 #include <stdio.h>
 #include <string.h>
 
-const struct field api_docs_openapi_answer[] = {
+const struct field api_docs_answer[] = {
 	{ "openapi", .type = FIELD_TEXT, .example = "\"3.1.0\"" },
 	{ "info", .type = FIELD_FREE },
 	{ "servers", .type = FIELD_FREE },
@@ -26,7 +26,7 @@ int api_docs_prepare(struct api *api, struct err *err)
 	return 0;
 }
 
-int api_docs_openapi(struct api_call *call, struct api_reply *reply, struct err *err)
+int api_docs_get(struct api_call *call, struct api_reply *reply, struct err *err)
 {
 	const struct api *api = call->api;
 	(void)snprintf(reply->etag, sizeof reply->etag, "%s", api->document.etag);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "api/api_domain.h"
+#include "api/handlers.h"
 
 #include "api/vm_json.h"
 #include "base/text.h"
@@ -14,6 +14,29 @@
 
 #include <stdio.h>
 #include <string.h>
+
+const struct field api_domain_transient_query[] = {
+	{ "xmlName", .as = "template", .type = FIELD_TEXT, .max = 64 },
+	{ "xmlContent", .as = "xml", .type = FIELD_TEXT, .max = XML_BYTES_MAX },
+	{ 0 },
+};
+
+const struct field api_domain_create_query[] = {
+	{ "persistent", .type = FIELD_FLAG },
+	{ "start", .type = FIELD_FLAG },
+	{ "dry_run", .type = FIELD_FLAG },
+	{ 0 },
+};
+
+const struct field api_domain_get_query[] = {
+	{ "live", .type = FIELD_FLAG },
+	{ 0 },
+};
+
+const struct field api_domain_put_query[] = {
+	{ "dry_run", .type = FIELD_FLAG },
+	{ 0 },
+};
 
 /* The document that a call speaks of, with its spec's words in it. */
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "api/api_host.h"
+#include "api/handlers.h"
 
 #include "libvirt/host_info.h"
 

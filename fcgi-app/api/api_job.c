@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "api/api_job.h"
+#include "api/handlers.h"
 
 #include "vm/job.h"
 
@@ -23,13 +23,13 @@ static const struct field job_fields[] = {
 	{ 0 },
 };
 
-const struct field api_vm_job_answer[] = {
+const struct field api_job_answer[] = {
 	{ "job", .type = FIELD_OBJECT, .of = job_fields, .nullable = true,
 		.says = "null: there is none" },
 	{ 0 },
 };
 
-const struct field api_vm_abort_job_answer[] = {
+const struct field api_job_abort_answer[] = {
 	{ "uuid", .type = FIELD_TEXT },
 	{ "name", .type = FIELD_TEXT },
 	{ "changed", .type = FIELD_FLAG, .says = "false: there was no job" },
@@ -68,7 +68,7 @@ static struct json *job_json(const struct job *job)
 	return o;
 }
 
-int api_vm_job(struct api_call *call, struct api_reply *reply, struct err *err)
+int api_job_get(struct api_call *call, struct api_reply *reply, struct err *err)
 {
 	struct job job;
 	if (job_read(call->api->host, api_text(call, "ref"), &job, err) < 0)
@@ -78,7 +78,7 @@ int api_vm_job(struct api_call *call, struct api_reply *reply, struct err *err)
 	return api_reply_json(reply, answer, err);
 }
 
-int api_vm_abort_job(struct api_call *call, struct api_reply *reply, struct err *err)
+int api_job_abort(struct api_call *call, struct api_reply *reply, struct err *err)
 {
 	struct vm_ref ref;
 	bool changed = false;

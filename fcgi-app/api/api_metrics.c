@@ -1,9 +1,14 @@
 /* SPDX-License-Identifier: MIT */
-#include "api/api_metrics.h"
+#include "api/handlers.h"
 
 #include "libvirt/host_probe.h"
 
 #include <string.h>
+
+const struct field api_metrics_query[] = {
+	{ "vms", .type = FIELD_FLAG, .says = "1: those of VMs, too, for which libvirt is asked" },
+	{ 0 },
+};
 
 static void put_process(const struct api *api, FILE *out)
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "api/api_patch.h"
+#include "api/handlers.h"
 
 #include "api/vm_json.h"
 #include "vm/patch.h"

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "api/api_power.h"
+#include "api/handlers.h"
 
 #include "api/vm_json.h"
 #include "base/clock.h"
@@ -66,13 +66,13 @@ static int answer_action(
 	{ \
 		return answer_action(call, action, reply, err); \
 	}
-DEFINE_ACTION(api_vm_suspend, POWER_SUSPEND)
-DEFINE_ACTION(api_vm_resume, POWER_RESUME)
-DEFINE_ACTION(api_vm_reboot, POWER_REBOOT)
-DEFINE_ACTION(api_vm_reset, POWER_RESET)
-DEFINE_ACTION(api_vm_save, POWER_SAVE)
+DEFINE_ACTION(api_power_suspend, POWER_SUSPEND)
+DEFINE_ACTION(api_power_resume, POWER_RESUME)
+DEFINE_ACTION(api_power_reboot, POWER_REBOOT)
+DEFINE_ACTION(api_power_reset, POWER_RESET)
+DEFINE_ACTION(api_power_save, POWER_SAVE)
 
-int api_vm_drop_save(struct api_call *call, struct api_reply *reply, struct err *err)
+int api_power_drop_save(struct api_call *call, struct api_reply *reply, struct err *err)
 {
 	const struct target target = api_target(call);
 	struct power_done done;
@@ -81,7 +81,7 @@ int api_vm_drop_save(struct api_call *call, struct api_reply *reply, struct err 
 	return api_reply_json(reply, action_json(call, &done.vm, done.changed), err);
 }
 
-int api_vm_start(struct api_call *call, struct api_reply *reply, struct err *err)
+int api_power_start(struct api_call *call, struct api_reply *reply, struct err *err)
 {
 	struct power_done done;
 	if (act(call, POWER_START, &done, err) < 0)
@@ -110,7 +110,7 @@ struct stop_how api_power_stop_how(const struct api_call *call)
 	};
 }
 
-int api_vm_stop(struct api_call *call, struct api_reply *reply, struct err *err)
+int api_power_stop(struct api_call *call, struct api_reply *reply, struct err *err)
 {
 	const struct target target = api_target(call);
 	const struct stop_how how = api_power_stop_how(call);

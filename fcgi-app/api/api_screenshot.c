@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: MIT */
-#include "api/api_screenshot.h"
+#include "api/handlers.h"
 
 #include "vm/screenshot.h"
 
-const struct field api_vm_screenshot_query[] = {
+const struct field api_screenshot_query[] = {
 	{ "screen", .type = FIELD_NUMBER, .max = SCREENSHOT_SCREEN_MAX,
 		.says = "which of several; 0 by default", .example = "0" },
 	{ 0 },
 };
 
-int api_vm_screenshot(struct api_call *call, struct api_reply *reply, struct err *err)
+int api_screenshot_get(struct api_call *call, struct api_reply *reply, struct err *err)
 {
 	const char *screen = api_text(call, "screen");
 	struct screenshot shot;

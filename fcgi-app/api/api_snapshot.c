@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "api/api_snapshot.h"
+#include "api/handlers.h"
 
 #include "api/vm_json.h"
 #include "base/clock.h"
@@ -7,6 +7,26 @@
 #include "vm/snapshot.h"
 
 #include <string.h>
+
+const struct field api_snapshot_fields[] = {
+	{ "name", .type = FIELD_TEXT, .max = 63 },
+	{ "description", .type = FIELD_TEXT, .max = SNAPSHOT_DESCRIPTION_MAX },
+	{ 0 },
+};
+
+const struct field api_snapshot_delete_query[] = {
+	{ "children", .type = FIELD_FLAG, .says = "all that descend from it, too" },
+	{ "metadata_only", .type = FIELD_FLAG,
+		.says = "forget it, and leave the disks as they are" },
+	{ 0 },
+};
+
+const struct field api_snapshot_revert_fields[] = {
+	{ "state", .type = FIELD_WORD, .words = "as-saved|running|paused",
+		.says = "the VM's afterwards; as-saved unless said" },
+	{ "force", .type = FIELD_FLAG, .says = "even where libvirt considers it risky" },
+	{ 0 },
+};
 
 /* Answers */
 

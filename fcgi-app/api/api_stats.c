@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "api/api_stats.h"
+#include "api/handlers.h"
 
 #include "vm/stats.h"
 
@@ -53,7 +53,7 @@ static const struct field interface_stats_fields[] = {
 	{ 0 },
 };
 
-const struct field api_vm_stats_answer[] = {
+const struct field api_stats_answer[] = {
 	{ "uuid", .type = FIELD_TEXT },
 	{ "name", .type = FIELD_TEXT },
 	{ "state", .type = FIELD_WORD, .words = VM_STATE_NAMES, .example = "\"running\"" },
@@ -146,7 +146,7 @@ static struct json *stats_json(const struct stats *stats)
 	return o;
 }
 
-int api_vm_stats(struct api_call *call, struct api_reply *reply, struct err *err)
+int api_stats_get(struct api_call *call, struct api_reply *reply, struct err *err)
 {
 	const struct api *api = call->api;
 	AUTO_STATS struct stats stats = { 0 };

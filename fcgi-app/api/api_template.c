@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "api/api_template.h"
+#include "api/handlers.h"
 
 #include "definition/template.h"
 

@@ -1,100 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 #include "api/routes.h"
 
-#include "api/api_bulk.h"
-#include "api/api_convert.h"
-#include "api/api_detail.h"
-#include "api/api_docs.h"
-#include "api/api_domain.h"
-#include "api/api_host.h"
-#include "api/api_job.h"
-#include "api/api_metrics.h"
-#include "api/api_patch.h"
-#include "api/api_power.h"
-#include "api/api_screenshot.h"
-#include "api/api_snapshot.h"
-#include "api/api_stats.h"
-#include "api/api_template.h"
-#include "api/api_vm.h"
-#include "base/shell_words.h"
+#include "api/handlers.h"
 #include "definition/spec.h"
-#include "format/xml.h"
 #include "vm/patch.h"
 #include "vm/selection.h"
-#include "vm/snapshot.h"
 
 /* The seed's routes name the VM in the query. */
 static const struct field ref_query[] = {
 	{ "name", .as = "ref", .type = FIELD_TEXT, .required = true, .max = REF_BYTES_MAX },
-	{ 0 },
-};
-
-static const struct field seed_create_query[] = {
-	{ "xmlName", .as = "template", .type = FIELD_TEXT, .max = 64 },
-	{ "xmlContent", .as = "xml", .type = FIELD_TEXT, .max = XML_BYTES_MAX },
-	{ 0 },
-};
-
-static const struct field create_query[] = {
-	{ "persistent", .type = FIELD_FLAG },
-	{ "start", .type = FIELD_FLAG },
-	{ "dry_run", .type = FIELD_FLAG },
-	{ 0 },
-};
-
-static const struct field list_query[] = {
-	SELECTION_FIELDS,
-	{ "fields", .type = FIELD_TEXT, .max = 1024,
-		.says = "members of each item, separated by commas", .example = "\"name,state\"" },
-	{ "limit", .type = FIELD_NUMBER, .min = 1, .max = 1000, .says = "items; 100 by default",
-		.example = "100" },
-	{ "after", .type = FIELD_TEXT, .max = REF_BYTES_MAX,
-		.says = "a name: only those that come after it; `next` of the page before" },
-	{ 0 },
-};
-
-static const struct field metrics_query[] = {
-	{ "vms", .type = FIELD_FLAG, .says = "1: those of VMs, too, for which libvirt is asked" },
-	{ 0 },
-};
-
-static const struct field delete_query[] = {
-	{ "disks", .type = FIELD_FLAG, .says = "remove the images that virtgate made for it, too" },
-	{ 0 },
-};
-
-static const struct field get_xml_query[] = {
-	{ "live", .type = FIELD_FLAG },
-	{ 0 },
-};
-
-static const struct field put_xml_query[] = {
-	{ "dry_run", .type = FIELD_FLAG },
-	{ 0 },
-};
-
-static const struct field convert_fields[] = {
-	{ "argv", .type = FIELD_TEXTS, .min = SHELL_WORDS_BYTES_MAX, .max = SHELL_WORDS_MAX },
-	{ 0 },
-};
-
-static const struct field snapshot_fields[] = {
-	{ "name", .type = FIELD_TEXT, .max = 63 },
-	{ "description", .type = FIELD_TEXT, .max = SNAPSHOT_DESCRIPTION_MAX },
-	{ 0 },
-};
-
-static const struct field snapshot_delete_query[] = {
-	{ "children", .type = FIELD_FLAG, .says = "all that descend from it, too" },
-	{ "metadata_only", .type = FIELD_FLAG,
-		.says = "forget it, and leave the disks as they are" },
-	{ 0 },
-};
-
-static const struct field snapshot_revert_fields[] = {
-	{ "state", .type = FIELD_WORD, .words = "as-saved|running|paused",
-		.says = "the VM's afterwards; as-saved unless said" },
-	{ "force", .type = FIELD_FLAG, .says = "even where libvirt considers it risky" },
 	{ 0 },
 };
 
@@ -133,41 +47,41 @@ enum {
 const struct route routes[] = {
 	{ "/healthz", HTTP_GET, ROLE_NONE, api_host_healthz, 200, .answer = api_host_healthz_answer,
 		.instant = true, .summary = "Is the process alive? Never asks libvirt." },
-	{ "/metrics", HTTP_GET, ROLE_VIEWER, api_metrics_get, 200, .query = metrics_query,
+	{ "/metrics", HTTP_GET, ROLE_VIEWER, api_metrics_get, 200, .query = api_metrics_query,
 		.media = METRICS_TYPE,
 		.summary = "Figures of the process and its VMs, as Prometheus reads them." },
 	{ "/readyz", HTTP_GET, ROLE_NONE, api_host_readyz, 200, .answer = api_host_readyz_answer,
 		.errors = HOST "|draining",
 		.summary = "Can it serve: is the host reachable, is it not stopping?" },
-	{ "/resume", HTTP_POST, ROLE_OPERATOR, api_vm_resume, 200, .query = ref_query,
+	{ "/resume", HTTP_POST, ROLE_OPERATOR, api_power_resume, 200, .query = ref_query,
 		.if_match = true, .answer = api_power_answer, .errors = VM,
 		.summary = "As POST /vm/resume." },
 	{ "/shutdown", HTTP_POST, ROLE_ADMIN, api_host_shutdown, 200,
 		.answer = api_host_shutdown_answer,
 		.summary = "Finish what runs and end the process." },
-	{ "/suspend", HTTP_POST, ROLE_OPERATOR, api_vm_suspend, 200, .query = ref_query,
+	{ "/suspend", HTTP_POST, ROLE_OPERATOR, api_power_suspend, 200, .query = ref_query,
 		.if_match = true, .answer = api_power_answer, .errors = VM,
 		.summary = "As POST /vm/suspend." },
 	{ "/v1", HTTP_GET, ROLE_VIEWER, api_host_about, 200, .answer = api_host_about_answer,
 		.summary = "Versions, hosts, and who you are here." },
 	{ "/v1/convert/qemu-argv", HTTP_POST, ROLE_VIEWER, api_convert_qemu_argv, 200, JSON | PLAIN,
-		.fields = convert_fields, .answer = api_convert_answer, .errors = "invalid_spec",
+		.fields = api_convert_fields, .answer = api_convert_answer,
+		.errors = "invalid_spec",
 		.example = "{\"argv\":[\"qemu-system-x86_64\",\"-m\",\"64\"]}",
 		.summary = "Make a QEMU command line a spec and domain XML." },
 	{ "/v1/host", HTTP_GET, ROLE_VIEWER, api_host_get, 200, .answer = api_host_get_answer,
 		.errors = HOST, .aged = true,
 		.summary = "The host as libvirt sees it, and how many VMs it has." },
-	{ "/v1/openapi.json", HTTP_GET, ROLE_NONE, api_docs_openapi, 200,
-		.answer = api_docs_openapi_answer, .instant = true,
-		.summary = "This API, as OpenAPI 3.1." },
+	{ "/v1/openapi.json", HTTP_GET, ROLE_NONE, api_docs_get, 200, .answer = api_docs_answer,
+		.instant = true, .summary = "This API, as OpenAPI 3.1." },
 	{ "/v1/templates", HTTP_GET, ROLE_VIEWER, api_template_list, 200,
 		.answer = api_template_list_answer,
 		.summary = "The templates that a VM can be made from." },
-	{ "/v1/vms", HTTP_GET, ROLE_VIEWER, api_vm_list, 200, .query = list_query,
-		.answer = api_vm_list_answer, .errors = HOST, .aged = true,
+	{ "/v1/vms", HTTP_GET, ROLE_VIEWER, api_list_vms, 200, .query = api_list_query,
+		.answer = api_list_answer, .errors = HOST, .aged = true,
 		.summary = "VMs, by name." },
-	{ "/v1/vms", HTTP_POST, ROLE_ADMIN, api_domain_create, 201, JSON | XML, create_query,
-		spec_fields, .answer = api_domain_create_answer,
+	{ "/v1/vms", HTTP_POST, ROLE_ADMIN, api_domain_create, 201, JSON | XML,
+		api_domain_create_query, spec_fields, .answer = api_domain_create_answer,
 		.dry_answer = api_domain_dry_answer, .errors = CREATE, .example = create_example,
 		.keyed = true, .summary = "Create a VM from a spec, a template or domain XML." },
 	{ "/v1/vms/{ref}", HTTP_GET, ROLE_VIEWER, api_vm_get, 200, .answer = api_vm_get_answer,
@@ -177,66 +91,68 @@ const struct route routes[] = {
 		.errors = VM "|invalid_spec|unsupported|invalid_xml|denied_by_hypervisor",
 		.example = "{\"title\":\"the front\",\"labels\":{\"tier\":null}}", .if_match = true,
 		.summary = "Change a VM, its definition or the guest that runs." },
-	{ "/v1/vms/{ref}", HTTP_DELETE, ROLE_ADMIN, api_vm_delete, 200, .query = delete_query,
-		.answer = api_vm_delete_answer, .errors = VM "|denied_by_hypervisor",
-		.if_match = true,
+	{ "/v1/vms/{ref}", HTTP_DELETE, ROLE_ADMIN, api_vm_delete, 200,
+		.query = api_vm_delete_query, .answer = api_vm_delete_answer,
+		.errors = VM "|denied_by_hypervisor", .if_match = true,
 		.summary = "Stop a VM and remove it; with disks=1 also the images made for it." },
-	{ "/v1/vms/{ref}/job", HTTP_GET, ROLE_VIEWER, api_vm_job, 200, .answer = api_vm_job_answer,
+	{ "/v1/vms/{ref}/job", HTTP_GET, ROLE_VIEWER, api_job_get, 200, .answer = api_job_answer,
 		.errors = HOST "|vm_busy",
 		.summary = "How far what libvirt does to the VM is, such as a save." },
-	{ "/v1/vms/{ref}/job", HTTP_DELETE, ROLE_OPERATOR, api_vm_abort_job, 200,
-		.answer = api_vm_abort_job_answer, .errors = VM, .summary = "Abort that." },
-	{ "/v1/vms/{ref}/reboot", HTTP_POST, ROLE_OPERATOR, api_vm_reboot, 200, .if_match = true,
+	{ "/v1/vms/{ref}/job", HTTP_DELETE, ROLE_OPERATOR, api_job_abort, 200,
+		.answer = api_job_abort_answer, .errors = VM, .summary = "Abort that." },
+	{ "/v1/vms/{ref}/reboot", HTTP_POST, ROLE_OPERATOR, api_power_reboot, 200, .if_match = true,
 		.answer = api_power_answer, .errors = VM "|agent_unavailable|cannot_shut_down",
 		.summary = "Ask the guest to reboot." },
-	{ "/v1/vms/{ref}/reset", HTTP_POST, ROLE_OPERATOR, api_vm_reset, 200, .if_match = true,
+	{ "/v1/vms/{ref}/reset", HTTP_POST, ROLE_OPERATOR, api_power_reset, 200, .if_match = true,
 		.answer = api_power_answer, .errors = VM, .summary = "Press the reset button." },
-	{ "/v1/vms/{ref}/resume", HTTP_POST, ROLE_OPERATOR, api_vm_resume, 200, .if_match = true,
+	{ "/v1/vms/{ref}/resume", HTTP_POST, ROLE_OPERATOR, api_power_resume, 200, .if_match = true,
 		.answer = api_power_answer, .errors = VM, .summary = "Let a paused VM run on." },
-	{ "/v1/vms/{ref}/save", HTTP_POST, ROLE_OPERATOR, api_vm_save, 200, .if_match = true,
+	{ "/v1/vms/{ref}/save", HTTP_POST, ROLE_OPERATOR, api_power_save, 200, .if_match = true,
 		.answer = api_power_answer, .errors = VM "|unsupported|aborted", .takes_long = true,
 		.summary = "Stop a VM and keep its memory for its next start." },
-	{ "/v1/vms/{ref}/save", HTTP_DELETE, ROLE_OPERATOR, api_vm_drop_save, 200, .if_match = true,
-		.answer = api_power_answer, .errors = HOST "|vm_busy",
+	{ "/v1/vms/{ref}/save", HTTP_DELETE, ROLE_OPERATOR, api_power_drop_save, 200,
+		.if_match = true, .answer = api_power_answer, .errors = HOST "|vm_busy",
 		.summary = "Forget that memory: the next start is afresh." },
-	{ "/v1/vms/{ref}/screenshot", HTTP_GET, ROLE_OPERATOR, api_vm_screenshot, 200,
-		.query = api_vm_screenshot_query, .media = "image/png",
+	{ "/v1/vms/{ref}/screenshot", HTTP_GET, ROLE_OPERATOR, api_screenshot_get, 200,
+		.query = api_screenshot_query, .media = "image/png",
 		.errors = VM "|unsupported|not_supported_by_driver",
 		.summary = "What its screen shows." },
 	{ "/v1/vms/{ref}/snapshots", HTTP_GET, ROLE_VIEWER, api_snapshot_list, 200,
 		.answer = api_snapshot_list_answer, .errors = HOST "|snapshot_unsupported",
 		.summary = "A VM's snapshots, a tree by parent." },
 	{ "/v1/vms/{ref}/snapshots", HTTP_POST, ROLE_OPERATOR, api_snapshot_create, 201, JSON | XML,
-		.fields = snapshot_fields, .answer = api_snapshot_answer, .errors = SNAPSHOT_CREATE,
-		.example = snapshot_example, .if_match = true, .keyed = true, .takes_long = true,
-		.summary = "Take a snapshot." },
+		.fields = api_snapshot_fields, .answer = api_snapshot_answer,
+		.errors = SNAPSHOT_CREATE, .example = snapshot_example, .if_match = true,
+		.keyed = true, .takes_long = true, .summary = "Take a snapshot." },
 	{ "/v1/vms/{ref}/snapshots/{snap}", HTTP_GET, ROLE_VIEWER, api_snapshot_get, 200,
 		.answer = api_snapshot_answer, .errors = HOST, .summary = "One snapshot." },
 	{ "/v1/vms/{ref}/snapshots/{snap}", HTTP_DELETE, ROLE_OPERATOR, api_snapshot_delete, 200,
-		.query = snapshot_delete_query, .answer = api_snapshot_delete_answer,
+		.query = api_snapshot_delete_query, .answer = api_snapshot_delete_answer,
 		.errors = SNAPSHOT_GUARD, .if_match = true, .takes_long = true,
 		.summary = "Delete a snapshot; its children stay unless they are to go, too." },
 	{ "/v1/vms/{ref}/snapshots/{snap}/revert", HTTP_POST, ROLE_OPERATOR, api_snapshot_revert,
-		200, JSON, .fields = snapshot_revert_fields, .answer = api_snapshot_revert_answer,
-		.errors = SNAPSHOT_REVERT, .example = "{\"state\":\"paused\"}", .if_match = true,
-		.takes_long = true, .summary = "Put the VM back to what it was." },
-	{ "/v1/vms/{ref}/start", HTTP_POST, ROLE_OPERATOR, api_vm_start, 200, .if_match = true,
+		200, JSON, .fields = api_snapshot_revert_fields,
+		.answer = api_snapshot_revert_answer, .errors = SNAPSHOT_REVERT,
+		.example = "{\"state\":\"paused\"}", .if_match = true, .takes_long = true,
+		.summary = "Put the VM back to what it was." },
+	{ "/v1/vms/{ref}/start", HTTP_POST, ROLE_OPERATOR, api_power_start, 200, .if_match = true,
 		.answer = api_power_start_answer, .errors = VM "|" START, .takes_long = true,
 		.summary = "Start a VM that is shut off, or restore it." },
-	{ "/v1/vms/{ref}/stats", HTTP_GET, ROLE_VIEWER, api_vm_stats, 200,
-		.answer = api_vm_stats_answer, .errors = HOST "|vm_busy",
+	{ "/v1/vms/{ref}/stats", HTTP_GET, ROLE_VIEWER, api_stats_get, 200,
+		.answer = api_stats_answer, .errors = HOST "|vm_busy",
 		.summary = "One VM's counters." },
-	{ "/v1/vms/{ref}/stop", HTTP_POST, ROLE_OPERATOR, api_vm_stop, 200, JSON, .if_match = true,
-		.fields = api_power_stop_fields, .answer = api_power_stop_answer,
+	{ "/v1/vms/{ref}/stop", HTTP_POST, ROLE_OPERATOR, api_power_stop, 200, JSON,
+		.if_match = true, .fields = api_power_stop_fields, .answer = api_power_stop_answer,
 		.errors = VM "|agent_unavailable|cannot_shut_down|still_running|draining",
 		.example = "{\"timeout\":60,\"then\":\"kill\"}", .takes_long = true,
 		.summary = "Shut a VM down, or cut its power." },
-	{ "/v1/vms/{ref}/suspend", HTTP_POST, ROLE_OPERATOR, api_vm_suspend, 200, .if_match = true,
-		.answer = api_power_answer, .errors = VM, .summary = "Pause a running VM." },
-	{ "/v1/vms/{ref}/xml", HTTP_GET, ROLE_VIEWER, api_domain_get, 200, .query = get_xml_query,
-		.errors = HOST,
+	{ "/v1/vms/{ref}/suspend", HTTP_POST, ROLE_OPERATOR, api_power_suspend, 200,
+		.if_match = true, .answer = api_power_answer, .errors = VM,
+		.summary = "Pause a running VM." },
+	{ "/v1/vms/{ref}/xml", HTTP_GET, ROLE_VIEWER, api_domain_get, 200,
+		.query = api_domain_get_query, .errors = HOST,
 		.summary = "The VM's definition as domain XML, or live what it is now." },
-	{ "/v1/vms/{ref}/xml", HTTP_PUT, ROLE_ADMIN, api_domain_put, 200, XML, put_xml_query,
+	{ "/v1/vms/{ref}/xml", HTTP_PUT, ROLE_ADMIN, api_domain_put, 200, XML, api_domain_put_query,
 		.if_match = true, .answer = api_domain_put_answer,
 		.dry_answer = api_domain_dry_answer,
 		.errors = VM "|unsupported|invalid_spec|" XML_BODY,
@@ -261,27 +177,27 @@ const struct route routes[] = {
 		.fields = api_bulk_fields, .answer = api_bulk_answer, .errors = BULK,
 		.example = "{\"refs\":[\"web-1\",\"web-2\"]}", .takes_long = true,
 		.summary = "Pause many VMs." },
-	{ "/vm", HTTP_POST, ROLE_ADMIN, api_domain_create_transient, 201, XML, seed_create_query,
-		.answer = api_domain_create_answer, .errors = CREATE,
+	{ "/vm", HTTP_POST, ROLE_ADMIN, api_domain_create_transient, 201, XML,
+		api_domain_transient_query, .answer = api_domain_create_answer, .errors = CREATE,
 		.summary = "Create and start a transient VM." },
 	{ "/vm", HTTP_DELETE, ROLE_ADMIN, api_vm_delete, 200, .query = ref_query,
 		.answer = api_vm_delete_answer, .errors = VM "|denied_by_hypervisor",
 		.if_match = true, .summary = "As DELETE /v1/vms/{ref}." },
-	{ "/vm/resume", HTTP_POST, ROLE_OPERATOR, api_vm_resume, 200, .query = ref_query,
+	{ "/vm/resume", HTTP_POST, ROLE_OPERATOR, api_power_resume, 200, .query = ref_query,
 		.if_match = true, .answer = api_power_answer, .errors = VM,
 		.summary = "As POST /v1/vms/{ref}/resume." },
 	{ "/vm/snapshot", HTTP_POST, ROLE_OPERATOR, api_snapshot_create, 201, JSON | XML, ref_query,
-		snapshot_fields, .answer = api_snapshot_answer, .errors = SNAPSHOT_CREATE,
+		api_snapshot_fields, .answer = api_snapshot_answer, .errors = SNAPSHOT_CREATE,
 		.example = snapshot_example, .if_match = true, .keyed = true, .takes_long = true,
 		.summary = "As POST /v1/vms/{ref}/snapshots." },
 	{ "/vm/snapshot/revert", HTTP_POST, ROLE_OPERATOR, api_snapshot_revert, 200,
 		.query = ref_query, .answer = api_snapshot_revert_answer,
 		.errors = "snapshot_not_found|" SNAPSHOT_REVERT, .if_match = true,
 		.takes_long = true, .summary = "Revert to the current snapshot." },
-	{ "/vm/suspend", HTTP_POST, ROLE_OPERATOR, api_vm_suspend, 200, .query = ref_query,
+	{ "/vm/suspend", HTTP_POST, ROLE_OPERATOR, api_power_suspend, 200, .query = ref_query,
 		.if_match = true, .answer = api_power_answer, .errors = VM,
 		.summary = "As POST /v1/vms/{ref}/suspend." },
-	{ "/vms", HTTP_GET, ROLE_VIEWER, api_vm_list_active, 200, .answer = api_vm_list_answer,
+	{ "/vms", HTTP_GET, ROLE_VIEWER, api_list_active, 200, .answer = api_list_answer,
 		.errors = HOST, .aged = true, .summary = "The VMs that are not shut off." },
 };
 const size_t route_count = ARRAY_LEN(routes);

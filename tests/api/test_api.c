@@ -6,7 +6,7 @@
  */
 #include "in_process.h"
 
-#include "api/api_docs.h"
+#include "api/handlers.h"
 #include "api/routes.h"
 #include "base/clock.h"
 #include "base/uuid.h"

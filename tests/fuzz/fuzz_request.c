@@ -8,7 +8,7 @@
  *  - nothing is `internal`;
  *  - an error, a safe method, a dry run and a viewer change nothing.
  */
-#include "api/api_docs.h"
+#include "api/handlers.h"
 #include "api/openapi.h"
 #include "api/routes.h"
 #include "base/text.h"
@@ -208,7 +208,7 @@ static void check_reply(const struct api_call *call, const struct api_reply *rep
 			!strcmp(reply->type, "image/png"),
 		"a NUL in %s", reply->body);
 	bool is_json = reply->body && reply->type && strstr(reply->type, "json") &&
-		(!call->route || call->route->handle != api_docs_openapi);
+		(!call->route || call->route->handle != api_docs_get);
 	insist(!is_json || !json_parse(reply->body, reply->body_len, &body, &err), "%s: %s",
 		err.text, reply->body);
 	if (reply->failed)

@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: MIT */
+#include "api/handlers.h"
+
+#include "api/vm_json.h"
+#include "vm/selection.h"
+
+#include <stdio.h>
+#include <string.h>
+
+const struct field api_list_query[] = {
+	SELECTION_FIELDS,
+	{ "fields", .type = FIELD_TEXT, .max = 1024,
+		.says = "members of each item, separated by commas", .example = "\"name,state\"" },
+	{ "limit", .type = FIELD_NUMBER, .min = 1, .max = 1000, .says = "items; 100 by default",
+		.example = "100" },
+	{ "after", .type = FIELD_TEXT, .max = REF_BYTES_MAX,
+		.says = "a name: only those that come after it; `next` of the page before" },
+	{ 0 },
+};
+
+static const struct field item_fields[] = {
+	{ "VmItem", .type = FIELD_ALSO, .optional = true, .of = vm_json_item_fields },
+	{ 0 },
+};
+
+const struct field api_list_answer[] = {
+	{ "items", .type = FIELD_LIST, .of = item_fields, .says = "by name" },
+	{ "next", .type = FIELD_TEXT, .nullable = true,
+		.says = "the next page's `after`; null: this is the last" },
+	{ "stale", .type = FIELD_FLAG, .says = "it is not of now but as old as the header Age says",
+		.example = "false" },
+	{ 0 },
+};
+
+enum { LIST_LIMIT = 100 };
+
+struct page {
+	struct selection selection;
+	const char *after;
+	const char *fields;
+	size_t limit;
+};
+
+/* Only members that there are. */
+static int check_fields(const char *fields, struct err *err)
+{
+	for (const char *s = fields; s; s = strchr(s, ','), s = s ? s + 1 : NULL) {
+		char name[64];
+		(void)snprintf(name, sizeof name, "%.*s", (int)strcspn(s, ","), s);
+		if (field_find(vm_json_item_fields, name))
+			continue;
+		(void)err_set(
+			err, ERR_BAD_REQUEST, "fields: '%s' is no member of a VM in a list", name);
+		return field_hint(vm_json_item_fields, err);
+	}
+	return 0;
+}
+
+static int read_page(struct api_call *call, struct page *ret, struct err *err)
+{
+	const char *limit = api_text(call, "limit");
+	struct page page = {
+		.after = api_text(call, "after"),
+		.fields = api_text(call, "fields"),
+		.limit = limit ? strtoul(limit, NULL, 10) : LIST_LIMIT,
+	};
+	if (selection_read(api_text(call, "state"), api_text(call, "name"), api_text(call, "label"),
+		    &page.selection, err) < 0 ||
+		check_fields(page.fields, err) < 0)
+		return -1;
+	*ret = page;
+	return 0;
+}
+
+/* What an answer to a list's request is made of. */
+struct listing {
+	const struct api_call *call;
+	const struct page *page;
+	const struct vm_list *vms;
+	bool stale;
+};
+
+static struct json *item_json(const struct listing *listing, const struct vm *vm)
+{
+	struct json *item = vm_json_item(listing->call->api->host, vm);
+	if (listing->page->fields)
+		json_keep(item, listing->page->fields);
+	return item;
+}
+
+static struct json *page_json(const struct listing *listing)
+{
+	const struct page *page = listing->page;
+	struct json *answer = json_new_object();
+	struct json *items = json_new_array();
+	const struct vm *last = NULL;
+	const char *next = NULL;
+	for (size_t i = 0; i < listing->vms->count && !next; i++) {
+		const struct vm *vm = &listing->vms->vms[i];
+		if ((page->after && strcmp(vm->name, page->after) <= 0) ||
+			!selection_has(&page->selection, vm))
+			continue;
+		if (json_length(items) == page->limit) {
+			next = last->name;
+			break;
+		}
+		json_push(items, item_json(listing, vm));
+		last = vm;
+	}
+	json_put(answer, "items", items);
+	json_put_string(answer, "next", next);
+	json_put_bool(answer, "stale", listing->stale);
+	return answer;
+}
+
+static int render(const void *data, char **ret, size_t *ret_len, struct err *err)
+{
+	AUTO(json_free) struct json *answer = page_json(data);
+	return json_text(answer, ret, ret_len, err);
+}
+
+/*
+ * The same list and the same question have the same answer, so it need not be made to be named. One
+ * that is stale says so, which is another answer: who holds the fresh one is not told that it
+ * holds.
+ */
+static int list(const struct api_call *call, const struct page *page, struct api_reply *reply,
+	struct err *err)
+{
+	AUTO(vm_list_give) struct vm_list *vms = NULL;
+	AUTO(free) char *question = NULL;
+	struct rendering *rendering = NULL;
+	if (inventory_list(call->api->host->inventory, api_need(call), &vms, &reply->age, err) < 0)
+		return -1;
+	if (asprintf(&question, "%s%s", reply->age ? "stale " : "", call->req->target) < 0)
+		return err_memory(err);
+	etag_make_versioned(vms->version, question, strlen(question), reply->etag);
+	if (api_is_held(call, reply))
+		return 0;
+	const struct listing listing = { call, page, vms, reply->age > 0 };
+	if (renderings_get(&vms->renderings, question, render, &listing, &rendering, err) < 0)
+		return -1;
+	api_reply_shared(reply, rendering, "application/json");
+	return 0;
+}
+
+int api_list_vms(struct api_call *call, struct api_reply *reply, struct err *err)
+{
+	struct page page;
+	return read_page(call, &page, err) < 0 ? -1 : list(call, &page, reply, err);
+}
+
+int api_list_active(struct api_call *call, struct api_reply *reply, struct err *err)
+{
+	const struct page active = {
+		.selection.states = ~(1U << VM_SHUTOFF | 1U << VM_CRASHED),
+		.limit = SIZE_MAX,
+	};
+	return list(call, &active, reply, err);
+}
