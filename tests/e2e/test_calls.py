@@ -50,7 +50,7 @@ def ask(client, method, path, **how):
     return answer.json
 
 
-def test_suspending_and_resuming_cost_one_look_before_and_one_at_the_state_after(counted):
+def test_suspend_and_resume_read_the_vm_before_and_its_state_after(counted):
     admin, calls, refs, look = counted
     enough = 2 * (look + ACTION + REASON)
     for ref in refs:
@@ -61,7 +61,7 @@ def test_suspending_and_resuming_cost_one_look_before_and_one_at_the_state_after
         assert calls.least(turn, enough) == enough
 
 
-def test_what_is_so_already_costs_no_action(counted):
+def test_an_action_whose_target_is_reached_already_makes_no_call_for_it(counted):
     admin, calls, refs, look = counted
     for ref in refs:
         def resume():
@@ -70,7 +70,7 @@ def test_what_is_so_already_costs_no_action(counted):
         assert calls.least(resume, look + REASON) == look + REASON
 
 
-def test_an_action_under_an_entity_tag_costs_the_definition_and_the_reason(counted):
+def test_an_action_with_if_match_also_reads_the_definition_and_the_reason(counted):
     admin, calls, refs, look = counted
     enough = look + REASON + 1 + ACTION + REASON
     for ref in refs:
@@ -85,7 +85,7 @@ def test_an_action_under_an_entity_tag_costs_the_definition_and_the_reason(count
         assert min(costs) == enough
 
 
-def test_one_vm_costs_one_look_and_its_documents(counted):
+def test_a_get_of_one_vm_makes_the_known_number_of_calls(counted):
     admin, calls, refs, look = counted
     interface, = ask(admin, "GET", f"/v1/vms/{refs[0]}")["interfaces"]
     addresses = 2 if interface["network"] else 1  # of the host's neighbours; and of its leases

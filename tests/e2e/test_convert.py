@@ -62,7 +62,7 @@ def test_there_are_enough_command_lines():
 
 
 @pytest.mark.parametrize("line, wanted", CASES, ids=lambda x: x[:60] if isinstance(x, str) else "")
-def test_a_command_line_becomes_what_the_table_says(gateway, viewer, line, wanted):
+def test_a_command_line_is_converted_as_the_corpus_says(gateway, viewer, line, wanted):
     line, wanted = at_gateway(gateway, line, wanted)
     answer = convert(viewer, line)
     if "error" in wanted:
@@ -94,7 +94,7 @@ def test_every_option_ends_in_exactly_one_outcome(viewer, line, wanted):
 
 
 @pytest.mark.parametrize("line, wanted", GOOD[::4], ids=lambda x: x[:60] if isinstance(x, str) else "")
-def test_words_in_json_and_on_a_terminal_say_the_same(viewer, command, line, wanted):
+def test_text_json_and_the_command_give_the_same_result(viewer, command, line, wanted):
     words = shlex.split(line, comments=True)
     by_text = convert(viewer, line).json
     by_words = viewer.post(ROUTE, json={"argv": words}).json
@@ -107,7 +107,7 @@ def test_words_in_json_and_on_a_terminal_say_the_same(viewer, command, line, wan
 
 
 @pytest.mark.parametrize("line, wanted", GOOD, ids=lambda x: x[:60] if isinstance(x, str) else "")
-def test_what_comes_out_is_taken(admin, line, wanted):
+def test_a_dry_run_accepts_the_result_of_a_conversion(admin, line, wanted):
     made = convert(admin, line).json
     if made["violations"] or "aarch64" in line:
         assert admin.post("/v1/vms?dry_run=1", xml=made["xml"]).status == 422 or "aarch64" in line
@@ -118,14 +118,14 @@ def test_what_comes_out_is_taken(admin, line, wanted):
         assert "schema" not in {f["check"] for f in answer.json["findings"]}, answer
 
 
-def test_a_result_can_be_created(admin):
+def test_a_vm_can_be_created_from_the_result(admin):
     made = convert(admin, "qemu-system-x86_64 -kernel hello_qemu-x86_64 -m 4 -nographic").json
     answer = admin.post("/v1/vms", json={**made["spec"], "start": True})
     assert (answer.status, answer.json["state"], answer.json["memory_kib"]) == (201, "running", 4096)
     assert admin.delete(answer.location).status == 200
 
 
-def test_nothing_of_an_option_that_is_not_mapped_is_in_the_result(viewer):
+def test_the_result_has_no_trace_of_an_option_that_is_not_mapped(viewer):
     marks = {"bios": "B1", "fw_cfg": "name=B2,file=/B2", "global": "B3.x=y", "spice": "port=5930,addr=B4",
              "device": "vfio-pci,host=B5", "chardev": "socket,id=x,path=/B6", "qmp": "unix:/B7,server",
              "netdev": "socket,id=y,connect=B8:1", "object": "memory-backend-file,id=z,mem-path=/B9",
@@ -152,12 +152,12 @@ def test_nothing_of_an_option_that_is_not_mapped_is_in_the_result(viewer):
     ("-kernel app -append " + "x" * 5000, "text/plain", 422, "cmdline: 5000 bytes"),
     ("-kernel app -m 2T", "text/plain", 422, "memory_kib: 2147483648 is not from"),
 ])
-def test_what_is_no_command_line_is_refused(viewer, body, kind, status, said):
+def test_a_body_without_a_command_line_is_refused(viewer, body, kind, status, said):
     answer = viewer.post(ROUTE, body=body, type=kind)
     assert answer.status == status and said in answer.json["detail"], answer
 
 
-def test_the_command_prints_domain_xml_and_says_what_became_of_each_option(command):
+def test_the_command_prints_domain_xml_and_the_outcome_of_each_option(command):
     run = command("--", "qemu-system-x86_64", "-kernel", "app", "-bios", "x")
     assert run.returncode == 0 and ET.fromstring(run.stdout).findtext("name") == "app", run
     assert "mapped   -kernel app: kernel\n" in run.stderr
@@ -171,7 +171,7 @@ def test_the_command_prints_domain_xml_and_says_what_became_of_each_option(comma
         assert run.returncode == 1 and "convert qemu-argv" in run.stderr, run
 
 
-def test_the_document_has_the_converters_own_table(command):
+def test_the_docs_have_the_table_that_the_command_prints(command):
     table = command("--options").stdout
     assert table in (REPO / "docs/qemu-to-libvirt.md").read_text(), (
         "docs/qemu-to-libvirt.md: put in what virtgate convert qemu-argv --options prints")

@@ -44,13 +44,13 @@ def as_sample(row):
     return "".join(f"# {line}\n" for line in words) + f"#{row['name']}={row['preset'] or ''}\n"
 
 
-def test_the_sample_has_each_setting_with_its_default(rows):
+def test_the_sample_file_has_each_setting_with_its_default(rows):
     head, _, body = SAMPLE.read_text().partition("\n\n")
     assert all(line.startswith("#") for line in head.splitlines())
     assert body == "\n".join(map(as_sample, rows))
 
 
-def test_the_defaults_in_the_sample_are_taken(rows, tmp_path):
+def test_the_defaults_in_the_sample_file_are_valid(rows, tmp_path):
     """All but those of the machine, which need not have these directories."""
     settings = dict(re.findall(r"^#(VIRTGATE_\w+)=(.*)$", SAMPLE.read_text(), re.M))
     assert list(settings) == [row["name"] for row in rows]
@@ -60,7 +60,7 @@ def test_the_defaults_in_the_sample_are_taken(rows, tmp_path):
     assert checked.returncode == 0 and "settings are valid" in checked.stdout, checked
 
 
-def test_bad_settings_are_not_started_again():
+def test_systemd_does_not_restart_after_bad_settings():
     ended = run(VIRTGATE_WORKERS="many")
     assert ended.returncode == EX_CONFIG, ended
     service = unit("virtgate@.service")

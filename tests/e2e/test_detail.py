@@ -98,13 +98,13 @@ def test_one_vm_shows_all_that_its_spec_said(viewer, web):
     assert (vm["snapshots"], vm["pending"]) == (0, [])
 
 
-def test_what_a_vm_lacks_is_null_or_empty(viewer, new_vm):
+def test_members_that_do_not_apply_are_null_or_empty(viewer, new_vm):
     vm = viewer.get(f"/v1/vms/{new_vm()['uuid']}").json
     assert [vm[k] for k in ("title", "description", "labels", "disks", "interfaces", "graphics",
                             "snapshots", "pending")] == [None, None, {}, [], [], [], 0, []]
 
 
-def test_one_vm_and_the_list_say_the_same_of_it(viewer, web):
+def test_a_get_of_one_vm_and_the_list_agree(viewer, web):
     vm = viewer.get(web).json
     listed = [v for v in viewer.get("/v1/vms").json["items"] if v["uuid"] == vm["uuid"]]
     assert listed == [{k: vm[k] for k in LISTED}]
@@ -118,7 +118,7 @@ def test_a_transient_vm_shows_what_it_was_created_with(admin, files):
     assert admin.delete(answer.location).status == 200
 
 
-def test_what_runs_has_names_and_addresses_and_what_is_off_has_none(admin, web):
+def test_only_a_running_vm_has_interface_names_and_addresses(admin, web):
     admin.post(f"{web}/start")
     on = admin.get(web).json["interfaces"]
     assert all(i["target"] for i in on)
@@ -146,7 +146,7 @@ def sizes(client, at):
     return [(d["capacity_bytes"], d["allocation_bytes"]) for d in client.get(at).json["disks"]]
 
 
-def test_a_disks_sizes_are_its_files(viewer, web, files):
+def test_disk_sizes_are_those_of_the_image_file(viewer, web, files):
     raw, qcow2, drive = sizes(viewer, web)
     assert raw == (3 * MIB, os.stat(files / "a.img").st_blocks * 512) and raw[1] >= MIB
     assert qcow2 == (64 * MIB, os.stat(files / "dir/b.qcow2").st_blocks * 512)
@@ -154,7 +154,7 @@ def test_a_disks_sizes_are_its_files(viewer, web, files):
 
 
 @pytest.mark.parametrize("thing", ["nothing", "a fifo", "a link out", "a directory", "text"])
-def test_what_is_no_image_has_no_sizes_and_delays_nothing(viewer, web, files, tmp_path, thing):
+def test_a_disk_that_is_no_regular_file_has_no_sizes_and_causes_no_delay(viewer, web, files, tmp_path, thing):
     file = files / "dir/b.qcow2"
     file.unlink()
     (tmp_path / "out").write_bytes(b"QFI\xfb" + bytes(100))
@@ -186,7 +186,7 @@ def test_since_is_when_virtgate_saw_the_state_change(admin, web):
         assert since(admin, web, state) == seen, "nothing has changed"
 
 
-def test_since_is_null_where_nobody_saw_it(viewer):
+def test_since_is_null_if_virtgate_did_not_see_the_change(viewer):
     # The test driver's own VM has run from the beginning.
     assert viewer.get("/v1/vms/test").json["since"] is None
 
@@ -212,7 +212,7 @@ def put_xml(admin, at, xml):
     ("devices", "<rng(?s:.)*</rng>|</devices>",
      "<rng model='virtio'><backend model='random'>/dev/urandom</backend></rng></devices>"),
 ])
-def test_a_definition_that_was_changed_waits_for_the_next_start(admin, web, files, part, old, new):
+def test_a_changed_definition_is_pending_until_the_next_start(admin, web, files, part, old, new):
     admin.post(f"{web}/start")
     assert admin.get(web).json["pending"] == []
     was = admin.get(f"{web}/xml").body.decode()
@@ -228,7 +228,7 @@ def test_a_definition_that_was_changed_waits_for_the_next_start(admin, web, file
 
 
 @pytest.mark.parametrize("template", ["helloworld", "http-reply", "linux", "nginx"])
-def test_a_vm_that_was_just_started_waits_for_nothing(admin, images, template, new_name):
+def test_nothing_is_pending_after_a_start(admin, images, template, new_name):
     make_qcow2(images / "linux.qcow2")
     answer = admin.post("/v1/vms", json={"template": template, "name": new_name(), "start": True})
     assert answer.status == 201, answer
@@ -239,7 +239,7 @@ def test_a_vm_that_was_just_started_waits_for_nothing(admin, images, template, n
 # Its entity tag
 
 
-def test_a_mutation_takes_the_tag_that_a_get_gave_until_the_vm_is_changed(admin, web):
+def test_an_entity_tag_matches_until_the_vm_is_changed(admin, web):
     admin.post(f"{web}/start")
     since(admin, web, "running")
     tag = admin.get(web).headers["ETag"]
@@ -251,7 +251,7 @@ def test_a_mutation_takes_the_tag_that_a_get_gave_until_the_vm_is_changed(admin,
     assert admin.get(web).json["state"] == "paused"
 
 
-def test_what_changes_by_itself_changes_the_tag_but_keeps_nobody_from_a_change(admin, web, files):
+def test_volatile_members_change_the_tag_but_do_not_fail_if_match(admin, web, files):
     old = admin.get(web).headers["ETag"]
     with open(files / "a.img", "r+b") as raw:
         raw.seek(2 * MIB)
@@ -280,7 +280,7 @@ def test_counters_that_the_driver_lacks_are_null(admin, web):
     assert (on["vcpus"], on["disks"], on["interfaces"]) == ([], [], [])
 
 
-def test_without_a_job_there_is_none_to_abort(operator, admin, web):
+def test_aborting_a_job_is_refused_if_there_is_none(operator, admin, web):
     for _ in "off", "on":
         assert operator.get(f"{web}/job").json == {"job": None}
         answer = operator.delete(f"{web}/job")

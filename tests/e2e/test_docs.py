@@ -49,7 +49,7 @@ def documented_routes():
     return found
 
 
-def test_each_route_stands_there_with_its_role_and_status():
+def test_each_route_is_documented_with_role_and_status():
     documented = documented_routes()
     program = {(method, path): operation for method, path, operation in openapi.operations()}
     assert set(documented) == set(program)
@@ -60,7 +60,7 @@ def test_each_route_stands_there_with_its_role_and_status():
         assert statuses[0] == success and set(statuses) <= set(operation["responses"]), route
 
 
-def test_each_error_stands_there_with_its_status():
+def test_each_error_code_is_documented_with_its_status():
     documented = set()
     for statuses, codes, *_ in rows(section("Errors")):
         for code in re.findall(r"\w+", codes):
@@ -98,7 +98,7 @@ def names_of(operation):
             yield from ((status, name) for name in members(about.get("schema", {})))
 
 
-def test_each_parameter_and_member_is_named():
+def test_each_parameter_and_member_is_documented():
     missing = sorted({f"{name}: {where} of {method} {path}"
                       for method, path, operation in openapi.operations()
                       if path != "/v1/openapi.json"  # whose answer is OpenAPI's

@@ -69,7 +69,7 @@ SPEC = {
 
 
 @pytest.mark.parametrize("initrd", ["i", "{images}/i"])
-def test_every_field_of_a_spec_has_its_place(gateway, dry, initrd):
+def test_every_field_of_a_spec_becomes_its_part_of_the_xml(gateway, dry, initrd):
     images, logs = gateway.settings["images"], gateway.settings["logs"]
     root = dry({**SPEC, "initrd": initrd.format(images=images)})
     for path, wanted in {
@@ -102,7 +102,7 @@ def test_every_field_of_a_spec_has_its_place(gateway, dry, initrd):
     assert {label.get("name"): label.text for label in labels} == SPEC["labels"]
 
 
-def test_what_the_spec_said_is_what_libvirt_has(admin, made):
+def test_libvirt_has_the_vm_as_its_spec_says(admin, made):
     vm = made(SPEC)
     assert (vm["name"], vm["vcpus"], vm["memory_kib"], vm["state"]) == ("all", 2, 65536, "shutoff")
     root = tree(admin.get("/v1/vms/all/xml"))
@@ -140,7 +140,7 @@ def test_xml_is_overridden_like_a_template(dry):
     assert (found(root, "title"), found(root, "vcpu"), found(root, "name")) == (["new"], ["3"], ["a"])
 
 
-def test_every_change_is_told(admin):
+def test_a_dry_run_lists_the_changes_made_to_the_xml(admin):
     """The type's last, after those of 16 interfaces."""
     taps = "".join(f"<interface type='bridge'><source bridge='virbr0'/><target dev='tap{i}'/></interface>"
                    for i in range(16))
@@ -164,7 +164,7 @@ def test_two_vms_of_one_template_have_addresses_of_their_own(dry):
 
 
 @pytest.mark.parametrize("name", ["a</name><name>b", "a&lt;/name&gt;", "<!-- -->"])
-def test_a_name_is_a_name_and_a_title_may_be_anything(admin, dry, name):
+def test_a_text_that_is_no_name_may_be_a_title_or_a_label(admin, dry, name):
     answer = admin.post("/v1/vms", json={"template": "helloworld", "name": name})
     assert (answer.status, answer.code) == (422, "invalid_spec")
     assert f"name: '{name}' is not 1 to 63" in answer.json["detail"]
@@ -214,7 +214,7 @@ NOTHING = "none was given", "name:"
     ({"labels": {"a": "x" * 257}}, 400, "labels.a: 257 bytes"),
     ({"labels": {f"n{i}": "x" for i in range(65)}}, 400, "labels: 65 are more than the 64"),
 ])
-def test_a_bad_spec_is_refused_by_field_with_what_is_right(admin, spec, status, where):
+def test_a_bad_spec_is_refused_by_field_and_rule(admin, spec, status, where):
     if "missing" not in where.removesuffix("this field is missing") and where not in NOTHING:
         spec = {"name": "bad", "memory_kib": 2048, **spec}
     for query in "", "?dry_run=1":
@@ -252,7 +252,7 @@ def checks(answer):
 
 
 @pytest.mark.parametrize("query", ["", "&start=1", "&persistent=0"])
-def test_a_dry_run_makes_nothing(admin, query):
+def test_a_dry_run_creates_no_vm(admin, query):
     before = admin.get("/v1/vms").json
     answer = admin.post("/v1/vms?dry_run=1" + query, json={"template": "helloworld", "name": "dry"})
     assert (answer.status, answer.json["dry_run"], answer.json["name"]) == (200, True, "dry")
@@ -265,7 +265,7 @@ def test_a_dry_run_makes_nothing(admin, query):
     assert admin.delete("/v1/vms/dry").status == 200
 
 
-def test_a_dry_run_says_what_could_not_be_checked(admin):
+def test_a_dry_run_lists_what_it_could_not_check(admin):
     answer = admin.post("/v1/vms?dry_run=1", json={"name": "dry", "memory_kib": 2048})
     assert answer.json["ok"] is True
     assert answer.json["command_line"] is None
@@ -282,7 +282,7 @@ def test_a_dry_run_finds_a_name_in_use(admin, new_vm):
         assert ("error", "names") in checks(answer)
 
 
-def test_a_dry_run_asks_libvirts_schema(admin):
+def test_a_dry_run_validates_by_libvirts_schema(admin):
     # The policy lets it through: a title is any text to it.
     xml = test_domain("dry", "<title>two\nlines</title>")
     answer = admin.post("/v1/vms?dry_run=1", xml=xml)
@@ -292,7 +292,7 @@ def test_a_dry_run_asks_libvirts_schema(admin):
     assert (real.status, real.code) == (422, "invalid_xml")
 
 
-def test_a_dry_run_refuses_what_is_wrong_in_itself(admin):
+def test_a_dry_run_refuses_malformed_requests(admin):
     for body, code in {"<domain>": "invalid_xml", "<!DOCTYPE x><domain/>": "invalid_xml",
                        test_domain(".."): "invalid_spec",
                        test_domain("x", "<seclabel/>"): "policy_denied"}.items():
@@ -304,7 +304,7 @@ def test_a_dry_run_is_for_admins(operator):
     assert operator.post("/v1/vms?dry_run=1", json={"template": "helloworld"}).status == 403
 
 
-def test_missing_files_are_found(new_gateway, tmp_path):
+def test_a_dry_run_finds_missing_files(new_gateway, tmp_path):
     for directory in "images", "shares":
         (tmp_path / directory).mkdir()
     (tmp_path / "shares/private").mkdir(mode=0o700)
@@ -336,7 +336,7 @@ def put(client, ref, xml, etag=None, query=""):
     return client.request("PUT", f"/v1/vms/{ref}/xml{query}", xml=xml, headers=headers)
 
 
-def test_what_was_got_can_be_put_back(admin, new_vm):
+def test_the_xml_of_a_get_can_be_put_unchanged(admin, new_vm):
     vm = new_vm()
     got = admin.get(f"/v1/vms/{vm['uuid']}/xml")
     answer = put(admin, vm["name"], got.body.decode(), got.headers["ETag"])
@@ -347,7 +347,7 @@ def test_what_was_got_can_be_put_back(admin, new_vm):
     assert again.body == got.body and again.headers["ETag"] == got.headers["ETag"]
 
 
-def test_a_change_is_made_by_its_entity_tag(admin, new_vm):
+def test_a_put_with_the_current_entity_tag_replaces(admin, new_vm):
     vm = new_vm()
     at = f"/v1/vms/{vm['uuid']}/xml"
     first = admin.get(at)
@@ -370,7 +370,7 @@ def test_a_change_is_made_by_its_entity_tag(admin, new_vm):
         assert admin.get(at).headers["ETag"] == etag
 
 
-def test_of_two_who_change_the_same_one_hears_of_it(gateway, admin, new_vm):
+def test_the_second_of_two_conflicting_puts_fails(gateway, admin, new_vm):
     vm = new_vm()
     got = admin.get(f"/v1/vms/{vm['uuid']}/xml")
     text, etag = got.body.decode(), got.headers["ETag"]
@@ -380,7 +380,7 @@ def test_of_two_who_change_the_same_one_hears_of_it(gateway, admin, new_vm):
     assert admin.get(f"/v1/vms/{vm['uuid']}").json["memory_kib"] == 4096
 
 
-def test_a_guest_that_runs_is_not_touched(admin, new_vm):
+def test_replacing_the_definition_leaves_the_running_guest_alone(admin, new_vm):
     vm = new_vm(start=True)
     text = admin.get(f"/v1/vms/{vm['uuid']}/xml").body.decode()
     answer = put(admin, vm["uuid"], text.replace("8192", "4096"))
@@ -392,7 +392,7 @@ def test_a_guest_that_runs_is_not_touched(admin, new_vm):
     assert admin.get(f"/v1/vms/{vm['uuid']}").json["memory_kib"] == 4096
 
 
-def test_name_and_uuid_stay_and_may_be_left_out(admin, new_vm):
+def test_a_put_may_omit_name_and_uuid_but_not_change_them(admin, new_vm):
     vm = new_vm()
     bare = "<domain type='test'>{}<memory unit='KiB'>4096</memory><os><type>hvm</type></os></domain>"
     answer = put(admin, vm["name"], bare.format(""))
@@ -407,7 +407,7 @@ def test_name_and_uuid_stay_and_may_be_left_out(admin, new_vm):
 
 
 @pytest.mark.parametrize("how", ["syntax", "policy", "schema"])
-def test_a_replacement_that_fails_leaves_the_old_one(admin, new_vm, how):
+def test_a_failed_put_leaves_the_old_definition(admin, new_vm, how):
     vm = new_vm()
     got = admin.get(f"/v1/vms/{vm['uuid']}/xml")
     bad = {"syntax": "<domain", "policy": test_domain(vm["name"], "<seclabel type='none'/>"),
@@ -426,7 +426,7 @@ def test_a_transient_vm_has_no_definition(admin):
     assert admin.delete(f"/v1/vms/{vm['uuid']}").status == 200
 
 
-def test_a_dry_run_replaces_nothing(admin, new_vm):
+def test_a_dry_run_of_a_put_replaces_nothing(admin, new_vm):
     vm = new_vm()
     got = admin.get(f"/v1/vms/{vm['uuid']}/xml")
     answer = put(admin, vm["uuid"], got.body.decode().replace("8192", "4096"), query="?dry_run=1")
@@ -436,7 +436,7 @@ def test_a_dry_run_replaces_nothing(admin, new_vm):
     assert admin.get(f"/v1/vms/{vm['uuid']}/xml").body == got.body
 
 
-def test_only_xml_and_only_admins_replace(admin, operator, new_vm):
+def test_a_put_needs_xml_and_an_admin(admin, operator, new_vm):
     vm = new_vm()
     at = f"/v1/vms/{vm['uuid']}/xml"
     assert operator.request("PUT", at, xml="<domain/>").status == 403
@@ -449,7 +449,7 @@ def test_only_xml_and_only_admins_replace(admin, operator, new_vm):
 # Labels and documents of others
 
 
-def test_others_metadata_is_kept_beside_our_labels(admin, made):
+def test_metadata_of_other_tools_is_kept(admin, made):
     xml = test_domain("meta", "<metadata><o:os xmlns:o='urn:other'><o:id>7</o:id></o:os></metadata>")
     made({"xml": xml, "labels": {"a": "1"}})
     root = tree(admin.get("/v1/vms/meta/xml"))
@@ -463,7 +463,7 @@ def test_others_metadata_is_kept_beside_our_labels(admin, made):
     assert [e.get("name") for e in tree(answer).iter(f"{NS}label")] == []
 
 
-def test_every_template_is_taken(admin, new_gateway, tmp_path):
+def test_every_template_can_be_created(admin, new_gateway, tmp_path):
     """With the files that they expect, in directories of our own."""
     (tmp_path / "fs0").mkdir()
     header = bytearray(b"QFI\xfb\0\0\0\3") + bytes(96)

@@ -67,7 +67,7 @@ def ask_until_refused(path, sent_in_vain, answered):
 
 
 @pytest.mark.parametrize("turn", range(ROUNDS))
-def test_what_was_sent_before_sigterm_is_answered(tmp_path, turn):
+def test_every_request_sent_before_sigterm_is_answered(tmp_path, turn):
     path = str(tmp_path / "socket")
     virtgate = subprocess.Popen(
         [BINARY, "--uri", "test:///default", "--listen", path, "--templates", REPO / "xml",

@@ -9,11 +9,11 @@ from error_cases import CASES, LEAKS, NOT_PROVOKED, check, table
 
 @pytest.mark.parametrize("case", [c for c in CASES if c.test != LEAKS],
                          ids=lambda c: f"{c.rows}: {c.what}")
-def test_an_error_is_the_same_whatever_the_driver(admin, new_name, case):
+def test_a_libvirt_error_becomes_the_same_answer_with_either_driver(admin, new_name, case):
     check(admin, case, "test", new_name())
 
 
-def test_each_case_has_a_name_of_its_own_and_no_row_is_both_covered_and_not(capsys):
+def test_case_names_are_unique_and_no_code_is_listed_as_both_covered_and_not(capsys):
     assert len({c.what for c in CASES}) == len(CASES)
     covered = {row for case in CASES for row in case.rows.split()}
     assert covered.isdisjoint(row for rows in NOT_PROVOKED for row in re.split("[ -]", rows))

@@ -60,7 +60,7 @@ def test_nginx_reloads_and_no_request_fails(gateway, kept):
     assert row.unanswered == 0
 
 
-def test_nginx_restarts_and_ends_what_it_has_taken(gateway):
+def test_nginx_answers_accepted_requests_when_it_is_restarted(gateway):
     """Connections are refused meanwhile; those that it had not accepted yet are reset by the kernel
     when it closes its socket. What it has accepted it answers."""
     with load_on(gateway, kept=False) as load:
@@ -134,7 +134,7 @@ SLOW = {
 
 
 @pytest.mark.parametrize("what", SLOW)
-def test_slow_clients_hold_nobody_up(gateway, what):
+def test_slow_clients_do_not_slow_others_down(gateway, what):
     with load_on(gateway) as load:
         load.wait_for(20)
         with load.fault(f"clients: 20 to 50 send {what}") as fault, Rude(gateway) as rude:
@@ -207,7 +207,7 @@ def test_a_thousand_connections_at_once(gateway):
 # Descriptors
 
 
-def test_requests_that_came_while_no_descriptor_was_left_are_answered_when_there_are_some(gateway):
+def test_requests_are_answered_once_descriptors_are_available_again(gateway):
     process = Process(gateway.virtgate.pid)
     # libvirt's test driver is in virtgate here, and then cannot open its schemas.
     with load_on(gateway, tolerated={"unsupported", "internal"}) as load:

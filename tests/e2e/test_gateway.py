@@ -117,7 +117,7 @@ def names_in(answer):
     return [vm["name"] for vm in answer.json["items"]]
 
 
-def test_the_list_of_routes_is_the_programs():
+def test_the_list_of_routes_matches_the_program():
     rows = re.findall(r'\{ "(/[^"]*)", HTTP_(\w+), ROLE_(\w+),\s*\w+,\s*(\d+)',
                       (REPO / "fcgi-app/api/routes.c").read_text())
     assert len(rows) == (REPO / "fcgi-app/api/routes.c").read_text().count(", HTTP_")
@@ -170,7 +170,7 @@ def test_a_page_of_another_site_cannot_change_anything(admin, headers, status):
 
 
 @pytest.mark.parametrize("target", ["/nothing", "/v1/nothing", "/etc/passwd"])
-def test_a_stranger_is_not_told_which_paths_there_are(stranger, clients, target):
+def test_an_unauthenticated_client_cannot_find_out_which_paths_exist(stranger, clients, target):
     assert stranger.get(target).status == 401
     assert clients("norole").get(target).status == 403
 
@@ -188,7 +188,7 @@ def test_no_spelling_of_a_path_gets_past_the_credentials(stranger, clients, targ
 
 @pytest.mark.parametrize("user", USERS)
 @each_route
-def test_role_matrix(clients, route, user):
+def test_each_role_may_do_what_the_route_table_says(clients, route, user):
     if route.path == "/shutdown" and user == "admin":
         pytest.skip("would stop it: see test_shutdown_drains_and_ends_with_0")
     answer = clients(user).request(route.method, target_of(route))
@@ -207,7 +207,7 @@ def test_role_matrix(clients, route, user):
     "Request-Id: 00000000000000000000000000000000", "Proxy: http://127.0.0.1:1",
     "Request-Uri: /vms", "X-Original-Method: GET", "X-HTTP-Method-Override: GET",
 ])
-def test_a_clients_headers_pose_as_nothing(clients, header):
+def test_a_client_cannot_forge_identity_headers(clients, header):
     zeros = "0" * 32
     answer = clients("viewer").get("/v1", headers=header + "\r\n")
     assert (answer.json["user"], answer.json["role"]) == ("viewer", "viewer")
@@ -217,7 +217,7 @@ def test_a_clients_headers_pose_as_nothing(clients, header):
     assert clients(None).get("/v1", headers=header + "\r\n").status == 401
 
 
-def test_about_says_who_one_is(clients):
+def test_v1_names_the_user_and_the_role(clients):
     for user, role in USERS.items():
         if role:
             about = clients(user).get("/v1").json
@@ -225,14 +225,14 @@ def test_about_says_who_one_is(clients):
             assert about["hosts"][0]["reachable"] is True
 
 
-def test_every_request_has_an_id_of_its_own_which_is_in_the_log(gateway, admin):
+def test_every_request_has_a_unique_id_that_is_logged(gateway, admin):
     ids = [admin.get("/v1").request_id for _ in range(3)]
     assert len(set(ids)) == 3
     log = gateway.log()
     assert [log.count(f" id={i} ") for i in ids] == [1, 1, 1]
 
 
-def test_a_logged_line_is_text_whatever_was_sent(gateway, admin):
+def test_log_lines_are_text_whatever_a_client_sends(gateway, admin):
     """journald shows a line that is not UTF-8 as "[blob data]"."""
     head = b'GET /v1/vms/\xff"x\xc3(?\xfe HTTP/1.1\r\nHost: x\r\n' + admin.credentials.encode()
     answer = admin.send(head + b"\r\n")
@@ -252,7 +252,7 @@ def test_no_password_is_logged(gateway, admin, stranger):
         assert secret not in text and encoded not in text, file
 
 
-def test_a_logged_path_stays_on_its_line(gateway, admin):
+def test_a_path_cannot_break_a_log_line(gateway, admin):
     admin.get("/v1/vms/%0Arequest%20id=forged%20status=200%0d%1b%5b31m")
     assert not any(line.startswith("request id=forged") for line in gateway.log().splitlines())
     assert "\x1b" not in gateway.log()
@@ -276,7 +276,7 @@ def test_an_unknown_path_is_404(admin, target):
 @pytest.mark.parametrize("method", [
     "GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "PROPFIND", "BREW",
 ])
-def test_a_wrong_method_is_405_and_says_which_are_right(admin, path, method):
+def test_a_wrong_method_is_405_with_the_allowed_ones(admin, path, method):
     right = {r.method for r in ROUTES if r.path == path} | {"OPTIONS"}
     right |= {"HEAD"} if "GET" in right else set()
     if method == "OPTIONS":
@@ -296,7 +296,7 @@ def test_a_wrong_method_is_405_and_says_which_are_right(admin, path, method):
         assert answer.code == "method_not_allowed" and set(answer.json["allowed"]) == right
 
 
-def test_the_root_leads_to_the_start(admin):
+def test_the_root_path_redirects_to_v1(admin):
     answer = admin.get("/")
     assert (answer.status, answer.location) == (302, "/v1")
 
@@ -331,7 +331,7 @@ def test_an_unknown_parameter_is_400_by_name(admin, route):
 
 
 @pytest.mark.parametrize("route", [r for r in ROUTES if r.query == "name"], ids=route_id)
-def test_a_missing_repeated_or_empty_name_is_400_by_name(admin, new_vm, route):
+def test_a_missing_repeated_or_empty_name_parameter_is_400(admin, new_vm, route):
     name = new_vm(start=True)["name"]
     for query in "", "?", "?&&", "?name", "?name=", f"?name={name}&name={name}", \
             f"?name={name}&%6eame=x", f"?Name={name}", f"?name={name}&x=1":
@@ -370,7 +370,7 @@ def test_raw_bytes_in_the_target_never_fail_the_server(admin, byte):
     b"GET /v1\0 HTTP/1.1", b"GET /v1 HTTP/9.9", b"GET", b"GET http://[ HTTP/1.1", b"\0\0\0",
     b"GET /%2e%2e/%2e%2e/etc/passwd HTTP/1.1", b"GET /../etc/passwd HTTP/1.1", b"get /v1 HTTP/1.1",
 ])
-def test_a_broken_request_line_is_4xx_or_the_end(gateway, request_line):
+def test_a_broken_request_line_is_4xx_or_closes_the_connection(gateway, request_line):
     with gateway.client("admin") as client:
         lines = request_line + b"\r\nHost: x\r\n" + client.credentials.encode() + b"\r\n"
         answer = client.send(lines)
@@ -400,7 +400,7 @@ def test_a_request_smuggled_in_a_body_is_not_answered(gateway, admin):
     '{"n\\u0061me":"x"}', '{"name":"x","name":"y"}', '{"name":"x","n\\u0061me":"y"}',
     b'{"name":"\xff"}', b'{"name":"\xed\xa0\x80"}', b'{"\xc3(":1}', b"\x80", b'{"name":"\xc3"}',
 ], ids=lambda b: repr(b[:24]))
-def test_what_is_not_json_is_400_bad_json(admin, route, body):
+def test_malformed_json_is_400_bad_json(admin, route, body):
     target = target_of(route, "test")
     answer = admin.request(route.method, target, body=body, type="application/json")
     assert answer.status == 400 and answer.code == "bad_json", answer
@@ -473,7 +473,7 @@ def test_empty_nul_and_overlong_fields_are_400_by_field(admin, route):
             assert answer.status == 400 and answer.json["detail"].startswith(f"{field}: "), answer
 
 
-def test_a_body_where_none_is_taken_is_refused_by_field(admin, new_vm):
+def test_fields_are_refused_where_a_route_takes_no_body(admin, new_vm):
     vm = new_vm(start=True)
     answer = admin.post(f"/v1/vms/{vm['uuid']}/suspend", json={"mode": "acpi"})
     assert answer.status == 400 and "'mode'" in answer.json["detail"]
@@ -486,7 +486,7 @@ def test_a_body_where_none_is_taken_is_refused_by_field(admin, new_vm):
     "application/jsonx", "json", "application/json,text/xml", "text/html", "image/png",
 ])
 @pytest.mark.parametrize("route", [r for r in ROUTES if r.body], ids=route_id)
-def test_another_content_type_is_415(admin, route, kind):
+def test_an_unsupported_content_type_is_415(admin, route, kind):
     if kind and kind.removeprefix("text/") in route.body.split():
         pytest.skip("this one is taken here")
     target = at(route.path, "test") + ("?name=test" if route.query == "name" else "")
@@ -496,7 +496,7 @@ def test_another_content_type_is_415(admin, route, kind):
 
 
 @pytest.mark.parametrize("kind", ["application/xml", "text/xml; charset=utf-8", "APPLICATION/XML"])
-def test_xml_media_types(admin, new_name, kind):
+def test_each_xml_media_type_is_accepted(admin, new_name, kind):
     answer = admin.post("/v1/vms", body=test_domain(new_name()), type=kind)
     assert answer.status == 201
     assert admin.delete(answer.location).status == 200
@@ -517,7 +517,7 @@ def test_a_large_body_is_413_and_the_connection_stays_usable(clients, route, siz
     assert client.connections == 1
 
 
-def test_a_body_too_large_even_to_be_read_is_413(gateway, admin):
+def test_a_body_that_is_too_large_to_read_is_413(gateway, admin):
     with gateway.client("admin") as client:
         answer = client.post("/v1/vms", body=b" " * (3 << 20), type="application/json")
         assert answer.status == 413 and answer.code == "body_too_large"
@@ -529,7 +529,7 @@ def test_a_body_too_large_even_to_be_read_is_413(gateway, admin):
         assert client.send((head % (1 << 70)).encode(), "POST").status in (400, 413)
 
 
-def test_chunked_bodies_are_bodies(admin, new_name):
+def test_a_chunked_body_is_accepted(admin, new_name):
     xml = test_domain(new_name()).encode()
     head = (f"POST /v1/vms HTTP/1.1\r\nHost: x\r\n{admin.credentials}"
             "Content-Type: application/xml\r\nTransfer-Encoding: chunked\r\n\r\n").encode()
@@ -544,7 +544,7 @@ def test_chunked_bodies_are_bodies(admin, new_name):
     assert admin.get("/v1").status == 200 and admin.connections == 1
 
 
-def test_the_largest_xml_is_taken_and_a_larger_one_is_413(admin, new_name):
+def test_xml_up_to_its_limit_is_accepted_and_more_is_413(admin, new_name):
     def padded(size):
         xml = test_domain(new_name(), "<metadata><x:x xmlns:x='urn:x'>{}</x:x></metadata>")
         return xml.format("x" * (size - len(xml) + 2))
@@ -570,7 +570,7 @@ def test_even_longer_targets_are_4xx(gateway):
             assert answer.status in (400, 414), (size, answer)
 
 
-def test_headers_that_are_too_long_are_431_and_others_are_ignored(gateway):
+def test_headers_that_are_too_long_are_431(gateway):
     for name in "If-Match", "Content-Type", "Origin", "Idempotency-Key":
         with gateway.client("admin") as client:
             answer = client.get("/v1", headers=f"{name}: {'x' * 20000}\r\n")
@@ -599,7 +599,7 @@ def curl(gateway, *arguments):
     return int(lines[0].split()[1]), headers, json.loads(body)
 
 
-def test_http_2(gateway, tmp_path):
+def test_requests_work_over_http_2(gateway, tmp_path):
     large = tmp_path / "large"
     large.write_bytes(b" " * (3 << 20))
     cases = [
@@ -637,7 +637,7 @@ def test_http_2(gateway, tmp_path):
     ("reboot", False, (409, None, "shutoff"), (409, None, "shutoff")),
     ("reset", False, (409, None, "shutoff"), (409, None, "shutoff")),
 ])
-def test_actions_aim_at_a_state(operator, new_vm, action, start, first, again):
+def test_actions_are_idempotent_by_target_state(operator, new_vm, action, start, first, again):
     vm = new_vm(inside="<features><acpi/></features>", start=start)
     for status, changed, state in first, again:
         answer = operator.post(f"/v1/vms/{vm['uuid']}/{action}")
@@ -658,7 +658,7 @@ def test_starting_a_paused_vm_is_a_wrong_state(operator, new_vm):
 
 
 @pytest.mark.parametrize("how", ["name", "uuid", "template", "seed"])
-def test_the_same_name_or_uuid_is_409_and_leaves_the_vm_as_it_is(admin, new_vm, new_name, how):
+def test_a_create_with_a_taken_name_or_uuid_is_409_and_changes_nothing(admin, new_vm, new_name, how):
     name = "vm_helloworld" if how in ("template", "seed") else new_name()
     vm = new_vm(name, "<description>first</description>", start=True)
     before = admin.get(f"/v1/vms/{name}/xml").body
@@ -675,7 +675,7 @@ def test_the_same_name_or_uuid_is_409_and_leaves_the_vm_as_it_is(admin, new_vm, 
     assert admin.get(f"/v1/vms/{vm['uuid']}/xml").body == before
 
 
-def test_the_very_same_xml_once_more_is_409(admin, new_vm):
+def test_creating_the_same_xml_twice_is_409(admin, new_vm):
     vm = new_vm()
     xml = admin.get(f"/v1/vms/{vm['uuid']}/xml").body
     for target in "/v1/vms", "/v1/vms?start=1", "/vm":
@@ -745,7 +745,7 @@ def test_bad_domain_xml_is_422_invalid_xml(admin, new_name, xml, target):
      "/domain/devices/disk/source/@file"),
 ])
 @pytest.mark.parametrize("target", ["/v1/vms", "/vm"])
-def test_what_the_policy_refuses_is_422_and_names_the_place(admin, new_name, xml, path, target):
+def test_a_policy_violation_is_422_with_its_xpath(admin, new_name, xml, path, target):
     name = new_name()
     answer = admin.post(target, body=xml % name, type="application/xml")
     assert (answer.status, answer.code) == (422, "policy_denied"), answer
@@ -754,7 +754,7 @@ def test_what_the_policy_refuses_is_422_and_names_the_place(admin, new_name, xml
     assert admin.get(f"/v1/vms/{name}").status == 404
 
 
-def test_without_the_policy_libvirt_alone_decides(new_gateway):
+def test_with_the_policy_off_libvirt_alone_decides(new_gateway):
     gateway = new_gateway(policy="off")
     assert "VIRTGATE_POLICY" in gateway.log()
     with gateway.client("admin") as client:
@@ -762,7 +762,7 @@ def test_without_the_policy_libvirt_alone_decides(new_gateway):
         assert client.post("/v1/vms", xml=xml).status == 201
 
 
-def test_a_syntax_error_says_where(admin):
+def test_an_xml_syntax_error_has_line_and_column(admin):
     answer = admin.post("/v1/vms", xml="<domain>\n  <name>x</nam>\n</domain>")
     assert (answer.code, answer.json["line"]) == ("invalid_xml", 2) and answer.json["column"] > 5
 
@@ -783,13 +783,13 @@ def test_a_bad_name_is_refused(admin, where, name):
     assert names_in(admin.get("/v1/vms")) == before
 
 
-def test_no_name_at_all_is_refused(admin):
+def test_xml_without_a_name_is_refused(admin):
     xml = "<domain type='test'><memory>8192</memory><os><type>hvm</type></os></domain>"
     assert admin.post("/v1/vms", xml=xml).status == 422
 
 
 @pytest.mark.parametrize("name", ["a" * 63, "0", "A.b_c+d-e", "7up", "x--"])
-def test_a_good_name_is_kept(new_vm, admin, name):
+def test_a_valid_name_is_kept(new_vm, admin, name):
     assert new_vm(name)["name"] == name
     assert admin.get(f"/v1/vms/{quote(name)}").json["name"] == name
 
@@ -816,7 +816,7 @@ def test_a_bad_uuid_is_refused(admin, new_name, bad):
     "<devices><serial type='pty'/><serial type='pty'><log file='%s'/></serial></devices>",
 ])
 @pytest.mark.parametrize("path", ["../x", "a/../../x", "..", "a/.."])
-def test_a_relative_path_does_not_lead_out(admin, new_name, inside, path):
+def test_a_relative_path_cannot_leave_its_directory(admin, new_name, inside, path):
     name = new_name()
     xml = f"<domain type='test'><name>{name}</name><memory>8192</memory>{inside % path}</domain>"
     answer = admin.post("/v1/vms", xml=xml)
@@ -832,7 +832,7 @@ def test_relative_paths_start_from_the_directories_of_the_settings(gateway, admi
     assert path.encode() in admin.get(f"/v1/vms/{vm['name']}/xml").body
 
 
-def test_xml_and_template_exclude_each_other_and_one_is_needed(admin, new_name):
+def test_a_create_needs_either_xml_or_a_template(admin, new_name):
     xml = test_domain(new_name())
     assert admin.post("/v1/vms", json={"xml": xml, "template": "helloworld"}).status == 400
     assert admin.post("/vm?xmlName=helloworld.xml", xml=xml).status == 400
@@ -875,7 +875,7 @@ def test_seed_2_no_error_is_dropped(admin, new_vm):
     assert admin.get(f"/v1/vms/{vm['uuid']}").status == 404
 
 
-def test_seed_3_the_vm_that_is_named_is_the_one_of_three(admin, new_vm):
+def test_seed_3_an_action_affects_only_the_named_vm(admin, new_vm):
     vms = [new_vm(start=True) for _ in range(3)]
 
     def states():
@@ -905,7 +905,7 @@ SECRET = test_domain("leaked-secret")
     "helloworld.xml ", "HELLOWORLD.xml", "x" * 64,
 ])
 @pytest.mark.parametrize("target", ["/vm?xmlName=", "/v1/vms"])
-def test_seed_4_xml_name_reaches_nothing_but_a_template(gateway, admin, target, name):
+def test_seed_4_xml_name_can_name_only_a_template(gateway, admin, target, name):
     templates = gateway.templates
     if not (gateway.dir / "secret.xml").exists():
         (gateway.dir / "secret.xml").write_text(SECRET)
@@ -926,12 +926,12 @@ def test_seed_4_xml_name_reaches_nothing_but_a_template(gateway, admin, target, 
     assert str(gateway.dir) not in answer.body.decode().replace(name, "")
 
 
-def test_seed_4_an_xml_name_that_cannot_be_text_is_400(admin):
+def test_seed_4_an_xml_name_that_is_not_text_is_400(admin):
     for name in "", "%00", "helloworld.xml%00", "%ff", "x" * 65:
         assert admin.post(f"/vm?xmlName={name}").status == 400
 
 
-def test_seed_5_xml_content_is_read(admin, new_name):
+def test_seed_5_xml_content_creates_a_vm(admin, new_name):
     for plus in False, True:
         name = new_name()
         xml = test_domain(name, "<title>a  b+c &amp; d</title>")
@@ -943,7 +943,7 @@ def test_seed_5_xml_content_is_read(admin, new_name):
 
 
 @pytest.mark.parametrize("prefix", ["/vm", ""])
-def test_seed_6_suspend_and_resume_are_where_they_are_documented(operator, new_vm, prefix):
+def test_seed_6_suspend_and_resume_have_their_documented_paths(operator, new_vm, prefix):
     name = new_vm(start=True)["name"]
     assert operator.post(f"{prefix}/suspend?name={name}").json["state"] == "paused"
     assert operator.get(f"/v1/vms/{name}").json["state"] == "paused"
@@ -965,7 +965,7 @@ def test_seed_7_lines_of_xml_are_not_joined(gateway, admin, new_name):
         assert admin.delete(f"/vm?name={name}").status == 200
 
 
-def test_seed_8_a_vm_that_is_shut_off_is_in_the_list_with_its_state(viewer, new_vm):
+def test_seed_8_a_shut_off_vm_is_listed_with_its_state(viewer, new_vm):
     off, on = new_vm(), new_vm(start=True)
     listed = {vm["name"]: vm for vm in viewer.get("/v1/vms").json["items"]}
     assert listed[off["name"]]["state"] == "shutoff" and listed[on["name"]]["state"] == "running"
@@ -1013,7 +1013,7 @@ def listening(pid):
     return [row[1] for row in rows if row[3] == "0A" and row[9] in inodes]
 
 
-def test_seed_10_virtgate_listens_on_its_unix_socket_only_and_not_for_everybody(gateway):
+def test_seed_10_virtgate_listens_only_on_a_unix_socket_with_limited_access(gateway):
     assert listening(gateway.virtgate.pid) == []
     assert all(address.startswith("0100007F:") for address in listening(gateway.nginx.pid))
     assert os.stat(gateway.listen).st_mode & 0o007 == 0
@@ -1024,7 +1024,7 @@ def test_seed_10_virtgate_listens_on_its_unix_socket_only_and_not_for_everybody(
     (ssl.TLSVersion.TLSv1_2, True), (ssl.TLSVersion.TLSv1_3, True),
 ], ids=lambda v: getattr(v, "name", str(v)))
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
-def test_seed_10_tls_of_today_only(gateway, version, works):
+def test_seed_10_old_tls_versions_are_refused(gateway, version, works):
     context = ssl.create_default_context(cafile=gateway.dir / "virtgate/cert.pem")
     context.set_ciphers("ALL:@SECLEVEL=0")  # or this client would not even offer TLS 1.1
     context.minimum_version = context.maximum_version = version
@@ -1038,7 +1038,7 @@ def test_seed_10_tls_of_today_only(gateway, version, works):
 
 
 @pytest.mark.parametrize("cipher", ["AES128-SHA", "AES256-GCM-SHA384", "ECDHE-ECDSA-AES128-SHA"])
-def test_seed_10_no_weak_cipher(gateway, cipher):
+def test_seed_10_weak_ciphers_are_refused(gateway, cipher):
     context = ssl.create_default_context(cafile=gateway.dir / "virtgate/cert.pem")
     context.maximum_version = ssl.TLSVersion.TLSv1_2
     context.set_ciphers(cipher + ":@SECLEVEL=0")
@@ -1046,7 +1046,7 @@ def test_seed_10_no_weak_cipher(gateway, cipher):
         gateway.connect_tls(context)
 
 
-def test_seed_10_plain_http_is_refused_in_words(gateway):
+def test_seed_10_plain_http_is_refused_with_an_explanation(gateway):
     client = gateway.client(None)
     client.sock = gateway.connect_tcp()
     with client:
@@ -1056,7 +1056,7 @@ def test_seed_10_plain_http_is_refused_in_words(gateway):
         assert "Strict-Transport-Security" not in answer.headers
 
 
-def test_every_answer_asks_for_https(admin, stranger):
+def test_every_answer_has_strict_transport_security(admin, stranger):
     for answer in admin.get("/v1"), admin.get("/none"), stranger.get("/v1"):
         assert answer.headers["Strict-Transport-Security"] == "max-age=31536000"
         assert answer.headers["Cache-Control"] == (
@@ -1066,7 +1066,7 @@ def test_every_answer_asks_for_https(admin, stranger):
 # Lifecycles
 
 
-def test_the_seeds_lifecycle(admin):
+def test_the_lifecycle_by_the_seeds_routes(admin):
     answer = admin.post("/vm?xmlName=helloworld.xml")
     assert answer.status == 201
     vm = answer.json
@@ -1098,7 +1098,7 @@ def test_the_seeds_snapshot_without_a_body_gets_a_name(admin, new_vm):
     assert all(admin.get(answer.location).status == 200 for answer in made)
 
 
-def test_the_lifecycle_of_v1(admin, new_name):
+def test_the_lifecycle_by_the_routes_of_v1(admin, new_name):
     name = new_name()
     answer = admin.post("/v1/vms", json={"template": "linux", "name": name})
     assert answer.status == 201
@@ -1291,7 +1291,7 @@ def test_behind_two_backends_a_restart_loses_no_read(new_gateway, round):
     assert {answer.status for answer in traffic.answers} == {200}
 
 
-def test_kept_connections_and_slow_clients_hold_no_worker(new_gateway):
+def test_kept_connections_and_slow_clients_occupy_no_worker(new_gateway):
     gateway = new_gateway(workers=1)
     slow = []
     for _ in range(4):
@@ -1316,7 +1316,7 @@ def test_kept_connections_and_slow_clients_hold_no_worker(new_gateway):
     b"\x01\x01\0\x01\0\x08\0\0\0\x01\x01\0\0\0\0\0\x01\x04\0\x01\0\0\0\0\x01\x05\0\x01\0\0\0\0",
     b"\x01\x09\0\0\0\0\0\0", b"\x01\x02\0\x01\0\0\0\0", b"\x7f\x01\0\x01\0\x08\0\0" + b"\0" * 8,
 ], ids=lambda data: f"{len(data)} {data[:12].hex()}")
-def test_what_is_not_fastcgi_does_not_disturb_the_others(gateway, admin, data):
+def test_bytes_that_are_not_fastcgi_do_not_disturb_other_connections(gateway, admin, data):
     for _ in range(3):
         with socket.socket(socket.AF_UNIX) as peer:
             peer.settimeout(20)
@@ -1331,7 +1331,7 @@ def test_what_is_not_fastcgi_does_not_disturb_the_others(gateway, admin, data):
     assert admin.get("/v1/vms").status == 200
 
 
-def test_after_a_restart_virtgate_is_found_again(new_gateway):
+def test_nginx_finds_virtgate_again_after_a_restart(new_gateway):
     gateway = new_gateway()
     with gateway.client("admin") as admin:
         for _ in range(2):
@@ -1376,7 +1376,7 @@ def test_more_requests_than_listen_conf_allows_are_429(new_gateway):
     assert refused and {a.code for a in refused} == {"too_many_requests"}
 
 
-def test_nothing_is_left_running(new_gateway):
+def test_no_process_survives_the_gateway(new_gateway):
     gateway = new_gateway()
     with gateway.client("admin") as admin:
         admin.get("/v1/vms")
@@ -1390,7 +1390,7 @@ def test_nothing_is_left_running(new_gateway):
         pass
 
 
-def test_an_unreachable_hypervisor_is_503_and_health_goes_on(new_gateway):
+def test_an_unreachable_hypervisor_is_503_and_healthz_stays_200(new_gateway):
     gateway = new_gateway(start=False, uri="test:///no/such/file.xml")
     gateway.start_virtgate()
     gateway.start_nginx()
@@ -1423,7 +1423,7 @@ def test_an_unreachable_hypervisor_is_503_and_health_goes_on(new_gateway):
     (["--check", "--listen", "/nowhere/x.sock"], 78, "listen: '/nowhere/x.sock'"),
     (["--listen", "nowhere"], 1, "nowhere"), (["--accel=magic"], 78, "auto|as-written|tcg"),
 ])
-def test_the_command_line(arguments, status, said, tmp_path):
+def test_command_line_options_print_and_exit_as_documented(arguments, status, said, tmp_path):
     run = subprocess.run([BINARY.resolve(), *arguments], capture_output=True, text=True,
                          env={**os.environ, "VIRTGATE_URI": "test:///default",
                               "VIRTGATE_TEMPLATES": str(REPO / "xml"),

@@ -142,7 +142,7 @@ def dhcp_leases(tmp_path):
 # As its users see it
 
 
-def test_http_reply_answers_with_its_page(http_reply, admin):
+def test_http_reply_serves_its_page(http_reply, admin):
     vm = admin.get(http_reply).json
     assert (vm["memory_kib"], vm["state"]) == (4096, "running")
     status, headers, page = fetch()
@@ -159,7 +159,7 @@ def test_http_reply_answers_with_its_page(http_reply, admin):
         socket.create_connection((ADDRESS, 81), timeout=10 * PATIENCE)
 
 
-def test_it_answers_pings(http_reply):
+def test_http_reply_answers_pings(http_reply):
     with socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP) as ping:
         for size in 0, 1, 56, 1472:
             data = struct.pack("!BBHHH", 8, 0, 0, 0x5649, size) + random.Random(0).randbytes(size)
@@ -173,7 +173,7 @@ def test_it_answers_pings(http_reply):
             assert packet[20:] == wanted
 
 
-def test_it_stands_still_goes_on_and_starts_anew(http_reply, admin):
+def test_http_reply_can_be_suspended_resumed_and_restarted(http_reply, admin):
     assert admin.post(f"{http_reply}/suspend").json["state"] == "paused"
     assert not answers(timeout=0.5 * PATIENCE)
     # A connection that is asked for meanwhile waits, like anybody who asked before.
@@ -190,7 +190,7 @@ def test_it_stands_still_goes_on_and_starts_anew(http_reply, admin):
     wait_for_answer("http-reply", ADDRESS)
 
 
-def test_two_from_one_template_at_once(start):
+def test_two_vms_of_one_template_run_at_once(start):
     addresses = ["192.168.122.51", "192.168.122.52"]
     for i, address in enumerate(addresses):
         start("http-reply", f"web-{i}", address)
@@ -198,13 +198,13 @@ def test_two_from_one_template_at_once(start):
         assert f"at {address}.".encode() in fetch(address=address)[2]
 
 
-def test_it_takes_its_address_as_unikraft_does(start):
+def test_a_guest_takes_its_address_from_the_command_line(start):
     start("http-reply", "web", OTHER, memory_kib=2048, cmdline=(
         f"netdev.ipv4_addr={OTHER} netdev.ipv4_gw_addr=192.168.122.1 "
         "netdev.ipv4_subnet_mask=255.255.255.0 --"))
 
 
-def test_it_gets_its_address_by_dhcp(start, dhcp_leases):
+def test_a_guest_gets_its_address_by_dhcp(start, dhcp_leases):
     for name in "web-0", "web-1":
         start("http-reply", name, None)
     leases = wait_until(lambda: len(dhcp_leases()) == 2 and dhcp_leases(), "both have a lease", 30)
@@ -215,7 +215,7 @@ def test_it_gets_its_address_by_dhcp(start, dhcp_leases):
         assert f"at {address}.".encode() in fetch(address=address)[2]
 
 
-def test_many_connections_at_once(nginx, share):
+def test_a_guest_serves_many_connections_at_once(nginx, share):
     (share / "large").write_bytes(random.Random(1).randbytes(100000))
     with contextlib.ExitStack() as stack, concurrent.futures.ThreadPoolExecutor(20) as pool:
         idle = [stack.enter_context(socket.create_connection((SHARED, 80), 10 * PATIENCE))
@@ -256,7 +256,7 @@ def test_nginx_serves_the_shared_directory(nginx, share):
     assert fetch("/sub/deep/large.png", SHARED)[2] == large
 
 
-def test_nginx_serves_nothing_else(nginx, share):
+def test_nginx_serves_no_file_outside_the_share(nginx, share):
     secret = share.parent / "secret.html"
     secret.write_text("secret\n")
     (share / "sub").mkdir(exist_ok=True)
@@ -282,7 +282,7 @@ def test_nginx_serves_nothing_else(nginx, share):
 # Snapshots
 
 
-def test_a_snapshot_of_http_reply_and_back(start, admin):
+def test_http_reply_serves_again_after_a_revert(start, admin):
     make_disk("web.qcow2")
     at = start("http-reply", "web", OTHER, disks=[{"source": "web.qcow2", "format": "qcow2"}])
     answer = admin.post(f"{at}/snapshots", json={"name": "serving"})
@@ -303,7 +303,7 @@ def test_a_snapshot_with_a_share_mounted_is_409(nginx, admin):
 # As nobody should treat it
 
 
-def test_whatever_bytes_come_to_its_port_it_goes_on(http_reply):
+def test_a_guest_survives_random_bytes_on_its_port(http_reply):
     chance = random.Random(3)
     for i in range(40):
         with socket.create_connection((ADDRESS, 80), 10 * PATIENCE) as connection:
@@ -398,7 +398,7 @@ class Peer:
 REQUEST = b"GET / HTTP/1.0\r\n\r\n"
 
 
-def test_what_is_not_acknowledged_is_sent_again(http_reply):
+def test_a_guest_resends_unacknowledged_segments(http_reply):
     with Peer("http-reply", ADDRESS) as peer:
         peer.send(peer.tcp(SYN))
         first = peer.receive()
@@ -418,7 +418,7 @@ def test_what_is_not_acknowledged_is_sent_again(http_reply):
         assert peer.receive()[0] == RST  # it knows of no such connection any more
 
 
-def test_it_sends_as_little_at_once_as_the_peer_wants(nginx, share):
+def test_a_guest_respects_the_peers_window(nginx, share):
     body = bytes(range(256)) * 8
     (share / "small").write_bytes(body)
     request = REQUEST.replace(b"/", b"/small", 1)
@@ -442,7 +442,7 @@ def test_it_sends_as_little_at_once_as_the_peer_wants(nginx, share):
         peer.send(peer.tcp(RST, seq=1 + len(request)))
 
 
-def test_segments_that_make_no_sense_change_nothing(http_reply):
+def test_a_guest_ignores_invalid_segments(http_reply):
     with Peer("http-reply", ADDRESS) as peer:
         peer.send(peer.tcp(ACK, seq=5, ack=7))
         assert peer.receive()[:2] == (RST, 7)
@@ -498,7 +498,7 @@ def malformed(peer, chance):
         yield bytes(frame)
 
 
-def test_no_packet_stops_it(http_reply):
+def test_no_malformed_packet_stops_a_guest(http_reply):
     with Peer("http-reply", ADDRESS) as peer:
         for frame in malformed(peer, random.Random(4)):
             peer.send(frame)

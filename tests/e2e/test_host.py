@@ -8,7 +8,7 @@ def counts(client):
     return client.get("/v1/host").json["vms"]
 
 
-def test_a_viewer_is_told_what_the_host_is(viewer):
+def test_a_viewer_may_read_the_hosts_facts(viewer):
     host = viewer.get("/v1/host").json
     assert (host["name"], host["driver"], host["kvm"]) == ("local", "TEST", False)
     assert host["cpus"] == 16 and host["memory_kib"] == 3145728, host
@@ -32,7 +32,7 @@ def test_vms_are_counted_by_state(admin, new_vm):
     assert counts(admin)["total"] == before["total"] + 1
 
 
-def test_features_are_those_of_host_and_settings(viewer):
+def test_features_reflect_host_and_settings(viewer):
     about = viewer.get("/v1").json
     assert about["features"] == {"kvm": False, "simulated": True, "accel": "auto", "policy": True}
     assert viewer.get(about["openapi"]).json["openapi"] == "3.1.0"
@@ -41,7 +41,7 @@ def test_features_are_those_of_host_and_settings(viewer):
     assert features == {"kvm": False, "simulated": True, "accel": "tcg", "policy": False}
 
 
-def test_a_host_that_cannot_be_reached_has_features_that_are_not_known(new_gateway):
+def test_features_of_an_unreachable_host_are_null(new_gateway):
     gateway = new_gateway(start=False, uri="test:///no/such/file")
     gateway.start_virtgate()
     gateway.start_nginx()

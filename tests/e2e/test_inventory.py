@@ -98,7 +98,7 @@ def check_fresh(answer):
     assert "Age" not in answer.headers, answer.headers
 
 
-def test_those_who_wait_share_a_fetch_and_its_rendering(gateway, viewer, ask):
+def test_concurrent_lists_share_one_fetch_and_one_rendering(gateway, viewer, ask):
     before = counts(viewer)
     with stopped_libvirtd() as go_on:
         waiting = [ask("GET", "/v1/vms", headers=NO_CACHE) for _ in range(60)]
@@ -114,7 +114,7 @@ def test_those_who_wait_share_a_fetch_and_its_rendering(gateway, viewer, ask):
 
 
 @pytest.mark.parametrize("target", ["/v1/vms", "/v1/vms?name=o*&fields=name", "/vms"])
-def test_a_list_is_stale_while_libvirt_does_not_answer_and_says_so(viewer, ask, target):
+def test_a_list_is_marked_stale_while_libvirt_does_not_answer(viewer, ask, target):
     fresh = viewer.get(target, headers=NO_CACHE)
     check_fresh(fresh)
     with stopped_libvirtd() as go_on:
@@ -135,7 +135,7 @@ def test_a_list_is_stale_while_libvirt_does_not_answer_and_says_so(viewer, ask, 
     assert (again.body, again.headers["ETag"]) == (fresh.body, fresh.headers["ETag"])
 
 
-def test_who_says_no_cache_waits_for_a_fresh_one(viewer, ask):
+def test_a_request_with_no_cache_waits_for_a_fresh_list(viewer, ask):
     viewer.get("/v1/vms", headers=NO_CACHE)
     with stopped_libvirtd() as go_on:
         waiting = ask("GET", "/v1/vms", headers="Cache-Control: max-age=0, No-Cache\r\n")
@@ -146,7 +146,7 @@ def test_who_says_no_cache_waits_for_a_fresh_one(viewer, ask):
         check_fresh(waiting.result())
 
 
-def test_while_libvirt_hangs_each_request_ends_in_its_time(gateway, viewer, ask):
+def test_each_request_meets_its_time_limit_while_libvirt_hangs(gateway, viewer, ask):
     viewer.get("/v1/vms")
     cases = [  # who, what, headers, seconds, and what then
         ("viewer", "GET", "/readyz", "", 1, (503, "hypervisor_unavailable")),
@@ -178,7 +178,7 @@ def test_while_libvirt_hangs_each_request_ends_in_its_time(gateway, viewer, ask)
     check_fresh(viewer.get("/v1/vms", headers=NO_CACHE))
 
 
-def test_a_vm_that_hangs_while_it_is_destroyed_holds_up_lists_alone(new_gateway):
+def test_a_hanging_destroy_delays_nothing_but_lists(new_gateway):
     """libvirt 9.0.0 holds the VM's lock until its QEMU is gone, 10 s here, and lists wait for it."""
     images = Path("/var/lib/libvirt/images")
     shutil.copy(REPO / "build/guests/ticker_qemu-x86_64", images)

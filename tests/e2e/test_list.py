@@ -58,7 +58,7 @@ def fleet_names(*numbers):
     ("&label=ti", []),
     ("&label=tier=front&state=running", [0, 2, 4]),
 ])
-def test_filters_choose(viewer, fleet, query, numbers):
+def test_filters_select_the_matching_vms(viewer, fleet, query, numbers):
     assert names(viewer.get(f"/v1/vms?name=fleet-*{query}")) == fleet_names(*numbers)
 
 
@@ -78,19 +78,19 @@ def test_a_name_is_a_pattern(viewer, fleet, pattern, numbers):
     "limit=0", "limit=-1", "limit=1001", "limit=", "limit=ten", "limit=1e2", "limit=99999999999999999999",
     "after=", "after=" + "x" * 300, "page=2", "state=running&state=paused",
 ])
-def test_a_filter_that_cannot_be_meant_is_refused(viewer, query):
+def test_a_malformed_filter_is_refused(viewer, query):
     answer = viewer.get(f"/v1/vms?{query}")
     assert answer.status == 400 and query.partition("=")[0] in answer.json["detail"]
 
 
-def test_items_have_the_members_that_were_asked_for(viewer, fleet):
+def test_fields_selects_the_members_of_items(viewer, fleet):
     answer = viewer.get("/v1/vms?name=fleet-1&fields=name,labels,state")
     assert answer.json["items"] == [
         {"name": "fleet-1", "state": "shutoff",
          "labels": {"tier": "front", "n": "1", "empty": ""}}]
 
 
-def test_pages_follow_each_other(viewer, fleet):
+def test_pages_join_to_the_whole_list(viewer, fleet):
     for limit in 1, 3, 5, 9, 10, 11:
         assert walk(viewer, "&name=fleet-*", limit) == fleet_names(*range(10))
     # What it came after need not be there any more, nor ever have been.
@@ -98,7 +98,7 @@ def test_pages_follow_each_other(viewer, fleet):
     assert names(viewer.get("/v1/vms?after=zzz")) == []
 
 
-def test_paging_while_vms_come_and_go_misses_and_doubles_none(gateway, viewer, fleet):
+def test_paging_neither_misses_nor_repeats_a_vm_while_others_come_and_go(gateway, viewer, fleet):
     stop = threading.Event()
     failed = []
 
@@ -127,7 +127,7 @@ def test_paging_while_vms_come_and_go_misses_and_doubles_none(gateway, viewer, f
     assert not failed
 
 
-def test_a_list_has_what_was_answered_before_it_and_not_what_was_deleted(gateway):
+def test_a_list_shows_every_create_and_delete_that_was_answered_before(gateway):
     """While others list, too, so that a fetch is always under way."""
     def live(n):
         with gateway.client("admin") as admin:
@@ -160,7 +160,7 @@ def test_an_unchanged_list_is_304_and_a_changed_one_is_not(viewer, operator, fle
 
 
 @pytest.mark.parametrize("target", ["/v1/vms", "/v1", "/v1/openapi.json", "/healthz"])
-def test_compressed_answers_have_tags_that_are_taken_back(admin, target):
+def test_the_entity_tag_of_a_compressed_answer_matches_later(admin, target):
     plain = admin.get(target)
     packed = admin.get(target, headers="Accept-Encoding: gzip\r\n")
     tag = packed.headers["ETag"]
@@ -189,7 +189,7 @@ SETS = {
 
 
 @pytest.mark.parametrize("flag", SETS)
-def test_a_flag_is_right_be_it_of_few_or_of_most(new_gateway, flag):
+def test_a_flag_is_right_whether_few_or_most_vms_have_it(new_gateway, flag):
     """virtgate asks for the fewer: those that have it, or those that do not."""
     gateway = new_gateway()
     with gateway.client("admin") as admin:
@@ -207,7 +207,7 @@ def test_a_flag_is_right_be_it_of_few_or_of_most(new_gateway, flag):
             assert flags_of(admin) == expected  # by this one
 
 
-def test_vms_are_persistent_or_not_be_they_few_or_most(new_gateway):
+def test_persistence_is_right_whether_few_or_most_vms_have_it(new_gateway):
     gateway = new_gateway()
     with gateway.client("admin") as admin:
         expected = {"test": True}

@@ -203,7 +203,7 @@ def idle_descriptors(gateway, process):
     return counts[-1]
 
 
-def test_mixed_requests_are_all_answered_rightly_and_nothing_grows(gateway, capsys):
+def test_many_mixed_requests_are_answered_correctly_without_growth(gateway, capsys):
     process = Process(gateway.virtgate.pid)
     warm_up = Crowd(gateway)
     if not process.is_instrumented():

@@ -40,7 +40,7 @@ def requests(metrics, route, method, status):
     '# HELP h x\n# TYPE h histogram\nh_bucket{le="1"} 2\nh_bucket{le="+Inf"} 1\nh_sum 1\nh_count 1\n',
     '# HELP h x\n# TYPE h histogram\nh_bucket{le="+Inf"} 1\nh_sum 1\nh_count 2\n',
 ])
-def test_the_reader_refuses_what_is_wrong(text):
+def test_the_metrics_parser_of_the_tests_refuses_malformed_text(text):
     with pytest.raises((AssertionError, ValueError, IndexError)):
         exposition.read(text)
 
@@ -80,13 +80,13 @@ def test_requests_are_counted_by_route_method_and_status(admin, viewer, stranger
     assert one(after, f"{duration}_sum", **of_vm) > one(before, f"{duration}_sum", **of_vm)
 
 
-def test_a_body_that_is_refused_unread_is_counted_too(admin):
+def test_a_request_refused_before_its_body_is_read_is_counted(admin):
     before = requests(scrape(admin), "/v1/vms", "POST", 413)
     assert admin.post("/v1/vms", body="x" * 300_000, type="application/json").status == 413
     assert requests(scrape(admin), "/v1/vms", "POST", 413) == before + 1
 
 
-def test_of_many_at_once_none_is_lost(gateway, viewer):
+def test_every_one_of_many_concurrent_requests_is_counted(gateway, viewer):
     before = requests(scrape(viewer), "/v1", "GET", 200)
 
     def ask():
@@ -104,7 +104,7 @@ def test_of_many_at_once_none_is_lost(gateway, viewer):
     assert one(after, "virtgate_requests_in_flight") == 1  # this one
 
 
-def test_at_rest_nothing_is_held_or_leased(viewer):
+def test_no_lock_or_connection_is_in_use_at_rest(viewer):
     # The inventory's own sweep has a connection now and then.
     def leased():
         metrics = scrape(viewer)
@@ -124,7 +124,7 @@ def test_at_rest_nothing_is_held_or_leased(viewer):
 # The process
 
 
-def test_the_process_tells_what_the_kernel_does(gateway, viewer):
+def test_process_metrics_agree_with_the_kernel(gateway, viewer):
     metrics = scrape(viewer)
     pid = gateway.virtgate.pid
     assert one(metrics, "process_threads") == len(os.listdir(f"/proc/{pid}/task"))
@@ -156,7 +156,7 @@ def test_each_vm_has_its_state_and_size(operator, viewer, new_vm):
                 == one(before, "virtgate_vms", host="local", state=state) + more)
 
 
-def test_vms_can_be_left_out(viewer):
+def test_the_series_of_single_vms_can_be_left_out(viewer):
     names = {name for name, _ in scrape(viewer, "?vms=0")}
     assert "virtgate_requests_total" in names and "virtgate_libvirt_connections" in names
     assert not [n for n in names if n.startswith("virtgate_vm") or n == "virtgate_host_up"]
@@ -172,7 +172,7 @@ def host_file(tmp_path, names):
     return f"test://{file}"
 
 
-def test_names_of_other_tools_are_escaped(new_gateway, tmp_path):
+def test_unusual_vm_names_are_escaped(new_gateway, tmp_path):
     names = ['say "hi"', "back\\slash", "\\n", "}{=,", "ünï", "x\\"]
     gateway = new_gateway(uri=host_file(tmp_path, names))
     with gateway.client("viewer") as viewer:
@@ -181,7 +181,7 @@ def test_names_of_other_tools_are_escaped(new_gateway, tmp_path):
 
 
 @pytest.mark.parametrize("count, shown", [(1000, 1), (1001, 0)])
-def test_beyond_a_thousand_vms_there_are_totals_alone(new_gateway, tmp_path, count, shown):
+def test_only_totals_are_shown_beyond_a_thousand_vms(new_gateway, tmp_path, count, shown):
     gateway = new_gateway(uri=host_file(tmp_path, [f"vm-{n}" for n in range(count)]))
     with gateway.client("viewer") as viewer:
         metrics = scrape(viewer)
@@ -192,7 +192,7 @@ def test_beyond_a_thousand_vms_there_are_totals_alone(new_gateway, tmp_path, cou
     assert sum(value for (name, _), value in metrics.items() if name == "virtgate_vms") == count
 
 
-def test_without_libvirt_the_process_still_tells_of_itself(new_gateway):
+def test_process_metrics_do_not_need_libvirt(new_gateway):
     gateway = new_gateway(start=False, uri="test+unix:///default?socket=/nonexistent")
     gateway.start_virtgate()
     gateway.start_nginx()
@@ -209,7 +209,7 @@ def test_without_libvirt_the_process_still_tells_of_itself(new_gateway):
 # Who
 
 
-def test_only_who_has_a_role_may_read_them(clients, stranger):
+def test_metrics_need_a_role(clients, stranger):
     assert stranger.get("/metrics").status == 401
     assert clients("norole").get("/metrics").status == 403
     assert clients("viewer").post("/metrics").status == 405

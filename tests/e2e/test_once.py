@@ -49,7 +49,7 @@ def test_many_clients_with_one_key_make_one_vm(admin, many, new_name, gone, opti
     assert [vm["uuid"] for vm in found] == [answers[0].json["uuid"]]
 
 
-def test_another_request_with_the_key_is_refused(admin, new_name, gone):
+def test_a_different_request_with_a_used_key_is_refused(admin, new_name, gone):
     name = new_name()
     gone += [name, f"{name}-other"]
     first = admin.post("/v1/vms", json={"template": "helloworld", "name": name}, headers=key(name))
@@ -68,7 +68,7 @@ def test_another_request_with_the_key_is_refused(admin, new_name, gone):
     assert admin.get(f"/v1/vms/{name}-other").status == 404
 
 
-def test_without_the_key_the_name_is_taken(admin, new_name, gone):
+def test_the_same_request_without_the_key_is_409(admin, new_name, gone):
     name = new_name()
     gone.append(name)
     body = {"template": "helloworld", "name": name}
@@ -100,7 +100,7 @@ def test_a_key_outlives_a_change_of_the_vm(admin, operator, new_name, gone):
     assert again.status == 201 and again.headers["Idempotent-Replay"] == "true"
 
 
-def test_a_client_cannot_claim_to_be_a_request(admin, new_name, gone):
+def test_a_client_cannot_set_the_metadata_of_a_key(admin, new_name, gone):
     name = new_name()
     gone.append(name)
     forged = ("<metadata><v:vm xmlns:v='urn:virtgate:vm:1'>"
@@ -109,7 +109,7 @@ def test_a_client_cannot_claim_to_be_a_request(admin, new_name, gone):
     assert b"request" not in admin.get(f"/v1/vms/{name}/xml").body
 
 
-def test_a_failed_request_may_be_repeated_and_then_succeed(admin, new_name, gone, new_vm):
+def test_a_failed_request_can_be_repeated_with_its_key(admin, new_name, gone, new_vm):
     name = new_name()
     gone.append(name)
     holder = new_vm(name)
@@ -127,7 +127,7 @@ def test_a_key_that_is_too_long_is_refused(admin, bad):
     assert answer.status == 400 and "Idempotency-Key" in answer.json["detail"]
 
 
-def test_the_uuid_is_the_keys(admin, new_name):
+def test_the_uuid_is_derived_from_the_key(admin, new_name):
     uuid = "6f2fd1c4-8c0f-4f0b-9a46-5c1fbb5a2c11"
     answer = admin.post("/v1/vms", xml=test_domain(new_name(), uuid=uuid), headers=key("k"))
     assert answer.status == 422 and answer.json["detail"].startswith("uuid:")
@@ -136,7 +136,7 @@ def test_the_uuid_is_the_keys(admin, new_name):
 # Without a key
 
 
-def test_of_two_that_create_one_name_one_succeeds(admin, many, new_name, gone):
+def test_only_one_of_two_concurrent_creates_of_a_name_succeeds(admin, many, new_name, gone):
     for _ in range(10):
         name = new_name()
         gone.append(name)
@@ -147,7 +147,7 @@ def test_of_two_that_create_one_name_one_succeeds(admin, many, new_name, gone):
         assert admin.get(f"/v1/vms/{name}").json["uuid"] == made.json["uuid"]
 
 
-def test_a_delete_against_a_start_leaves_nothing_half_done(admin, many, new_name):
+def test_a_concurrent_delete_and_start_leave_nothing_half_done(admin, many, new_name):
     for _ in range(10):
         name = new_name()
         assert admin.post("/v1/vms", xml=test_domain(name)).status == 201

@@ -197,7 +197,7 @@ def test_every_broken_body_has_a_documented_answer(admin, probe, method, path, o
 
 
 @each_operation
-def test_every_refusal_that_all_share_is_made(gateway, admin, viewer, operator, stranger, probe,
+def test_every_route_makes_the_common_refusals(gateway, admin, viewer, operator, stranger, probe,
                                               method, path, operation):
     target = at(path) + query_for(operation)
     probe()
@@ -224,7 +224,7 @@ def test_every_refusal_that_all_share_is_made(gateway, admin, viewer, operator, 
 
 
 @each_operation
-def test_a_precondition_that_fails_is_412_or_refused(admin, probe, method, path, operation):
+def test_a_failed_precondition_is_412_or_a_refusal(admin, probe, method, path, operation):
     if method == "GET" or path == "/shutdown":
         return
     target = at(path) + query_for(operation)
@@ -242,7 +242,7 @@ def test_a_precondition_that_fails_is_412_or_refused(admin, probe, method, path,
     assert answer.status == 400, answer
 
 
-def test_a_host_that_cannot_be_reached_is_503_everywhere(new_gateway):
+def test_every_route_is_503_if_the_host_is_unreachable(new_gateway):
     gateway = new_gateway(start=False, uri="test+unix:///default?socket=/nonexistent")
     gateway.start_virtgate()
     gateway.start_nginx()

@@ -74,7 +74,7 @@ SEEN_BY_NOBODY = ["title", "description", "labels"]
 
 @pytest.mark.parametrize("state,apply,member",
                          itertools.product(STATES, ["", "config", "live", "both"], CHANGES))
-def test_each_member_goes_where_it_is_sent(make, patch, admin, state, apply, member):
+def test_each_member_is_changed_where_apply_says(make, patch, admin, state, apply, member):
     name = make(**STATES[state])
     query = f"?apply={apply}" if apply else ""
     right = {"off": ["", "config"], "running": ["", "config", "live", "both"],
@@ -108,7 +108,7 @@ def test_an_empty_patch_changes_nothing(make, patch):
         assert answer["applied"] == {"config": [], "live": []}
 
 
-def test_plain_json_is_a_patch_and_xml_is_none(make, patch, operator):
+def test_a_patch_may_be_plain_json_but_not_xml(make, patch, operator):
     name = make()
     assert patch(name, {"title": "t"}, type="application/json")["changed"] is True
     answer = operator.request("PATCH", f"/v1/vms/{name}", body="<a/>", type="application/xml")
@@ -120,7 +120,7 @@ def test_a_viewer_may_not_patch(make, viewer):
     assert answer.status == 403 and answer.code == "forbidden"
 
 
-def test_null_removes(make, patch, admin):
+def test_null_removes_a_member(make, patch, admin):
     name = make(start=True)
     patch(name, {"title": "t", "description": "d", "labels": {"a": "1", "b": "2", "c": ""}})
     answer = patch(name, {"title": None, "labels": {"a": None, "b": "3", "d": "4", "z": None}})
@@ -137,7 +137,7 @@ def test_null_removes(make, patch, admin):
     assert patch(name, {"labels": {"none": None}})["changed"] is False
 
 
-def test_a_list_has_what_was_changed_at_once(make, patch, admin):
+def test_a_list_shows_a_patch_at_once(make, patch, admin):
     for options in STATES.values():
         name = make(**options)
         patch(name, {"labels": {"list": name}, "vcpus": 1})
@@ -148,7 +148,7 @@ def test_a_list_has_what_was_changed_at_once(make, patch, admin):
 
 
 @pytest.mark.parametrize("member", ["autostart", "vcpus", "memory_kib"])
-def test_what_a_vm_cannot_be_without_cannot_be_null(make, patch, member):
+def test_required_members_cannot_be_null(make, patch, member):
     patch(make(), {member: None}, status=400, code="bad_request")
 
 
@@ -158,7 +158,7 @@ def test_what_a_vm_cannot_be_without_cannot_be_null(make, patch, member):
     {"description": "x" * 8193}, {"labels": {"a b": "c"}}, {"labels": {"a": 1}}, {"labels": []},
     {"labels": {"a": "x" * 257}}, {"autostart": 1}, {"labels": {f"l{i}": "" for i in range(65)}},
 ])
-def test_what_is_out_of_bounds_is_400_and_changes_nothing(make, patch, admin, body):
+def test_a_value_out_of_bounds_is_400_and_changes_nothing(make, patch, admin, body):
     name = make()
     before = admin.get(f"/v1/vms/{name}/xml").body
     patch(name, body, status=400, code="bad_request")
@@ -166,7 +166,7 @@ def test_what_is_out_of_bounds_is_400_and_changes_nothing(make, patch, admin, bo
     assert admin.get(f"/v1/vms/{name}/xml").body == before
 
 
-def test_there_are_at_most_64_labels_afterwards(make, patch, admin):
+def test_a_patch_cannot_lead_to_more_than_64_labels(make, patch, admin):
     name = make()
     patch(name, {"labels": {f"l{i}": str(i) for i in range(64)}})
     patch(name, {"labels": {"one.more": ""}}, status=422, code="invalid_spec")
@@ -181,7 +181,7 @@ def test_a_title_is_one_line(make, patch):
         patch(make(**options), {"title": "a\nb"}, status=422, code="invalid_spec")
 
 
-def test_autostart_is_the_hosts(make, patch, admin):
+def test_autostart_is_changed_on_the_host_for_persistent_vms(make, patch, admin):
     name = make()
     answer = patch(name, {"autostart": True})
     assert answer["changed"] is True and answer["autostart"] is True
@@ -193,7 +193,7 @@ def test_autostart_is_the_hosts(make, patch, admin):
     assert problem["state"] == "running"
 
 
-def test_a_change_is_conditional_on_if_match(make, patch, admin):
+def test_a_patch_respects_if_match(make, patch, admin):
     name = make()
     patch(name, {"title": "t"}, status=412, code="precondition_failed",
           headers='If-Match: "0123456789abcdef"\r\n')
@@ -201,7 +201,7 @@ def test_a_change_is_conditional_on_if_match(make, patch, admin):
     assert patch(name, {"title": "t"}, headers="If-Match: *\r\n")["changed"] is True
 
 
-def test_more_than_the_guest_can_have_is_refused_with_its_bound(make, patch, admin):
+def test_more_than_the_running_guests_maximum_is_refused(make, patch, admin):
     name = make(start=True)
     for body, bound in ({"vcpus": 3}, "at most 2"), ({"memory_kib": 16384}, "at most 8192"):
         for apply in "live", "both":
@@ -226,14 +226,14 @@ def test_a_topology_must_fit_the_vcpus(make, patch):
     assert patch(name, {"vcpus": 2})["changed"] is False
 
 
-def test_a_current_number_gives_way(make, patch, admin):
+def test_a_patch_removes_the_current_number_of_vcpus(make, patch, admin):
     name = make(vcpus="<vcpu current='1'>4</vcpu>")
     assert patch(name, {"vcpus": 1})["applied"]["config"] == ["vcpus"]
     vcpu = definition(admin, name).find("vcpu")
     assert vcpu.text == "1" and vcpu.get("current") is None
 
 
-def test_others_metadata_stay(make, patch, admin):
+def test_a_patch_keeps_metadata_of_other_tools(make, patch, admin):
     inside = "<metadata><o:it xmlns:o='urn:other'><o:a b='c'>d</o:a></o:it></metadata>"
     name = make(inside, start=True)
     patch(name, {"labels": {"a": "b"}})
@@ -244,7 +244,7 @@ def test_others_metadata_stay(make, patch, admin):
         assert root.find(f"metadata/{NS}vm") is None
 
 
-def test_a_vm_that_is_not_there_is_404(patch):
+def test_a_patch_of_a_missing_vm_is_404(patch):
     patch(str(uuid.uuid4()), {"title": "t"}, status=404, code="vm_not_found")
 
 
@@ -303,7 +303,7 @@ def qemu_img(*arguments):
 
 
 @pytest.mark.parametrize("capacity", [MIB, 10 << 30, (1 << 40) + 512, 64 << 40])
-def test_a_disk_with_a_capacity_is_made(keep, spec, store, images, capacity):
+def test_a_create_makes_a_disk_that_has_a_capacity(keep, spec, store, images, capacity):
     vm = keep(spec({"source": "a.qcow2", "capacity_bytes": capacity}, {"device": "cdrom"},
                    {"source": "b.img", "format": "raw", "capacity_bytes": 5 * MIB},
                    labels={"a": "b"}))
@@ -319,7 +319,7 @@ def test_a_disk_with_a_capacity_is_made(keep, spec, store, images, capacity):
     assert values(root)["labels"] == {"a": "b"}
 
 
-def test_what_is_there_is_never_made_over(keep, spec, images):
+def test_a_create_never_overwrites_a_file(keep, spec, images):
     (images / "there").write_text("precious")
     problem = keep(spec({"source": "new", "capacity_bytes": MIB},
                         {"source": "there", "format": "raw", "capacity_bytes": MIB}), 409, "already_exists")
@@ -343,7 +343,7 @@ def test_what_is_there_is_never_made_over(keep, spec, images):
     ({"source": "none/x"}, 409, "storage_unavailable"),
     ({"source": "in/x"}, 409, "storage_unavailable"),
 ])
-def test_a_disk_that_cannot_be_made_leaves_nothing(keep, spec, store, images, disk, status, code):
+def test_a_create_whose_disk_fails_leaves_nothing(keep, spec, store, images, disk, status, code):
     (images / "sub").mkdir()
     (images / "in").symlink_to("sub")
     (images / "out").symlink_to("/tmp")
@@ -355,13 +355,13 @@ def test_a_disk_that_cannot_be_made_leaves_nothing(keep, spec, store, images, di
     assert not list((images / "sub").iterdir()) and store.get(f"/v1/vms/{wanted['name']}").status == 404
 
 
-def test_two_disks_are_not_made_at_one_path(keep, spec, images):
+def test_a_create_cannot_make_two_disks_at_one_path(keep, spec, images):
     disk = {"source": "x", "capacity_bytes": MIB}
     keep(spec(disk, {**disk, "source": str(images / "x")}), 422, "invalid_spec")
     assert not (images / "x").exists()
 
 
-def test_a_create_that_fails_leaves_no_disks(keep, spec, store, images):
+def test_a_failed_create_leaves_no_disks(keep, spec, store, images):
     vm = keep(spec())
     disk = {"source": "x", "capacity_bytes": MIB}
     keep({**spec(disk), "name": vm["name"]}, 409, "already_exists")
@@ -371,12 +371,12 @@ def test_a_create_that_fails_leaves_no_disks(keep, spec, store, images):
     assert not list(images.iterdir())
 
 
-def test_a_transient_vm_has_no_disks_made(keep, spec, images):
+def test_no_disk_is_made_for_a_transient_vm(keep, spec, images):
     problem = keep(spec({"source": "x", "capacity_bytes": MIB}, persistent=False), 400, "bad_request")
     assert "capacity_bytes" in problem["detail"] and not list(images.iterdir())
 
 
-def test_a_dry_run_makes_no_disk_and_says_what_it_would(keep, spec, images):
+def test_a_dry_run_describes_a_disk_without_making_it(keep, spec, images):
     wanted = spec({"source": "x", "capacity_bytes": MIB})
     answer = keep(wanted, 200, query="?dry_run=1")
     assert answer["ok"] is True and not list(images.iterdir())
@@ -396,7 +396,7 @@ CLAIM = ("<metadata><v:vm xmlns:v='urn:virtgate:vm:1'><v:label name='a'>b</v:lab
          "<source file='{0}'/><target dev='vda'/></disk></devices>")
 
 
-def test_a_client_cannot_claim_that_a_disk_was_made_for_it(keep, spec, store, images, new_name):
+def test_a_client_cannot_set_the_metadata_of_a_made_disk(keep, spec, store, images, new_name):
     theirs = images / "theirs"
     theirs.write_text("precious")
     claim = test_domain(new_name(), CLAIM.format(theirs))
@@ -409,7 +409,7 @@ def test_a_client_cannot_claim_that_a_disk_was_made_for_it(keep, spec, store, im
     assert recorded(store, vm["name"]) == []
 
 
-def test_a_replacement_keeps_what_was_made(keep, spec, store, images):
+def test_a_put_keeps_the_record_of_made_disks(keep, spec, store, images):
     vm = keep(spec({"source": "a", "capacity_bytes": MIB}, {"source": "b", "capacity_bytes": MIB}))
     at = f"/v1/vms/{vm['name']}/xml"
     xml = store.get(at).body.decode()
@@ -452,7 +452,7 @@ def delete(store):
     return delete
 
 
-def test_only_what_was_made_goes_and_only_if_asked(keep, spec, delete, images):
+def test_a_delete_removes_only_made_disks_and_only_on_request(keep, spec, delete, images):
     (images / "sub").mkdir()
     (images / "theirs").write_bytes(bytes(MIB))
     qemu_img("create", "-q", "-f", "qcow2", str(images / "theirs.qcow2"), "1M")
@@ -473,7 +473,7 @@ def test_only_what_was_made_goes_and_only_if_asked(keep, spec, delete, images):
     assert not list((images / "sub").iterdir())
 
 
-def test_a_vm_that_runs_is_stopped_before_its_disks_go(keep, spec, store, images):
+def test_a_delete_stops_the_vm_before_it_removes_disks(keep, spec, store, images):
     vm = keep(spec({"source": "a", "capacity_bytes": MIB}, start=True))
     answer = store.delete(f"/v1/vms/{vm['name']}?disks=1")
     assert answer.json["stopped"] is True
@@ -481,7 +481,7 @@ def test_a_vm_that_runs_is_stopped_before_its_disks_go(keep, spec, store, images
     assert not list(images.iterdir())
 
 
-def test_a_carrier_disk_goes_in_any_case(keep, spec, store, images):
+def test_a_delete_always_removes_the_carrier_disk(keep, spec, store, images):
     vm = keep(spec(carrier_disk=True))
     answer = store.delete(f"/v1/vms/{vm['uuid']}")
     assert "carrier_disk" in answer.json["removed"]
@@ -491,7 +491,7 @@ def test_a_carrier_disk_goes_in_any_case(keep, spec, store, images):
 
 
 @pytest.mark.parametrize("start", [False, True])
-def test_what_another_vm_uses_stays(keep, spec, delete, images, start):
+def test_a_delete_keeps_a_disk_that_another_vm_uses(keep, spec, delete, images, start):
     vm = keep(spec(*({"source": s, "format": "raw", "capacity_bytes": MIB} for s in "abcd")))
     (images / "alias").symlink_to("b")
     user = keep(spec({"source": "a", "format": "raw"}, {"source": "alias", "format": "raw"}, start=start))
@@ -501,7 +501,7 @@ def test_what_another_vm_uses_stays(keep, spec, delete, images, start):
     assert sorted(p.name for p in images.iterdir()) == ["a", "alias", "b", "c"]
 
 
-def test_what_another_vms_image_is_based_on_stays(keep, spec, delete, images):
+def test_a_delete_keeps_the_backing_file_of_another_vms_image(keep, spec, delete, images):
     vm = keep(spec(*({"source": s, "capacity_bytes": MIB} for s in "abc")))
     overlay(images, "one", images / "a")
     overlay(images, "two", "one")
@@ -510,7 +510,7 @@ def test_what_another_vms_image_is_based_on_stays(keep, spec, delete, images):
     qemu_img("check", "-q", str(images / "three"))
 
 
-def test_what_another_disk_of_its_own_is_based_on_stays(keep, spec, delete, store, images):
+def test_a_delete_keeps_the_backing_file_of_a_disk_that_stays(keep, spec, delete, store, images):
     vm = keep(spec({"source": "a", "capacity_bytes": MIB}))
     at = f"/v1/vms/{vm['name']}/xml"
     overlay(images, "over", images / "a")
@@ -522,7 +522,7 @@ def test_what_another_disk_of_its_own_is_based_on_stays(keep, spec, delete, stor
     assert (images / "a").exists()
 
 
-def test_what_cannot_be_told_stays(keep, spec, delete, images):
+def test_a_delete_keeps_a_disk_if_its_users_cannot_be_determined(keep, spec, delete, images):
     vm = keep(spec({"source": "a", "capacity_bytes": MIB}))
     qemu_img("create", "-q", "-f", "qcow2", str(images / "odd"), "1M")
     user = keep(spec({"source": "odd", "format": "qcow2"}))
@@ -533,7 +533,7 @@ def test_what_cannot_be_told_stays(keep, spec, delete, images):
     assert (images / "a").exists()
 
 
-def test_no_link_is_followed(keep, spec, delete, images, tmp_path):
+def test_a_delete_follows_no_symbolic_link(keep, spec, delete, images, tmp_path):
     (images / "sub").mkdir()
     vm = keep(spec({"source": "a", "capacity_bytes": MIB}, {"source": "sub/b", "capacity_bytes": MIB},
                    {"source": "c", "capacity_bytes": MIB}, {"source": "d", "capacity_bytes": MIB}))
@@ -549,7 +549,7 @@ def test_no_link_is_followed(keep, spec, delete, images, tmp_path):
     assert (tmp_path / "a").exists() and (tmp_path / "sub/b").exists()
 
 
-def test_a_name_may_be_had_again(keep, spec, delete):
+def test_the_name_and_disks_of_a_deleted_vm_can_be_used_again(keep, spec, delete):
     wanted = spec({"source": "a", "capacity_bytes": MIB})
     for _ in range(3):
         assert delete(keep(wanted)) == {"a": None}

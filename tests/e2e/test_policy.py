@@ -115,7 +115,7 @@ def send_as_definition(admin, name, victim):
     return admin.request("PUT", f"/v1/vms/{victim}/xml", body=body, type="application/xml")
 
 
-def test_no_attack_touches_anything(admin, canaries):
+def test_no_document_of_the_attack_corpus_has_an_effect(admin, canaries):
     assert admin.post("/v1/vms?start=1", xml=domain("bystander", devices=make_disk("b.qcow2"))).status == 201
     assert admin.post("/v1/vms/bystander/snapshots", json={"name": "before"}).status == 201
     definition = admin.get("/v1/vms/bystander/xml").body
@@ -148,7 +148,7 @@ WORKING = {
 
 
 @pytest.mark.parametrize("name", WORKING)
-def test_without_the_policy_the_attack_works(unguarded, canaries, name):
+def test_attacks_succeed_with_the_policy_off(unguarded, canaries, name):
     """Else the test above would show nothing."""
     touched = WORKING[name]
     with unguarded.client("admin") as client:
@@ -157,14 +157,14 @@ def test_without_the_policy_the_attack_works(unguarded, canaries, name):
         wait_until(lambda: trace(CANARY).get(touched) != canaries.get(touched), f"{name}: {answer}")
 
 
-def test_without_the_policy_a_deletion_unlinks_a_file(unguarded, canaries):
+def test_with_the_policy_off_a_delete_unlinks_any_file(unguarded, canaries):
     with unguarded.client("admin") as client:
         assert client.post("/v1/vms", body=attack("write-nvram"), type="application/xml").status == 201
         assert client.delete("/v1/vms/attack").json["removed"] == ["definition", "nvram"]
     assert not (CANARY / "victim").exists()
 
 
-def test_without_the_policy_a_name_deletes_the_snapshots_of_others(unguarded):
+def test_with_the_policy_off_a_name_deletes_other_vms_snapshots(unguarded):
     with unguarded.client("admin") as client:
         assert client.post("/v1/vms", xml=domain("bystander", devices=make_disk("b.qcow2"))).status == 201
         assert client.post("/v1/vms/bystander/snapshots", json={"name": "before"}).status == 201
@@ -177,7 +177,7 @@ def test_without_the_policy_a_name_deletes_the_snapshots_of_others(unguarded):
     assert not kept.exists()
 
 
-def test_an_operator_writes_no_file_by_a_snapshot_even_without_the_policy(unguarded, canaries):
+def test_an_operator_cannot_write_files_by_a_snapshot_even_with_the_policy_off(unguarded, canaries):
     with unguarded.client("admin") as client:
         assert client.post("/v1/vms?start=1", xml=domain("a", devices=make_disk("a.qcow2"))).status == 201
     with unguarded.client("operator") as client:
@@ -199,7 +199,7 @@ def refused(answer, why):
     assert why in str(answer.json), answer
 
 
-def test_links_and_headers_that_lead_out_are_refused(admin, canaries):
+def test_links_and_image_headers_that_leave_the_root_are_refused(admin, canaries):
     def qcow2(name, *options):
         subprocess.run(["qemu-img", "create", "-q", "-u", "-f", "qcow2", *options, IMAGES / name, "1M"],
                        check=True)
@@ -230,7 +230,7 @@ def test_links_and_headers_that_lead_out_are_refused(admin, canaries):
 
 
 @pytest.mark.parametrize("what", ["link", "directory", "header", "kernel"])
-def test_what_was_swapped_in_after_the_check_is_found_at_the_start(admin, canaries, what):
+def test_a_file_exchanged_after_the_check_is_found_at_the_start(admin, canaries, what):
     (IMAGES / "sub").mkdir(exist_ok=True)
     shutil.copy(IMAGES / "hello_qemu-x86_64", IMAGES / "sub/kernel")
     make_disk("sub/swap.qcow2")
@@ -268,7 +268,7 @@ def test_what_was_swapped_in_after_the_check_is_found_at_the_start(admin, canari
     shutil.rmtree(IMAGES / "sub")
 
 
-def test_a_restore_looks_at_the_files_of_the_saved_state(admin, canaries):
+def test_a_restore_checks_the_files_of_the_saved_state(admin, canaries):
     """Which has a definition of its own: the present one may not even name the file any more."""
     vm = admin.post("/v1/vms?start=1", xml=disk("led.qcow2") if make_disk("led.qcow2") else "")
     assert vm.status == 201, vm
@@ -285,7 +285,7 @@ def test_a_restore_looks_at_the_files_of_the_saved_state(admin, canaries):
     assert admin.post("/v1/vms/led/start").json["reason"] == "restored"
 
 
-def test_an_image_that_another_guest_writes_to_is_not_opened(admin, operator, canaries):
+def test_an_image_in_use_by_another_guest_is_refused(admin, operator, canaries):
     """Raw to the one, qcow2 to the other: its guest could write a header that leads anywhere."""
     (IMAGES / "shared.img").write_bytes(bytes(1 << 20))
     writer = admin.post("/v1/vms", xml=domain("writer", devices=DISK.replace("qcow2", "raw").format("shared.img")))
@@ -311,7 +311,7 @@ def test_an_image_that_another_guest_writes_to_is_not_opened(admin, operator, ca
     assert trace(CANARY) == canaries
 
 
-def test_a_snapshot_of_a_vm_that_is_off_is_not_deleted_from_another_file(admin, operator, canaries):
+def test_deleting_a_snapshot_of_a_shut_off_vm_checks_its_image(admin, operator, canaries):
     """libvirt has qemu-img do it, as root and without a format, on the disks that the snapshot knows."""
     make_disk("led.qcow2")
     assert admin.post("/v1/vms", xml=disk("led.qcow2")).status == 201
@@ -329,7 +329,7 @@ def test_a_snapshot_of_a_vm_that_is_off_is_not_deleted_from_another_file(admin, 
 
 
 @pytest.mark.parametrize("log", ["bystander.log", "bystander.log.0", "own.log"])
-def test_libvirts_log_of_a_vm_is_no_serial_log(admin, log):
+def test_a_serial_log_cannot_be_libvirts_log_of_a_vm(admin, log):
     assert admin.post("/v1/vms?start=1", xml=domain("bystander", log=False)).status == 201
     kept = Path("/var/log/libvirt/qemu/bystander.log").read_bytes()
     xml = domain("own").replace("serial-own.log", log)
@@ -343,7 +343,7 @@ def test_libvirts_log_of_a_vm_is_no_serial_log(admin, log):
     assert Path("/var/log/libvirt/qemu/bystander.log").read_bytes() == kept
 
 
-def test_a_root_may_be_written_with_a_slash_at_its_end(new_gateway, canaries):
+def test_a_root_setting_may_end_in_slashes(new_gateway, canaries):
     gateway = new_gateway(uri="qemu:///system", accel="tcg", images=f"{IMAGES}/", shares=f"{SHARES}//")
     make_disk("led.qcow2")
     with gateway.client("admin") as client:
@@ -370,7 +370,7 @@ def test_a_vm_with_efi_firmware_can_be_deleted(admin):
     "<cpu mode='host-model'/><vcpu>1</vcpu>{os}<memory>2048</memory><title>t</title>",
     "<vcpu>1</vcpu><devices/>{os}<clock offset='utc'/><memory>2048</memory><features><acpi/></features>",
 ])
-def test_the_order_of_elements_is_the_clients_choice(admin, inside):
+def test_elements_may_be_in_any_order(admin, inside):
     """libxml2 loses its way in libvirt's schema when they stand as they like."""
     os = f"<os><type>hvm</type><kernel>{IMAGES}/hello_qemu-x86_64</kernel></os>"
     xml = f"<domain type='kvm'>{inside.format(os=os)}<name>ordered</name></domain>"
@@ -382,7 +382,7 @@ def test_the_order_of_elements_is_the_clients_choice(admin, inside):
         assert admin.delete("/v1/vms/ordered").status == 200
 
 
-def test_a_revert_looks_at_the_files_of_the_snapshot(admin, canaries):
+def test_a_revert_checks_the_files_of_the_snapshot(admin, canaries):
     vm = admin.post("/v1/vms?start=1", xml=disk("led.qcow2") if make_disk("led.qcow2") else "")
     assert vm.status == 201, vm
     assert admin.post("/v1/vms/led/snapshots", json={"name": "one"}).status == 201
@@ -398,7 +398,7 @@ def test_a_revert_looks_at_the_files_of_the_snapshot(admin, canaries):
     assert admin.post("/v1/vms/led/snapshots/one/revert").json["state"] == "running"
 
 
-def test_a_vm_of_somebodys_with_files_elsewhere_can_be_started(admin, operator, tmp_path):
+def test_a_vm_that_another_tool_defined_with_files_elsewhere_can_be_started(admin, operator, tmp_path):
     shutil.copy(IMAGES / "hello_qemu-x86_64", "/var/lib/libvirt/elsewhere")
     file = tmp_path / "vm.xml"
     file.write_text(domain("theirs", type="qemu", log=False).replace(
@@ -414,7 +414,7 @@ GOOD = sorted(p.name for p in (CORPUS / "good").glob("*.xml"))
 
 
 @pytest.mark.parametrize("name", GOOD)
-def test_what_the_seed_virt_install_and_virsh_write_runs(admin, network, name):
+def test_xml_by_the_seed_virt_install_and_virsh_can_be_started(admin, network, name):
     body = (CORPUS / "good" / name).read_text()
     dry = admin.post("/v1/vms?dry_run=1&start=1", xml=body)
     assert dry.status == 200 and dry.json["ok"] is True, dry
@@ -424,7 +424,7 @@ def test_what_the_seed_virt_install_and_virsh_write_runs(admin, network, name):
 
 
 @pytest.mark.parametrize("name", ["helloworld", "http-reply", "nginx", "linux"])
-def test_every_template_runs(admin, network, name):
+def test_every_template_can_be_started(admin, network, name):
     dry = admin.post("/v1/vms?dry_run=1&start=1", json={"template": name})
     assert dry.status == 200 and dry.json["ok"] is True, dry
     for twin in "one", "two":
@@ -436,7 +436,7 @@ def test_every_template_runs(admin, network, name):
     assert not macs[0] & macs[1]
 
 
-def test_a_spec_runs_with_all_that_it_says(admin):
+def test_qemu_runs_with_every_field_of_a_spec(admin):
     make_disk("spec.qcow2")
     spec = {"name": "spec", "title": "A title", "memory_kib": 4096, "vcpus": 2,
             "kernel": "ticker_qemu-x86_64", "cmdline": "a=b", "start": True,
@@ -471,7 +471,7 @@ def test_a_dry_run_leaves_nothing_on_the_host(admin, canaries):
     assert names_of_vms() == []
 
 
-def test_a_dry_run_finds_what_would_keep_it_from_starting(admin, network):
+def test_a_dry_run_finds_problems_that_prevent_a_start(admin, network):
     def findings(spec):
         answer = admin.post("/v1/vms?dry_run=1&start=1", json={"name": "dry", "memory_kib": 2048, **spec})
         assert answer.status == 200, answer
@@ -487,7 +487,7 @@ def test_a_dry_run_finds_what_would_keep_it_from_starting(admin, network):
     assert findings({"serial": {"type": "pty", "log": "no/such.log"}}) == (False, [("error", "files")])
 
 
-def test_a_dry_run_finds_what_libvirt_would_not_take(admin):
+def test_a_dry_run_finds_what_libvirt_would_refuse(admin):
     spec = {"xml": domain("dry").replace("<type>", "<type machine='none-such'>")}
     answer = admin.post("/v1/vms?dry_run=1", json=spec)
     assert answer.status == 200 and answer.json["ok"] is False
@@ -509,7 +509,7 @@ CANNOT = {
 
 
 @pytest.mark.parametrize("what", CANNOT)
-def test_what_cannot_boot_is_422_before_it_is_started(admin, what):
+def test_a_vm_that_cannot_boot_is_422_before_it_is_started(admin, what):
     xml, said = CANNOT[what]
     (IMAGES / "text_qemu-x86_64").write_text("#!/bin/sh\n")
     large = bytearray((IMAGES / "hello_qemu-x86_64").read_bytes())
@@ -532,7 +532,7 @@ def test_what_cannot_boot_is_422_before_it_is_started(admin, what):
 # The definition of a VM that runs
 
 
-def test_a_running_guest_ticks_on_while_its_definition_is_replaced(admin):
+def test_a_guest_keeps_running_while_its_definition_is_replaced(admin):
     vm = admin.post("/v1/vms?start=1", xml=domain("on", "ticker")).json
     wait_for_tick("on", 1)
     live = admin.get("/v1/vms/on/xml?live=1").body
@@ -554,7 +554,7 @@ def without_cpu(answer):
     return re.sub(r"  <cpu .*?</cpu>\n", "", answer.body.decode(), flags=re.S)
 
 
-def test_a_dump_of_a_running_vm_can_be_put_back(admin):
+def test_the_live_xml_of_a_vm_can_be_put_as_its_definition(admin):
     vm = admin.post("/v1/vms", json={"template": "nginx", "name": "dump", "start": True})
     assert vm.status == 201, vm
     live = virsh("dumpxml", "dump")
@@ -569,7 +569,7 @@ def test_a_dump_of_a_running_vm_can_be_put_back(admin):
     assert admin.post("/v1/vms/dump/start").json["state"] == "running"
 
 
-def test_a_managed_save_brings_its_own_definition(admin):
+def test_a_put_of_a_saved_vm_takes_effect_after_the_save_is_restored(admin):
     assert admin.post("/v1/vms?start=1", xml=domain("saved", "ticker")).status == 201
     wait_for_tick("saved", 1)
     virsh("managedsave", "saved")

@@ -52,7 +52,7 @@ def expected_stop(state, acpi, mode, then):
 @pytest.mark.parametrize("then", [None, "fail", "kill"])
 @pytest.mark.parametrize("acpi", [True, False])
 @pytest.mark.parametrize("state", ["running", "paused", "shutoff", "saved"])
-def test_every_way_to_stop_from_every_state(operator, put, state, acpi, mode, then):
+def test_each_stop_mode_works_from_each_state(operator, put, state, acpi, mode, then):
     at = put(state, ACPI if acpi else "")
     body = {name: value for name, value in (("mode", mode), ("then", then)) if value}
     status, word = expected_stop(state, acpi, mode, then)
@@ -80,7 +80,7 @@ def test_every_way_to_stop_from_every_state(operator, put, state, acpi, mode, th
     ({"then": "reset"}, "then: 'reset' is not one of fail|kill"),
     ({"force": True}, "'force' is not a field here"),
 ])
-def test_a_stop_that_is_not_understood_changes_nothing(admin, put, body, detail):
+def test_a_malformed_stop_changes_nothing(admin, put, body, detail):
     at = put("running")
     answer = admin.post(f"{at}/stop", json=body)
     assert answer.status == 400 and answer.json["detail"].startswith(detail), answer
@@ -88,14 +88,14 @@ def test_a_stop_that_is_not_understood_changes_nothing(admin, put, body, detail)
 
 
 @pytest.mark.parametrize("mode", ["auto", "kill"])
-def test_a_transient_vm_is_shown_off_and_then_gone(admin, put, mode):
+def test_stopping_a_transient_vm_shows_it_once_and_then_it_is_gone(admin, put, mode):
     at = put("running", persistent=False)
     answer = admin.post(f"{at}/stop", json={"mode": mode})
     assert (answer.status, answer.json["state"], answer.json["changed"]) == (200, "shutoff", True)
     assert admin.get(at).status == 404 and admin.post(f"{at}/stop").status == 404
 
 
-def test_a_stop_heeds_if_match(admin, put):
+def test_a_stop_respects_if_match(admin, put):
     at = put("running")
     old = admin.get(at).headers["ETag"]
     admin.post(f"{at}/suspend")
@@ -104,7 +104,7 @@ def test_a_stop_heeds_if_match(admin, put):
     assert admin.get(at).json["state"] == "paused"
 
 
-def test_many_who_stop_one_vm_all_succeed_and_one_of_them_did_it(gateway, put):
+def test_concurrent_stops_of_one_vm_all_succeed_and_one_changes_it(gateway, put):
     at = put("running")
 
     def stop(i):
@@ -119,7 +119,7 @@ def test_many_who_stop_one_vm_all_succeed_and_one_of_them_did_it(gateway, put):
 
 
 @pytest.mark.parametrize("acpi, status", [(True, 200), (False, 409)])
-def test_a_reboot_that_nobody_would_hear_is_refused(operator, put, acpi, status):
+def test_a_reboot_that_the_guest_cannot_react_to_is_refused(operator, put, acpi, status):
     at = put("running", ACPI if acpi else "")
     answer = operator.post(f"{at}/reboot")
     assert answer.status == status, answer
@@ -132,7 +132,7 @@ def test_a_reboot_that_nobody_would_hear_is_refused(operator, put, acpi, status)
 
 
 @pytest.mark.parametrize("state", ["running", "paused"])
-def test_what_is_saved_is_off_and_goes_on_when_it_is_started(operator, put, state):
+def test_a_saved_vm_is_off_and_is_restored_by_a_start(operator, put, state):
     at = put(state)
     answer = operator.post(f"{at}/save")
     assert answer.status == 200 and answer.json["changed"] is True, answer
@@ -148,7 +148,7 @@ def test_what_is_saved_is_off_and_goes_on_when_it_is_started(operator, put, stat
         assert (answer.json["changed"], answer.json["restored"]) == (False, False)
 
 
-def test_what_is_off_or_has_no_place_for_it_cannot_be_saved(operator, put):
+def test_a_vm_that_is_off_or_transient_cannot_be_saved(operator, put):
     off, passing = put("shutoff"), put("running", persistent=False)
     for at, state in (off, "shutoff"), (passing, "running"):
         answer = operator.post(f"{at}/save")
@@ -157,12 +157,12 @@ def test_what_is_off_or_has_no_place_for_it_cannot_be_saved(operator, put):
     assert "transient" in answer.json["detail"]
 
 
-def test_a_start_says_that_it_restored_nothing(operator, put):
+def test_a_start_without_a_save_says_restored_false(operator, put):
     answer = operator.post(f"{put('shutoff')}/start")
     assert (answer.status, answer.json["restored"]) == (200, False)
 
 
-def test_a_save_is_not_for_viewers(viewer, put):
+def test_a_viewer_may_not_save(viewer, put):
     at = put("running")
     assert viewer.post(f"{at}/save").code == "forbidden"
     assert viewer.get(at).json["state"] == "running"
@@ -196,7 +196,7 @@ def states(client, names):
     return [all_vms.get(name) for name in names]
 
 
-def test_two_hundred_vms_are_started_paused_resumed_stopped_and_deleted(admin, names):
+def test_bulk_actions_work_on_two_hundred_vms(admin, names):
     refs = names(200, inside=ACPI)
     steps = [("start", "running", {}), ("suspend", "paused", {}), ("resume", "running", {}),
              ("stop", "shutoff", {}), ("start", "running", {}), ("stop", "shutoff", {"mode": "kill"})]
@@ -212,7 +212,7 @@ def test_two_hundred_vms_are_started_paused_resumed_stopped_and_deleted(admin, n
     assert states(admin, refs) == [None] * 200
 
 
-def test_each_vm_gets_the_answer_that_it_would_get_alone(operator, put):
+def test_each_vm_of_a_bulk_request_has_the_result_of_a_single_request(operator, put):
     running, paused, off, deaf = put("running"), put("paused"), put("shutoff"), put("running", "")
     refs = [at.rpartition("/")[2] for at in (off, running, deaf, paused)]
     refs.insert(2, "no such VM")
@@ -231,19 +231,19 @@ def test_each_vm_gets_the_answer_that_it_would_get_alone(operator, put):
     assert items[refs[0]]["error"]["code"] == "wrong_state"
 
 
-def test_bulk_start_restores_what_was_saved(operator, put):
+def test_a_bulk_start_restores_saved_vms(operator, put):
     saved, off = put("saved").rpartition("/")[2], put("shutoff").rpartition("/")[2]
     items = by_ref(operator.post("/v1/vms:start", json={"refs": [saved, off]}))
     assert (items[saved]["restored"], items[off]["restored"]) == (True, False)
 
 
-def test_a_uuid_in_capitals_names_its_vm(operator, put):
+def test_a_uuid_may_be_in_capitals(operator, put):
     uuid = put("shutoff").rpartition("/")[2]
     items = by_ref(operator.post("/v1/vms:start", json={"refs": [uuid.upper()]}))
     assert items[uuid.upper()]["uuid"] == uuid and items[uuid.upper()]["state"] == "running"
 
 
-def test_a_vm_that_is_named_twice_is_400_and_nothing_is_done(operator, put):
+def test_a_bulk_request_that_names_a_vm_twice_is_400_and_does_nothing(operator, put):
     at = put("shutoff")
     vm = operator.get(at).json
     other = operator.get(put("shutoff")).json
@@ -276,14 +276,14 @@ def test_a_vm_that_is_named_twice_is_400_and_nothing_is_done(operator, put):
     ({"select": {"colour": "red"}, "max": 1}, "'select.colour' is not a field here"),
 ])
 @pytest.mark.parametrize("action", ["start", "stop", "suspend", "resume", "delete"])
-def test_a_bulk_request_that_is_not_understood_does_nothing(admin, action, body, detail):
+def test_a_malformed_bulk_request_does_nothing(admin, action, body, detail):
     before = admin.get("/v1/vms?limit=1000").json
     answer = admin.post(f"/v1/vms:{action}", json=body)
     assert answer.status == 400 and answer.json["detail"].startswith(detail), answer
     assert admin.get("/v1/vms?limit=1000").json == before
 
 
-def test_only_a_bulk_stop_takes_a_stops_fields(admin):
+def test_only_a_bulk_stop_accepts_the_fields_of_a_stop(admin):
     for action in "start", "suspend", "resume", "delete":
         answer = admin.post(f"/v1/vms:{action}", json={"refs": ["none"], "mode": "kill"})
         assert (answer.status, answer.code) == (400, "unknown_parameter"), answer
@@ -292,7 +292,7 @@ def test_only_a_bulk_stop_takes_a_stops_fields(admin):
 
 
 @pytest.mark.parametrize("action", ["start", "stop", "suspend", "resume", "delete"])
-def test_more_than_max_are_left_alone(admin, names, action):
+def test_a_selection_of_more_than_max_vms_is_refused(admin, names, action):
     refs = names(2)
     select = {"name": f"{refs[0].rpartition('-')[0]}-*"}
     answer = admin.post(f"/v1/vms:{action}", json={"select": select, "max": 1})
@@ -300,7 +300,7 @@ def test_more_than_max_are_left_alone(admin, names, action):
     assert states(admin, refs) == ["shutoff", "shutoff"]
 
 
-def test_selecting_by_state_and_glob(operator, names):
+def test_vms_can_be_selected_by_state_and_glob(operator, names):
     refs = names(5)
     prefix = refs[0].rpartition("-")[0]
     started = by_ref(operator.post("/v1/vms:start", json={"refs": [refs[3], refs[1]]}))
@@ -321,7 +321,7 @@ def test_selecting_by_state_and_glob(operator, names):
     assert list(by_ref(operator.post("/v1/vms:resume", json={"select": select, "max": 5}))) == [refs[2]]
 
 
-def test_selecting_by_label(operator, names):
+def test_vms_can_be_selected_by_label(operator, names):
     tier = names(1)[0]
     front, back = names(2, labels={"tier": tier, "side": "front"}), names(1, labels={"tier": tier})
     answer = operator.post("/v1/vms:start", json={
@@ -332,7 +332,7 @@ def test_selecting_by_label(operator, names):
     assert states(operator, front + back + [tier]) == ["running"] * 3 + ["shutoff"]
 
 
-def test_deleting_many_is_for_admins(operator, admin, names):
+def test_a_bulk_delete_needs_an_admin(operator, admin, names):
     refs = names(2, start=True)
     assert operator.post("/v1/vms:delete", json={"refs": refs}).code == "forbidden"
     assert states(admin, refs) == ["running"] * 2
@@ -350,7 +350,7 @@ def test_a_bulk_request_refuses_if_match(operator):
 # Many at a time
 
 
-def test_fifty_who_toggle_one_vm_get_answers_that_explain_its_state(gateway, operator, put):
+def test_concurrent_changes_of_one_vm_have_answers_that_explain_its_state(gateway, operator, put):
     at = put("running")
     clients = [gateway.client("operator") for _ in range(50)]
 
@@ -378,7 +378,7 @@ def test_fifty_who_toggle_one_vm_get_answers_that_explain_its_state(gateway, ope
     assert operator.get(at).json["state"] == ("paused" if paused > resumed else "running")
 
 
-def test_bulk_requests_of_many_on_the_same_vms_leave_them_in_one_state(gateway, operator, names):
+def test_concurrent_bulk_requests_leave_each_vm_in_one_state(gateway, operator, names):
     refs = names(20, start=True)
 
     def act(i):
@@ -394,7 +394,7 @@ def test_bulk_requests_of_many_on_the_same_vms_leave_them_in_one_state(gateway, 
     assert {item["state"] for item in by_ref(answer).values()} == {"paused"}
 
 
-def test_short_requests_are_answered_while_many_are_acted_on(gateway, operator, names):
+def test_short_requests_are_answered_during_a_bulk_request(gateway, operator, names):
     refs = names(100)
     with concurrent.futures.ThreadPoolExecutor(1) as pool:
         running = pool.submit(operator.post, "/v1/vms:start", json={"refs": refs})
@@ -407,7 +407,7 @@ def test_short_requests_are_answered_while_many_are_acted_on(gateway, operator, 
     assert by_ref(running.result()) and slowest < 2 * PATIENCE
 
 
-def test_one_worker_and_one_connection_suffice(new_gateway):
+def test_a_bulk_request_needs_only_one_worker_and_one_connection(new_gateway):
     gateway = new_gateway(workers=1, connections=1)
     with gateway.client("admin") as admin:
         for i in range(5):

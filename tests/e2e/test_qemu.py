@@ -136,7 +136,7 @@ def create(admin):
 # Guests
 
 
-def test_the_seeds_hello_world_from_creation_to_deletion(admin):
+def test_the_lifecycle_of_hello_world_by_the_seeds_routes(admin):
     answer = admin.post("/vm?xmlName=helloworld.xml")
     assert answer.status == 201, answer
     assert answer.json["name"] == "vm_helloworld" and answer.json["state"] == "running"
@@ -179,7 +179,7 @@ def test_the_seeds_hello_world_from_creation_to_deletion(admin):
     assert not process_is_alive(pid)
 
 
-def test_a_persistent_vm_by_v1(admin, create):
+def test_the_lifecycle_of_a_persistent_vm_by_v1(admin, create):
     vm = create(domain("hello"), "")
     at = f"/v1/vms/{vm['uuid']}"
     assert (vm["state"], vm["persistent"], vm["memory_kib"], vm["vcpus"]) == ("shutoff", True, 2048, 1)
@@ -222,7 +222,7 @@ def test_a_transient_vm_is_gone_when_it_stops(admin, create):
     assert admin.get("/v1/vms/passing").status == 404
 
 
-def test_ticks_stop_go_on_and_go_back(admin, create):
+def test_a_guests_count_follows_suspend_resume_and_revert(admin, create):
     vm = create(domain("ticker", "ticker", make_disk("ticker.qcow2")))
     at = f"/v1/vms/{vm['uuid']}"
     wait_for_tick("ticker", 1)
@@ -274,7 +274,7 @@ def test_ticks_stop_go_on_and_go_back(admin, create):
     assert admin.get(at).status == 404 and (IMAGES / "ticker.qcow2").exists()
 
 
-def test_a_snapshot_of_a_vm_that_is_shut_off(admin, create):
+def test_a_shut_off_vm_can_be_snapshotted_and_reverted(admin, create):
     vm = create(domain("off", devices=make_disk("off.qcow2")), "")
     at = f"/v1/vms/{vm['uuid']}"
     answer = admin.post(f"{at}/snapshots")
@@ -304,7 +304,7 @@ def test_a_snapshot_of_a_raw_disk_is_409_with_the_hint_to_use_qcow2(admin, creat
     assert "qemu-img convert" in answer.json["hint"]
 
 
-def test_a_carrier_disk_holds_snapshots_and_goes_with_the_vm(admin):
+def test_a_carrier_disk_holds_snapshots_and_is_deleted_with_the_vm(admin):
     spec = {"name": "carried", "memory_kib": 2048, "kernel": "ticker_qemu-x86_64", "carrier_disk": True,
             "serial": {"type": "pty", "log": "serial-carried.log", "append": True}}
     dry = admin.post("/v1/vms?dry_run=1&start=1", json=spec)
@@ -329,7 +329,7 @@ def test_a_carrier_disk_holds_snapshots_and_goes_with_the_vm(admin):
     assert not carrier.exists()
 
 
-def test_a_carrier_disk_of_a_vm_that_is_not_made_does_not_stay(admin, create):
+def test_a_failed_create_leaves_no_carrier_disk(admin, create):
     create(domain("taken", log=False), "")
     base = {"memory_kib": 2048, "carrier_disk": True}
     for spec in {"name": "taken", "kernel": "hello_qemu-x86_64"}, \
@@ -370,7 +370,7 @@ def test_a_vm_that_cannot_start_is_refused_and_leaves_nothing(gateway, admin, wh
     assert answer.status == 201, answer
 
 
-def test_who_is_no_admin_hears_no_host_path_of_libvirts(gateway, admin, operator, create):
+def test_only_an_admin_sees_libvirts_message_with_its_host_paths(gateway, admin, operator, create):
     vm = create(domain("no-log").replace("serial-no-log.log", "no/such/serial.log"), "")
     for client in admin, operator:
         answer = client.post(f"/v1/vms/{vm['uuid']}/start")
@@ -379,7 +379,7 @@ def test_who_is_no_admin_hears_no_host_path_of_libvirts(gateway, admin, operator
     assert operator.get(f"/v1/vms/{vm['uuid']}").json["state"] == "shutoff"
 
 
-def test_the_same_name_or_uuid_is_409_and_the_vm_runs_on(admin, create):
+def test_a_create_with_a_taken_name_or_uuid_is_409_and_the_vm_keeps_running(admin, create):
     vm = create(domain("hello"))
     pid, before = qemu_pid("hello"), admin.get("/v1/vms/hello/xml").body
     other = domain("hello").replace("2048", "4096")
@@ -407,7 +407,7 @@ def test_many_creations_of_one_name_at_once_make_one_vm(gateway, admin):
 
 
 @pytest.mark.parametrize("name", ["two words", "Ünïcødé ☃", "a'b\"c", "100%", "a+b&c=d?e#f", "-x"])
-def test_a_vm_with_a_name_outside_our_rule_can_be_used(tmp_path, admin, operator, name):
+def test_a_vm_whose_name_breaks_our_rule_can_be_used(tmp_path, admin, operator, name):
     id = str(uuid.uuid4())
     escaped = name.replace("&", "&amp;")
     file = tmp_path / "vm.xml"
@@ -427,7 +427,7 @@ def test_a_vm_with_a_name_outside_our_rule_can_be_used(tmp_path, admin, operator
     assert (answer.status, answer.json["name"]) == (200, name)
 
 
-def test_a_ref_is_a_uuid_first_and_a_name_then(tmp_path, admin, create):
+def test_a_ref_is_looked_up_as_a_uuid_before_a_name(tmp_path, admin, create):
     real = create(domain("real"), "")
     file = tmp_path / "vm.xml"
     file.write_text(domain(real["uuid"], type="qemu", log=False))
@@ -437,7 +437,7 @@ def test_a_ref_is_a_uuid_first_and_a_name_then(tmp_path, admin, create):
     assert len(admin.get("/v1/vms").json["items"]) == 2
 
 
-def test_a_change_behind_its_back_is_seen_at_once(admin, create):
+def test_a_change_by_another_tool_is_seen_at_once(admin, create):
     create(domain("hello"))
     virsh("suspend", "hello")
     assert admin.get("/v1/vms/hello").json["state"] == "paused"
@@ -452,7 +452,7 @@ def test_a_change_behind_its_back_is_seen_at_once(admin, create):
     assert admin.post("/v1/vms/hello/start").status == 404
 
 
-def test_a_deletion_takes_the_managed_save_with_it(admin, create):
+def test_a_delete_removes_the_managed_save(admin, create):
     create(domain("hello"))
     virsh("managedsave", "hello")
     vm = admin.get("/v1/vms/hello").json
@@ -475,7 +475,7 @@ def test_a_vm_with_much_metadata_can_be_deleted(tmp_path, admin):
 # How much a list costs
 
 
-def test_a_list_costs_the_same_few_calls_whatever_the_number_of_vms(new_gateway, tmp_path):
+def test_a_list_makes_the_same_number_of_calls_for_any_number_of_vms(new_gateway, tmp_path):
     log = tmp_path / "libvirt.log"
     gateway = new_gateway(uri="qemu:///system", env_LIBVIRT_LOG_FILTERS="2:rpc.netclient",
                           env_LIBVIRT_LOG_OUTPUTS=f"2:file:{log}")
@@ -522,7 +522,7 @@ def timed(call):
     return call(), time.monotonic() - start
 
 
-def test_while_the_daemon_is_dead_503_at_once_and_all_is_well_when_it_is_back(gateway, admin, create):
+def test_requests_are_503_while_the_daemon_is_dead_and_work_after_its_return(gateway, admin, create):
     vm = create(domain("hello"))
     at = f"/v1/vms/{vm['uuid']}"
     pid = qemu_pid("hello")
@@ -557,7 +557,7 @@ def test_while_the_daemon_is_dead_503_at_once_and_all_is_well_when_it_is_back(ga
     ("GET", "/v1/vms"), ("GET", "/v1/vms/hello"), ("GET", "/vms"), ("GET", "/v1/vms/hello/xml"),
     ("GET", "/v1/vms/hello/snapshots"), ("GET", "/readyz"), ("HEAD", "/v1/vms/hello"),
 ])
-def test_once_the_daemon_is_back_no_read_sees_that_it_was_away(
+def test_no_read_fails_after_the_daemon_is_back(
         gateway, admin, create, end, method, target):
     create(domain("hello", log=False), "")
     use_all_connections(gateway)
@@ -570,7 +570,7 @@ def test_once_the_daemon_is_back_no_read_sees_that_it_was_away(
 
 
 @pytest.mark.parametrize("end", ["kill", "stop"])
-def test_a_change_after_a_restart_happens_once(gateway, admin, create, end):
+def test_a_change_after_a_restart_of_the_daemon_is_made_once(gateway, admin, create, end):
     create(domain("hello"))
     use_all_connections(gateway)
     libvirtd(end)
@@ -586,7 +586,7 @@ def test_a_change_after_a_restart_happens_once(gateway, admin, create, end):
     assert "second" in virsh("list", "--all", "--name").split()
 
 
-def test_a_change_that_was_refused_with_503_does_not_happen_later(gateway, admin, create):
+def test_a_change_answered_with_503_is_not_made_later(gateway, admin, create):
     create(domain("hello"))
     libvirtd("kill")
     assert admin.post("/v1/vms/hello/stop", json={"mode": "kill"}).status == 503
@@ -597,7 +597,7 @@ def test_a_change_that_was_refused_with_503_does_not_happen_later(gateway, admin
     assert names_in(admin.get("/v1/vms")) == ["hello"]
 
 
-def test_requests_without_pause_see_200_or_503_while_the_daemon_restarts(gateway, create):
+def test_requests_are_200_or_503_while_the_daemon_restarts(gateway, create):
     create(domain("hello"))
     stop = time.monotonic() + 60 * PATIENCE
     answers = []
@@ -625,7 +625,7 @@ def test_requests_without_pause_see_200_or_503_while_the_daemon_restarts(gateway
     gateway.wait_ready()
 
 
-def test_what_runs_at_sigterm_is_finished_and_answered(new_gateway):
+def test_requests_under_way_at_sigterm_are_finished_and_answered(new_gateway):
     gateway = new_gateway(uri="qemu:///system", accel="tcg")
 
     def create():
@@ -646,7 +646,7 @@ def test_what_runs_at_sigterm_is_finished_and_answered(new_gateway):
 # QEMU dies
 
 
-def test_a_qemu_that_was_killed_is_told_honestly(admin, create):
+def test_a_vm_whose_qemu_was_killed_is_shown_as_crashed(admin, create):
     create(domain("kept"))
     create(domain("passing"), "?persistent=0")
     for name in "kept", "passing":
@@ -661,7 +661,7 @@ def test_a_qemu_that_was_killed_is_told_honestly(admin, create):
     assert admin.post("/v1/vms/kept/start").json["state"] == "running"
 
 
-def test_a_qemu_that_died_while_the_daemon_was_down_is_told_honestly(gateway, admin, create):
+def test_a_vm_whose_qemu_died_while_the_daemon_was_down_is_shown_as_shut_off(gateway, admin, create):
     create(domain("kept"))
     pid = qemu_pid("kept")
     libvirtd("kill")

@@ -121,7 +121,7 @@ RICH = """<domain type='qemu'><name>rich</name><title>T</title><memory unit='KiB
 <stats period='5'/></memballoon><panic model='isa'/></devices></domain>"""
 
 
-def test_nothing_waits_in_a_vm_that_was_just_started_whatever_it_has(admin, network, tmp_path):
+def test_nothing_is_pending_after_a_start_whatever_devices_a_vm_has(admin, network, tmp_path):
     make_disk("rich.qcow2")
     file = tmp_path / "rich.xml"
     file.write_text(RICH)
@@ -141,7 +141,7 @@ def test_nothing_waits_in_a_vm_that_was_just_started_whatever_it_has(admin, netw
         assert set(admin.get("/v1/vms/rich").json["pending"]) == before | {part}
 
 
-def test_a_vm_costs_the_same_few_calls_whatever_it_has(new_gateway, tmp_path):
+def test_a_get_of_a_vm_makes_the_same_number_of_calls_whatever_devices_it_has(new_gateway, tmp_path):
     log = tmp_path / "libvirt.log"
     gateway = new_gateway(uri="qemu:///system", env_LIBVIRT_LOG_FILTERS="2:rpc.netclient",  # noqa: F811
                           env_LIBVIRT_LOG_OUTPUTS=f"2:file:{log}")
@@ -173,7 +173,7 @@ def test_a_vm_costs_the_same_few_calls_whatever_it_has(new_gateway, tmp_path):
 # Since when, and for how long a tag is good
 
 
-def test_since_is_seen_of_what_others_do_and_forgotten_with_the_daemon(admin, create):  # noqa: F811
+def test_since_covers_changes_by_other_tools_and_is_lost_with_the_daemon(admin, create):  # noqa: F811
     create(domain("hello"))
 
     def since(state):
@@ -199,7 +199,7 @@ def test_since_is_seen_of_what_others_do_and_forgotten_with_the_daemon(admin, cr
                "a change is seen again", 30)
 
 
-def test_a_tag_is_good_for_as_long_as_nobody_changes_the_vm(admin, create):  # noqa: F811
+def test_an_entity_tag_matches_until_somebody_changes_the_vm(admin, create):  # noqa: F811
     for name, options in ("tagged", "?start=1"), ("tagged-too", "?persistent=0"):
         vm = create(domain(name, "ticker", make_disk(f"{name}.qcow2")), options)
         at = f"/v1/vms/{vm['uuid']}"
@@ -217,7 +217,7 @@ def test_a_tag_is_good_for_as_long_as_nobody_changes_the_vm(admin, create):  # n
 # QEMU hangs
 
 
-def test_while_qemu_hangs_the_vm_is_shown_at_once_and_its_counters_are_busy(
+def test_a_vm_whose_qemu_hangs_is_shown_at_once_and_its_counters_are_busy(
         gateway, admin, create):  # noqa: F811
     create(domain("hello", devices=make_disk("hello.qcow2")))
     with hanging(gateway, "hello", "GET", "stats", "viewer") as (pid, stuck):
@@ -236,7 +236,7 @@ def test_while_qemu_hangs_the_vm_is_shown_at_once_and_its_counters_are_busy(
 # Counters and jobs
 
 
-def test_counters_count(admin, create):  # noqa: F811
+def test_counters_grow_with_the_guests_work(admin, create):  # noqa: F811
     nic = "<interface type='bridge'><source bridge='virbr0'/><model type='virtio'/></interface>"
     create(domain("counted", "ticker", make_disk("counted.qcow2") + nic))
     wait_for_tick("counted", 1)
@@ -263,7 +263,7 @@ def test_counters_count(admin, create):  # noqa: F811
         "shutoff", None, None)
 
 
-def test_processors_are_counted_by_their_numbers(admin, tmp_path):
+def test_vcpu_counters_have_the_numbers_of_their_vcpus(admin, tmp_path):
     vcpus = ("<vcpu current='2'>3</vcpu><vcpus><vcpu id='0' enabled='yes' hotpluggable='no'/>"
              "<vcpu id='1' enabled='no' hotpluggable='yes'/>"
              "<vcpu id='2' enabled='yes' hotpluggable='yes'/></vcpus>")
@@ -290,7 +290,7 @@ def saving():
         run.wait(60 * PATIENCE)
 
 
-def test_a_save_is_seen_at_work_and_can_be_aborted(admin, create, saving):  # noqa: F811
+def test_a_save_shows_its_progress_and_can_be_aborted(admin, create, saving):  # noqa: F811
     # Much memory, of which the guest uses next to nothing: it takes a moment to look through.
     xml = domain("hello").replace("2048", str(8 << 20))
     create(xml)
@@ -318,7 +318,7 @@ def test_a_save_is_seen_at_work_and_can_be_aborted(admin, create, saving):  # no
     assert admin.delete(f"{at}/job").json["changed"] is False
 
 
-def test_a_save_that_a_request_aborts_is_told_so_to_who_asked_for_it(gateway, admin, create):  # noqa: F811
+def test_the_client_of_an_aborted_save_is_answered_aborted(gateway, admin, create):  # noqa: F811
     create(domain("hello").replace("2048", str(8 << 20)))
     at = "/v1/vms/hello"
 
@@ -337,7 +337,7 @@ def test_a_save_that_a_request_aborts_is_told_so_to_who_asked_for_it(gateway, ad
 
 
 @pytest.mark.parametrize("method, what", [("GET", "stats"), ("POST", "suspend")])
-def test_a_vm_whose_qemu_hangs_is_killed_whoever_waits_for_it(gateway, admin, create, method, what):  # noqa: F811
+def test_a_vm_whose_qemu_hangs_can_be_killed_while_others_wait_for_it(gateway, admin, create, method, what):  # noqa: F811
     create(domain("hello"))
     with hanging(gateway, "hello", method, what) as (pid, stuck):
         answer = admin.post("/v1/vms/hello/stop", json={"mode": "kill"})
@@ -346,7 +346,7 @@ def test_a_vm_whose_qemu_hangs_is_killed_whoever_waits_for_it(gateway, admin, cr
         assert stuck.result(60 * PATIENCE).status in (200, 409, 504), stuck.result()
 
 
-def test_a_daemon_that_hangs_keeps_no_process_that_shall_end(new_gateway):
+def test_virtgate_ends_at_sigterm_although_the_daemon_hangs(new_gateway):
     gateway = new_gateway(uri="qemu:///system", accel="tcg")  # noqa: F811
     with gateway.client("viewer") as client:
         assert client.get("/v1/vms").status == 200

@@ -11,7 +11,7 @@ pytestmark = pytest.mark.qemu
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda c: f"{c.rows}: {c.what}")
-def test_an_error_is_the_same_whatever_the_driver(admin, new_name, case):
+def test_a_libvirt_error_becomes_the_same_answer_with_either_driver(admin, new_name, case):
     image = IMAGES / "errors.qcow2"
     (IMAGES / "there.img").write_bytes(bytes(1 << 20))
     if "disk" in case.before[0]:

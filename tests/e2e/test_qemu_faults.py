@@ -112,7 +112,7 @@ LIBVIRTD = {
 
 
 @pytest.mark.parametrize("what", LIBVIRTD)
-def test_what_befalls_libvirtd_is_told_and_passes(site, what):
+def test_faults_of_libvirtd_are_reported_and_recovered_from(site, what):
     """A list that lacks a VM would be found out by the VM's client."""
     with load_on(site, tolerated={*UNREACHABLE, "start_failed"}) as load:
         load.wait_for(12)
@@ -145,7 +145,7 @@ def kill_one(watchers):
     return None
 
 
-def test_a_qemu_that_is_killed_is_noticed_and_disturbs_no_other(site):
+def test_a_killed_qemu_is_noticed_and_disturbs_no_other_vm(site):
     with load_on(site, tolerated={"internal", "start_failed"}) as load:
         load.wait_for(12)
         with load.fault("QEMU: SIGKILL of one; the others' requests") as fault:
@@ -166,7 +166,7 @@ def kill_when_born(name, given_up):
         given_up.wait(0.0005)
 
 
-def test_a_qemu_that_is_killed_while_it_starts_leaves_nothing(site):
+def test_a_qemu_killed_during_its_start_leaves_nothing(site):
     # libvirt has many words for it, of which not all tell it apart: files in /proc are missing, or
     # something else is that nobody has met yet.
     codes = {"start_failed", "storage_unavailable", "internal"}
@@ -187,7 +187,7 @@ def test_a_qemu_that_is_killed_while_it_starts_leaves_nothing(site):
             assert set(IMAGES.glob("carrier-*")) == carriers
 
 
-def test_a_qemu_that_hangs_disturbs_no_other_and_can_be_killed():
+def test_a_hanging_qemu_disturbs_no_other_vm_and_can_be_killed():
     """libvirt gives it 10 s to die."""
     with running_site(long_deadline=int(25 * PATIENCE)) as site, site.client("admin") as admin, \
             load_on(site, count=3) as load, concurrent.futures.ThreadPoolExecutor(1) as pool:
@@ -241,7 +241,7 @@ def snapshots_of(vm):
     return virsh("snapshot-list", "--name", vm).split()
 
 
-def test_a_change_under_way_when_virtgate_is_killed_is_of_unknown_outcome_and_made_once(site):
+def test_a_change_under_way_when_virtgate_is_killed_is_made_once_and_its_outcome_is_unknown(site):
     with site.client("admin") as admin, concurrent.futures.ThreadPoolExecutor(1) as pool:
         assert admin.post("/v1/vms?start=1", **spec("cut")).status == 201
         os.kill(qemu_pid("cut"), signal.SIGSTOP)
@@ -262,7 +262,7 @@ def test_a_change_under_way_when_virtgate_is_killed_is_of_unknown_outcome_and_ma
         assert admin.delete("/v1/vms/cut").status == 200
 
 
-def test_a_change_is_made_though_its_client_has_gone(site):
+def test_a_change_is_made_although_its_client_disconnects(site):
     with site.client("admin") as admin:
         client = site.client("admin")
         client.connect()
@@ -316,7 +316,7 @@ def refused(client, target, body, made):
     return wait_until(ask, "there is no room")
 
 
-def test_with_the_images_disk_full_what_needs_no_room_goes_on():
+def test_only_what_needs_space_fails_while_the_images_disk_is_full():
     SMALL.mkdir()
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8M", "tmpfs", SMALL], check=True)
     try:

@@ -30,7 +30,7 @@ def of_host(metrics, name):
     return metrics[(name, frozenset({("host", "local")}))]
 
 
-def test_the_host_is_what_the_kernel_and_libvirt_say(viewer):
+def test_host_facts_agree_with_the_kernel_and_libvirt(viewer):
     host = viewer.get("/v1/host").json
     capabilities = ET.fromstring(virsh("capabilities"))
     guests = {arch.get("name") for arch in capabilities.findall("guest/arch")}
@@ -44,12 +44,12 @@ def test_the_host_is_what_the_kernel_and_libvirt_say(viewer):
     assert (features["kvm"], features["simulated"]) == (host["kvm"], False)
 
 
-def test_kvm_is_there_if_libvirt_offers_it(viewer):
+def test_kvm_is_true_if_libvirt_offers_it(viewer):
     offered = {d.get("type") for d in ET.fromstring(virsh("capabilities")).findall("guest/arch/domain")}
     assert viewer.get("/v1/host").json["kvm"] == ("kvm" in offered)
 
 
-def test_a_stop_that_waits_is_long_work_and_in_flight(gateway, viewer, create):  # noqa: F811
+def test_a_waiting_stop_is_counted_as_long_work_and_in_flight(gateway, viewer, create):  # noqa: F811
     acpi = domain("rude").replace("<devices>", "<features><acpi/></features><devices>", 1)
     uuid = create(acpi)["uuid"]
 
@@ -70,7 +70,7 @@ def test_a_stop_that_waits_is_long_work_and_in_flight(gateway, viewer, create): 
     assert after[("virtgate_requests_in_flight", frozenset())] == 1
 
 
-def test_a_stuck_qemu_does_not_hold_metrics_up(viewer, create):  # noqa: F811
+def test_a_hanging_qemu_does_not_delay_metrics(viewer, create):  # noqa: F811
     vm = create(domain("stuck"))
     os.kill(qemu_pid("stuck"), signal.SIGSTOP)
     try:

@@ -3,7 +3,6 @@
 
 import re
 import subprocess
-from pathlib import Path
 
 import pytest
 from test_patch import CHANGES, definition, patch, values  # noqa: F401
@@ -25,7 +24,7 @@ def now(admin, ref):
     return values(definition(admin, ref, live=True))
 
 
-def test_a_guest_that_runs_gets_what_is_live(create, patch, admin):
+def test_a_patch_changes_the_running_guest(create, patch, admin):
     create(guest("live", "<vcpu current='1'>2</vcpu>"))
     answer = patch("live", {"vcpus": 2, "title": "t", "labels": {"a": "b"}}, "?apply=live")
     assert answer["applied"] == {"config": [], "live": ["vcpus", "title", "labels"]}
@@ -43,14 +42,14 @@ def test_a_guest_that_runs_gets_what_is_live(create, patch, admin):
     patch("live", {"vcpus": 3}, "?apply=both", 422, "invalid_spec")
 
 
-def test_a_transient_guest_is_patched_live(create, patch, admin):
+def test_a_patch_changes_a_transient_guest(create, patch, admin):
     create(guest("gone", "<vcpu current='1'>2</vcpu>"), "?persistent=0")
     assert patch("gone", CHANGES | {"vcpus": 2})["applied"] == {"config": [], "live": list(CHANGES)}
     assert now(admin, "gone")["vcpus"] == 2
     assert {**now(admin, "gone"), "memory_kib": 0, "vcpus": 1} == {**CHANGES, "memory_kib": 0}
 
 
-def test_a_definition_is_changed_for_the_next_start(create, patch, admin):
+def test_a_patch_of_the_definition_takes_effect_at_the_next_start(create, patch, admin):
     create(guest("next"), "")
     before = admin.get("/v1/vms/next/xml").body
     patch("next", {"memory_kib": 8000, "vcpus": 1})  # which libvirt has rounded up before
@@ -63,7 +62,7 @@ def test_a_definition_is_changed_for_the_next_start(create, patch, admin):
         "memory_kib", "vcpus"]
 
 
-def test_what_fails_live_leaves_the_definition_as_it_was(create, patch, admin):
+def test_a_patch_that_fails_in_the_guest_leaves_the_definition(create, patch, admin):
     create(guest("back", "<vcpu>2</vcpu>"))
     before = [admin.get(f"/v1/vms/back/xml?live={live}").body for live in (0, 1)]
     body = {"vcpus": 1, "memory_kib": 4096, "title": "t", "autostart": True, "labels": {"a": "b"}}
@@ -75,7 +74,7 @@ def test_what_fails_live_leaves_the_definition_as_it_was(create, patch, admin):
     assert patch("back", body)["restart_required"] == ["memory_kib", "vcpus"]
 
 
-def test_a_secret_of_the_definition_stays_a_secret(patch, admin, tmp_path):
+def test_a_patch_does_not_expose_a_secret_of_the_definition(patch, admin, tmp_path):
     xml = guest("hush", devices="<graphics type='vnc' port='-1' passwd='secret7'>"
                 "<listen type='address' address='127.0.0.1'/></graphics>", type="qemu")
     file = tmp_path / "hush.xml"
@@ -90,7 +89,7 @@ def test_a_secret_of_the_definition_stays_a_secret(patch, admin, tmp_path):
         assert "passwd='secret7'" in virsh("dumpxml", "--security-info", *inactive, "hush")
 
 
-def test_what_other_tools_defined_keeps_what_the_policy_would_not_allow(patch, tmp_path):
+def test_a_patch_keeps_what_the_policy_would_refuse_in_another_tools_vm(patch, tmp_path):
     xml = guest("theirs", type="qemu", inside="<cpu><topology sockets='1' cores='2' threads='1'/>"
                 "<numa><cell id='0' cpus='0-1' memory='8' unit='MiB'/></numa></cpu>",
                 vcpus="<vcpu>2</vcpu>")
@@ -138,7 +137,7 @@ def disks_of(answer):
     return {d["source"]: d["reason"] for d in answer.json["disks"]}
 
 
-def test_a_disk_that_was_made_holds_a_snapshot_and_goes_with_its_vm(make, admin):
+def test_a_made_disk_holds_a_snapshot_and_is_deleted_with_its_vm(make, admin):
     make(spec("made", disk("made.qcow2"), disk("made.img", format="raw", target="hdc"), start=True))
     file = IMAGES / "made.qcow2"
     assert admin.post("/v1/vms/made/stop", json={"mode": "kill"}).status == 200
@@ -153,7 +152,7 @@ def test_a_disk_that_was_made_holds_a_snapshot_and_goes_with_its_vm(make, admin)
     assert not file.exists()
 
 
-def test_a_start_that_fails_leaves_no_disk(make, admin):
+def test_a_create_whose_start_fails_leaves_no_disk(make, admin):
     problem = make(spec("never", disk("never.qcow2"), start=True,
                         interfaces=[{"network": "default"}]), status=422)
     assert problem["code"] == "unknown_network"
@@ -162,7 +161,7 @@ def test_a_start_that_fails_leaves_no_disk(make, admin):
     assert not (IMAGES / "never.qcow2").exists() and admin.get("/v1/vms/never").status == 404
 
 
-def test_what_a_guest_that_runs_is_based_on_stays(make, admin):
+def test_a_delete_keeps_the_backing_file_of_a_running_guest(make, admin):
     make(spec("base", disk("base.qcow2")))
     subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", "-b", "base.qcow2", "-F", "qcow2",
                     IMAGES / "over.qcow2"], check=True)
@@ -176,7 +175,7 @@ def test_what_a_guest_that_runs_is_based_on_stays(make, admin):
 
 
 @pytest.mark.parametrize("what", ["managed save", "snapshot"])
-def test_what_another_vm_can_go_back_to_stays(make, admin, tmp_path, what):
+def test_a_delete_keeps_the_image_of_another_vms_snapshot(make, admin, tmp_path, what):
     make(spec("first", disk("first.qcow2")))
     make(spec("later", {"source": "first.qcow2", "format": "qcow2", "bus": "ide"}, start=True))
     if what == "snapshot":
@@ -194,8 +193,8 @@ def test_what_another_vm_can_go_back_to_stays(make, admin, tmp_path, what):
     (IMAGES / "first.qcow2").unlink()
 
 
-def test_what_lies_elsewhere_stays_whatever_the_host_says(admin, tmp_path):
-    elsewhere = Path("/srv/elsewhere.qcow2")
+def test_a_delete_keeps_files_outside_the_images_directory(admin, tmp_path):
+    elsewhere = tmp_path / "elsewhere.qcow2"
     subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", elsewhere, "1M"], check=True)
     try:
         xml = guest("far", type="qemu", inside=f"<metadata><v:vm xmlns:v='urn:virtgate:vm:1'>"

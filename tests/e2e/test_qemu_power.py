@@ -66,7 +66,7 @@ def waiting_stop(gateway, ref, **how):
 # Stopping
 
 
-def test_a_guest_without_acpi_is_not_asked_and_said_to_be_deaf(admin, create):
+def test_a_stop_of_a_guest_without_acpi_is_refused_at_once(admin, create):
     at = f"/v1/vms/{create(domain('deaf', 'ticker'))['uuid']}"
     wait_for_tick("deaf", 1)
     for mode, code in ("auto", "cannot_shut_down"), ("acpi", "cannot_shut_down"), \
@@ -81,7 +81,7 @@ def test_a_guest_without_acpi_is_not_asked_and_said_to_be_deaf(admin, create):
     assert not Path(f"/proc/{pid}").exists()
 
 
-def test_a_guest_that_does_not_mind_is_still_running_or_killed_when_time_is_over(admin, create):
+def test_a_guest_that_ignores_a_stop_is_kept_or_killed_after_the_timeout(admin, create):
     at = f"/v1/vms/{create(with_acpi('rude', 'ticker'))['uuid']}"
     wait_for_tick("rude", 1)
     answer, seconds = timed(lambda: admin.post(f"{at}/stop", json={"timeout": 1}))
@@ -100,14 +100,14 @@ def test_a_guest_that_does_not_mind_is_still_running_or_killed_when_time_is_over
     assert answer.json["reason"] == "destroyed" and seconds >= 1
 
 
-def test_a_transient_guest_that_does_not_mind_is_killed_and_gone(admin, create):
+def test_a_transient_guest_that_ignores_a_stop_is_killed_and_gone(admin, create):
     at = f"/v1/vms/{create(with_acpi('rude'), '?persistent=0')['uuid']}"
     answer = admin.post(f"{at}/stop", json={"timeout": 1, "then": "kill"})
     assert (answer.status, answer.json["how"], answer.json["state"]) == (200, "kill", "shutoff")
     assert admin.get(at).status == 404
 
 
-def test_a_paused_guest_is_not_asked(admin, create):
+def test_a_paused_guest_is_not_asked_to_shut_down(admin, create):
     at = f"/v1/vms/{create(with_acpi('paused'))['uuid']}"
     admin.post(f"{at}/suspend")
     answer = admin.post(f"{at}/stop", json={"timeout": LONG})
@@ -118,7 +118,7 @@ def test_a_paused_guest_is_not_asked(admin, create):
     assert seconds < 20 * PATIENCE
 
 
-def test_while_one_waits_another_may_kill(narrow, create):
+def test_a_vm_can_be_killed_while_a_stop_waits(narrow, create):
     create(with_acpi("rude"))
     with waiting_stop(narrow, "rude") as stop, narrow.client("admin") as admin:
         answer = admin.post("/v1/vms/rude/stop", json={"mode": "kill"})
@@ -128,7 +128,7 @@ def test_while_one_waits_another_may_kill(narrow, create):
     assert answer.json["reason"] == "destroyed" and seconds < 20 * PATIENCE
 
 
-def test_a_vm_that_is_started_again_meanwhile_is_not_killed(narrow, create):
+def test_a_stop_does_not_kill_a_vm_that_was_started_again(narrow, create):
     create(with_acpi("again"))
     with waiting_stop(narrow, "again", then="kill") as stop:
         virsh("destroy", "again")
@@ -140,7 +140,7 @@ def test_a_vm_that_is_started_again_meanwhile_is_not_killed(narrow, create):
     assert virsh("domstate", "again") == "running" and qemu_pid("again") == pid
 
 
-def test_a_transient_vm_that_ends_while_it_is_waited_for_is_gone(narrow, create):
+def test_a_transient_vm_that_ends_while_a_stop_waits_is_gone(narrow, create):
     create(with_acpi("passing"), "?persistent=0")
     with waiting_stop(narrow, "passing") as stop:
         virsh("destroy", "passing")
@@ -148,7 +148,7 @@ def test_a_transient_vm_that_ends_while_it_is_waited_for_is_gone(narrow, create)
     assert (answer.status, answer.json["state"], answer.json["changed"]) == (200, "shutoff", True)
 
 
-def test_waiting_holds_no_connection_and_long_work_is_bounded(narrow, create):
+def test_a_waiting_stop_holds_no_connection_and_long_work_is_limited(narrow, create):
     create(with_acpi("rude"))
     create(with_acpi("other"))
     with waiting_stop(narrow, "rude") as stop, narrow.client("admin") as admin:
@@ -166,7 +166,7 @@ def test_waiting_holds_no_connection_and_long_work_is_bounded(narrow, create):
         assert stop.result().status == 200
 
 
-def test_a_stop_that_waits_does_not_hold_up_virtgates_end(create):
+def test_a_waiting_stop_does_not_delay_virtgates_end(create):
     with running_gateway(uri="qemu:///system", accel="tcg", workers=4) as gateway:
         create(with_acpi("rude"))
         with waiting_stop(gateway, "rude", then="kill") as stop:
@@ -181,7 +181,7 @@ def test_a_stop_that_waits_does_not_hold_up_virtgates_end(create):
 # Saving
 
 
-def test_a_saved_guest_goes_on_counting_when_it_is_started(admin, create):
+def test_a_saved_guest_continues_when_it_is_started(admin, create):
     at = f"/v1/vms/{create(domain('counter', 'ticker'))['uuid']}"
     wait_for_tick("counter", 2)
     answer = admin.post(f"{at}/save")
@@ -198,7 +198,7 @@ def test_a_saved_guest_goes_on_counting_when_it_is_started(admin, create):
     assert admin.post(f"{at}/start").json["restored"] is False
 
 
-def test_what_was_saved_paused_is_paused_again(admin, create):
+def test_a_guest_saved_while_paused_is_restored_paused(admin, create):
     at = f"/v1/vms/{create(domain('still', 'ticker'))['uuid']}"
     wait_for_tick("still", 1)
     admin.post(f"{at}/suspend")
@@ -235,7 +235,7 @@ def test_a_save_that_cannot_be_restored_is_kept(admin, create):
     assert admin.post(f"{at}/start").json["restored"] is True
 
 
-def test_a_save_that_is_no_save_is_said_to_be_unreadable(admin, create):
+def test_a_save_file_with_other_content_is_reported_as_unreadable(admin, create):
     at = f"/v1/vms/{create(domain('broken', 'ticker'))['uuid']}"
     admin.post(f"{at}/save")
     (SAVES / "broken.save").write_bytes(b"\0" * 4096)
@@ -248,7 +248,7 @@ def test_a_save_that_is_no_save_is_said_to_be_unreadable(admin, create):
 # Many at once
 
 
-def test_many_are_asked_first_and_then_waited_for_together(admin, create):
+def test_a_bulk_stop_asks_all_guests_before_it_waits(admin, create):
     names = [f"rude-{i}" for i in range(6)]
     for name in names:
         create(with_acpi(name))
@@ -294,7 +294,7 @@ def waiting_bulk_stop(gateway, create, refs, **how):
         yield running
 
 
-def test_a_bulk_stop_that_waits_leaves_those_alone_that_are_started_again(narrow, create):
+def test_a_bulk_stop_does_not_kill_vms_that_were_started_again(narrow, create):
     for name in "one", "two":
         create(with_acpi(name))
     with waiting_bulk_stop(narrow, create, ["one", "two"], timeout=8) as stop:
@@ -305,7 +305,7 @@ def test_a_bulk_stop_that_waits_leaves_those_alone_that_are_started_again(narrow
     assert virsh("domstate", "one") == "running" and virsh("domstate", "two") == "shut off"
 
 
-def test_the_end_of_virtgate_ends_a_bulk_stop(create):
+def test_sigterm_ends_a_waiting_bulk_stop(create):
     with running_gateway(uri="qemu:///system", accel="tcg", workers=4, connections=1) as gateway:
         for name in "one", "two":
             create(with_acpi(name))

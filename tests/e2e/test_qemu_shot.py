@@ -26,7 +26,7 @@ SCREEN = "<graphics type='vnc' port='-1'><listen type='address' address='127.0.0
 SAVES = Path("/var/lib/libvirt/qemu/save")
 
 
-def test_a_guests_screen_is_a_png_of_a_screens_size(operator, create):  # noqa: F811
+def test_a_screenshot_of_a_guest_is_a_png_of_the_screens_size(operator, create):  # noqa: F811
     create(domain("seen", devices=SCREEN))
     answer = operator.get("/v1/vms/seen/screenshot")
     assert answer.status == 200 and answer.headers["Content-Type"] == "image/png", answer
@@ -36,7 +36,7 @@ def test_a_guests_screen_is_a_png_of_a_screens_size(operator, create):  # noqa: 
     assert operator.get("/v1/vms/seen/screenshot?screen=1").code == "unsupported"
 
 
-def test_a_vm_without_a_screen_or_that_is_off_is_refused_as_on_the_test_driver(
+def test_a_screenshot_needs_a_running_vm_with_a_screen(
         operator, create):  # noqa: F811
     create(domain("blind"))
     answer = operator.get("/v1/vms/blind/screenshot")
@@ -46,7 +46,7 @@ def test_a_vm_without_a_screen_or_that_is_off_is_refused_as_on_the_test_driver(
     assert (answer.status, answer.code, answer.json["state"]) == (409, "wrong_state", "shutoff")
 
 
-def test_while_qemu_hangs_a_second_screenshot_is_busy_soon(gateway, operator, create):  # noqa: F811
+def test_a_second_screenshot_is_busy_while_qemu_hangs(gateway, operator, create):  # noqa: F811
     create(domain("seen", devices=SCREEN))
     with hanging(gateway, "seen", "GET", "screenshot", "operator") as (pid, stuck):
         start = time.monotonic()
@@ -60,7 +60,7 @@ def test_while_qemu_hangs_a_second_screenshot_is_busy_soon(gateway, operator, cr
 # Dropping a save
 
 
-def test_after_its_save_was_dropped_a_guest_boots_afresh(operator, create):  # noqa: F811
+def test_a_guest_boots_afresh_after_its_save_was_dropped(operator, create):  # noqa: F811
     at = f"/v1/vms/{create(domain('counting', 'ticker'))['uuid']}"
     wait_for_tick("counting", 5)
     assert operator.post(f"{at}/save").json["managed_save"] is True
@@ -73,7 +73,7 @@ def test_after_its_save_was_dropped_a_guest_boots_afresh(operator, create):  # n
     wait_until(lambda: last_tick("counting") < 5, "it counts from the start")
 
 
-def test_a_save_that_cannot_be_restored_is_dropped_as_the_hint_says(operator, create):  # noqa: F811
+def test_a_save_that_cannot_be_restored_can_be_dropped_as_the_hint_says(operator, create):  # noqa: F811
     at = f"/v1/vms/{create(domain('broken', 'ticker'))['uuid']}"
     operator.post(f"{at}/save")
     (SAVES / "broken.save").write_bytes(b"\0" * 4096)

@@ -60,7 +60,7 @@ def many_disks(name):
             + empty("cdrom", "hdd", "ide") + empty("floppy", "fda", "fdc"))
 
 
-def test_what_is_read_only_or_empty_is_left_out_of_a_snapshot(admin, create):
+def test_a_snapshot_leaves_out_read_only_and_empty_disks(admin, create):
     vm = create(domain("many", devices=many_disks("many")), "")
     at = f"/v1/vms/{vm['uuid']}"
     answer = admin.post(f"{at}/snapshots", json={"name": "off"})
@@ -101,7 +101,7 @@ REFUSED = {
 
 @pytest.mark.parametrize("running", [True, False], ids=["running", "off"])
 @pytest.mark.parametrize("what", REFUSED)
-def test_what_cannot_be_snapshotted_is_409_with_the_reason(admin, define, what, running):
+def test_a_vm_that_cannot_be_snapshotted_is_409_with_the_reason(admin, define, what, running):
     detail, hint, devices, *os = REFUSED[what]
     for file in "code.fd", "vars.fd":
         (IMAGES / file).write_bytes(bytes(256 * 1024))
@@ -127,7 +127,7 @@ CHOSEN = {
 
 
 @pytest.mark.parametrize("what", CHOSEN)
-def test_a_choice_of_disks_that_cannot_work_is_4xx(admin, create, what):
+def test_an_impossible_choice_of_disks_is_4xx(admin, create, what):
     vm = create(domain("chosen", devices=disk("chosen")))
     answer = admin.post(f"/v1/vms/{vm['uuid']}/snapshots",
                         xml=f"<domainsnapshot>{CHOSEN[what]}</domainsnapshot>")
@@ -148,7 +148,7 @@ def test_a_mounted_share_is_409_with_the_hint_to_unmount_it(gateway, admin, shar
 # Reverting and deleting
 
 
-def test_a_revert_ends_in_the_state_that_was_asked_for(admin, create):
+def test_a_revert_ends_in_the_requested_state(admin, create):
     vm = create(domain("states", devices=disk("states")), "")
     at = f"/v1/vms/{vm['uuid']}"
     for name, action in ("off", "start"), ("on", "suspend"), ("still", "resume"):
@@ -163,7 +163,7 @@ def test_a_revert_ends_in_the_state_that_was_asked_for(admin, create):
             assert answer.json["state"] == wanted == admin.get(at).json["state"], (name, state)
 
 
-def test_no_revert_to_an_external_snapshot_and_the_vm_runs_on(admin, create):
+def test_a_revert_to_an_external_snapshot_is_refused_and_the_vm_keeps_running(admin, create):
     vm = create(domain("outside", "ticker", disk("outside")))
     at = f"/v1/vms/{vm['uuid']}"
     virsh("snapshot-create-as", "outside", "disks", "--disk-only")
@@ -184,7 +184,7 @@ def test_no_revert_to_an_external_snapshot_and_the_vm_runs_on(admin, create):
     assert admin.post(f"{at}/stop", json={"mode": "kill"}).status == 200 and admin.post(f"{at}/start").status == 200
 
 
-def test_an_external_one_above_an_internal_one_is_not_deleted(admin, create):
+def test_an_external_snapshot_above_an_internal_one_is_not_deleted(admin, create):
     vm = create(domain("both", devices=disk("both")), "")
     at = f"/v1/vms/{vm['uuid']}"
     assert admin.post(f"{at}/snapshots", json={"name": "inside"}).status == 201
@@ -194,7 +194,7 @@ def test_an_external_one_above_an_internal_one_is_not_deleted(admin, create):
     assert "metadata_only=1" in answer.json["hint"] and names(admin, at) == {"inside", "outside"}
 
 
-def test_a_snapshot_that_the_image_has_lost_stops_no_vm(admin, create):
+def test_a_revert_to_a_snapshot_missing_in_the_image_does_not_stop_the_vm(admin, create):
     vm = create(domain("lost", devices=disk("lost", "vda") + disk("lost", "vdb")))
     at = f"/v1/vms/{vm['uuid']}"
     for name in "a", "b":
@@ -212,7 +212,7 @@ def test_a_snapshot_that_the_image_has_lost_stops_no_vm(admin, create):
     assert names(admin, at) == {"a"}
 
 
-def test_a_revert_that_fails_half_way_says_that_the_vm_is_off(admin, create):
+def test_a_revert_that_fails_after_the_stop_says_that_the_vm_is_off(admin, create):
     vm = create(domain("fails", devices=disk("fails")))
     at = f"/v1/vms/{vm['uuid']}"
     assert admin.post(f"{at}/snapshots", json={"name": "a"}).status == 201
@@ -229,7 +229,7 @@ def test_a_revert_that_fails_half_way_says_that_the_vm_is_off(admin, create):
     assert [v["state"] for v in admin.get("/v1/vms").json["items"]] == ["shutoff"]
 
 
-def test_children_go_with_a_snapshot_and_out_of_the_image(admin, create):
+def test_a_delete_with_children_removes_them_from_the_image_too(admin, create):
     vm = create(domain("tree", devices=disk("tree")))
     at = f"/v1/vms/{vm['uuid']}"
     for name in "a", "b", "c":
@@ -245,7 +245,7 @@ def test_children_go_with_a_snapshot_and_out_of_the_image(admin, create):
     assert [line.split()[1] for line in listed.splitlines()[2:]] == ["a"]
 
 
-def test_the_images_of_children_are_looked_at_before_they_go(admin, create, tmp_path):
+def test_a_delete_with_children_checks_their_images_first(admin, create, tmp_path):
     vm = create(domain("heir", devices=disk("heir", "vda")), "")
     at = f"/v1/vms/{vm['uuid']}"
 
@@ -266,7 +266,7 @@ def test_the_images_of_children_are_looked_at_before_they_go(admin, create, tmp_
     assert admin.delete(f"{at}/snapshots/a?children=1&metadata_only=1").json["deleted"] == ["a", "b"]
 
 
-def test_the_list_can_be_read_while_snapshots_are_made_and_deleted(gateway, admin, create):
+def test_snapshots_can_be_listed_while_others_are_made_and_deleted(gateway, admin, create):
     vm = create(domain("busy", devices=disk("busy")))
     at = f"/v1/vms/{vm['uuid']}"
     assert admin.post(f"{at}/snapshots", json={"name": "first"}).status == 201

@@ -42,7 +42,7 @@ def is_ready(client):
     return client.get("/readyz").status == 200
 
 
-def test_many_who_ask_for_a_dead_daemon_make_few_attempts_and_are_answered_at_once(gateway, viewer):  # noqa: F811
+def test_many_requests_for_a_dead_daemon_are_answered_at_once_with_few_attempts_to_connect(gateway, viewer):  # noqa: F811
     use_all_connections(gateway)
     libvirtd("kill")
     wait_until(lambda: of_host(viewer, "virtgate_libvirt_pause_seconds") > 0, "it is noticed")
@@ -67,7 +67,7 @@ def test_many_who_ask_for_a_dead_daemon_make_few_attempts_and_are_answered_at_on
     wait_until(lambda: is_ready(viewer), "it is noticed that the daemon is back", RECOVERY * PATIENCE)
 
 
-def test_a_daemon_that_is_back_is_noticed_though_nobody_asks(gateway, viewer, create):  # noqa: F811
+def test_the_return_of_the_daemon_is_noticed_without_a_request(gateway, viewer, create):  # noqa: F811
     create(domain("hello"))
     libvirtd("kill")
     wait_until(lambda: of_host(viewer, "virtgate_libvirt_pause_seconds") > 0, "it is noticed")
@@ -80,7 +80,7 @@ def test_a_daemon_that_is_back_is_noticed_though_nobody_asks(gateway, viewer, cr
                         virsh("resume", "hello")][1], "a change is seen again", 30)
 
 
-def test_a_daemon_that_hangs_keeps_nobody_who_comes_later(new_gateway):  # noqa: F811
+def test_a_virtgate_started_while_the_daemon_hangs_answers_at_once(new_gateway):  # noqa: F811
     with stopped(daemon_pid()):
         gateway = new_gateway(uri="qemu:///system", accel="tcg", start=False)  # noqa: F811
         gateway.start_virtgate()
@@ -98,7 +98,7 @@ def test_a_daemon_that_hangs_keeps_nobody_who_comes_later(new_gateway):  # noqa:
         assert of_host(client, "virtgate_libvirt_opens_total") > 1
 
 
-def test_a_pause_of_the_daemon_costs_nobody_the_connection(gateway, viewer, create):  # noqa: F811
+def test_a_short_pause_of_the_daemon_breaks_no_connection(gateway, viewer, create):  # noqa: F811
     create(domain("hello"))
     with ThreadPoolExecutor(1) as pool:
         with stopped(daemon_pid()):
@@ -111,7 +111,7 @@ def test_a_pause_of_the_daemon_costs_nobody_the_connection(gateway, viewer, crea
     assert of_host(viewer, "virtgate_libvirt_open_failures_total") == failures
 
 
-def test_a_socket_that_is_gone_is_found_again(gateway, viewer, create, new_gateway):  # noqa: F811
+def test_a_socket_that_comes_back_is_found_again(gateway, viewer, create, new_gateway):  # noqa: F811
     create(domain("hello"))
     away = SOCKET.with_suffix(".away")
     SOCKET.rename(away)
@@ -143,7 +143,7 @@ def test_a_connection_lost_under_way_leaves_the_outcome_of_a_change_unknown(
     assert ("was lost during the operation" in answer.json["detail"]) is unknown, answer
 
 
-def test_vms_that_hang_leave_reads_kills_and_no_long_waits_to_the_others(gateway, viewer, admin, create):  # noqa: F811
+def test_hanging_vms_leave_connections_for_reads_and_kills(gateway, viewer, admin, create):  # noqa: F811
     stuck = [f"stuck-{n}" for n in range(6)]  # of eight connections
     for name in [*stuck, "free"]:
         create(domain(name, "ticker"))

@@ -76,7 +76,7 @@ def served(site, methods=r"\w+"):
 
 
 @pytest.mark.parametrize("how", ["SIGTERM", "POST /shutdown"])
-def test_no_request_fails_when_a_virtgate_is_asked_to_end(site, how):
+def test_no_request_fails_when_one_of_two_virtgates_is_asked_to_end(site, how):
     with load_on(site) as load:
         load.wait_for(30)
         with load.fault(f"virtgate: {how}, one of two ({TURNS} times)") as fault:
@@ -110,7 +110,7 @@ def test_no_request_fails_when_the_only_virtgate_is_asked_to_end(single):
     assert not failed_but_readyz(load, fault)
 
 
-def test_a_virtgate_that_is_killed_loses_no_read_and_repeats_no_change(site):
+def test_no_read_fails_and_no_change_is_repeated_when_a_virtgate_is_killed(site):
     with load_on(site, tolerated={"backend_unavailable"}) as load:
         load.wait_for(30)
         with load.fault(f"virtgate: SIGKILL, one of two ({TURNS} times)") as fault:
@@ -130,7 +130,7 @@ def test_a_virtgate_that_is_killed_loses_no_read_and_repeats_no_change(site):
     assert max(served(site, "POST|DELETE").values()) == 1, "no change is sent twice"
 
 
-def test_of_a_virtgate_that_hangs_another_takes_over(site):
+def test_another_virtgate_takes_over_the_reads_of_one_that_hangs(site):
     """nginx does not know that it hangs before its own time-out, and does not repeat a change."""
     with load_on(site, tolerated={"backend_unavailable", "deadline_exceeded"}) as load:
         load.wait_for(30)
@@ -148,7 +148,7 @@ def test_of_a_virtgate_that_hangs_another_takes_over(site):
     assert not row.unanswered and row.recovered < 2 * PATIENCE, row
 
 
-def test_out_of_memory_virtgate_says_so_or_is_started_again(site):
+def test_a_virtgate_out_of_memory_answers_500_or_is_restarted(site):
     with load_on(site, tolerated={"backend_unavailable", "internal", "host_busy"}) as load:
         load.wait_for(30)
         backend = site.backends[0]

@@ -49,7 +49,7 @@ def absolute(spec):
 
 
 @pytest.mark.parametrize("name", LINES)
-def test_libvirts_command_line_says_what_the_first_one_said(admin, name):
+def test_libvirts_command_line_converts_to_the_same_spec(admin, name):
     first = convert(admin, LINES[name])
     assert first.status == 200 and first.json["unmapped"] == [] == first.json["violations"], first
     dry = admin.post("/v1/vms?dry_run=1&start=1", xml=first.json["xml"])

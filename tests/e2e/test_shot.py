@@ -22,7 +22,7 @@ def test_a_screenshot_is_a_png_with_an_entity_tag(operator, new_vm):
     assert (head.status, head.headers["Content-Length"]) == (200, str(len(answer.body)))
 
 
-def test_a_vm_that_is_paused_shows_its_screen_and_one_that_is_off_does_not(operator, new_vm):
+def test_a_paused_vm_has_a_screenshot_and_a_shut_off_one_has_none(operator, new_vm):
     at = f"/v1/vms/{new_vm(inside=VIDEO, start=True)['uuid']}"
     assert operator.post(f"{at}/suspend").status == 200
     assert operator.get(f"{at}/screenshot").status == 200
@@ -32,7 +32,7 @@ def test_a_vm_that_is_paused_shows_its_screen_and_one_that_is_off_does_not(opera
     assert answer.json["hint"] == "start it first"
 
 
-def test_what_has_no_such_screen_says_so(operator, new_vm):
+def test_a_missing_screen_is_named_in_the_refusal(operator, new_vm):
     blind = operator.get(f"/v1/vms/{new_vm(start=True)['uuid']}/screenshot")
     assert (blind.status, blind.code) == (422, "unsupported")
     assert "no video device" in blind.json["detail"], blind
@@ -47,13 +47,13 @@ def test_what_has_no_such_screen_says_so(operator, new_vm):
     ("screen=x", "bad_request"), ("screen=0&screen=0", "bad_request"),
     ("format=png", "unknown_parameter"),
 ])
-def test_a_screen_that_cannot_be_is_400(operator, new_vm, query, code):
+def test_an_invalid_screen_number_is_400(operator, new_vm, query, code):
     at = f"/v1/vms/{new_vm(inside=VIDEO, start=True)['uuid']}/screenshot"
     answer = operator.get(f"{at}?{query}")
     assert (answer.status, answer.code) == (400, code), answer
 
 
-def test_screens_are_for_operators(viewer, new_vm):
+def test_screenshots_need_an_operator(viewer, new_vm):
     vm = new_vm(inside=VIDEO, start=True)
     assert viewer.get(f"/v1/vms/{vm['uuid']}/screenshot").status == 403
 
@@ -61,7 +61,7 @@ def test_screens_are_for_operators(viewer, new_vm):
 # Dropping a save
 
 
-def test_after_its_save_was_dropped_a_vm_starts_afresh(operator, new_vm):
+def test_a_vm_starts_afresh_after_its_save_was_dropped(operator, new_vm):
     at = f"/v1/vms/{new_vm(start=True)['uuid']}"
     assert operator.post(f"{at}/save").json["managed_save"] is True
     answer = operator.delete(f"{at}/save")
@@ -73,7 +73,7 @@ def test_after_its_save_was_dropped_a_vm_starts_afresh(operator, new_vm):
     assert (start.json["state"], start.json["restored"]) == ("running", False)
 
 
-def test_where_there_is_no_save_none_is_dropped_whatever_the_state(operator, new_vm):
+def test_dropping_a_save_changes_nothing_if_there_is_none(operator, new_vm):
     for vm in new_vm(), new_vm(start=True), new_vm(persistent=False):
         at = f"/v1/vms/{vm['uuid']}"
         answer = operator.delete(f"{at}/save")
@@ -82,7 +82,7 @@ def test_where_there_is_no_save_none_is_dropped_whatever_the_state(operator, new
         assert answer.json["state"] == now["state"] == vm["state"]
 
 
-def test_dropping_a_save_heeds_if_match_and_makes_another_entity_tag(operator, new_vm):
+def test_dropping_a_save_respects_if_match_and_changes_the_entity_tag(operator, new_vm):
     at = f"/v1/vms/{new_vm(start=True)['uuid']}"
     before = operator.get(at).headers["ETag"]
     operator.post(f"{at}/save")
@@ -95,5 +95,5 @@ def test_dropping_a_save_heeds_if_match_and_makes_another_entity_tag(operator, n
     assert operator.delete(f"{at}/save", headers=held).status == 412
 
 
-def test_dropping_a_save_is_for_operators(viewer, new_vm):
+def test_dropping_a_save_needs_an_operator(viewer, new_vm):
     assert viewer.delete(f"/v1/vms/{new_vm()['uuid']}/save").status == 403

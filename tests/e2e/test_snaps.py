@@ -49,7 +49,7 @@ def names(client, vm):
 # What a snapshot says
 
 
-def test_a_snapshot_tells_where_memory_and_disks_are(admin, new_vm):
+def test_a_snapshot_says_where_memory_and_disks_are_stored(admin, new_vm):
     for options, memory, disks in ({"start": True}, True, "internal"), ({}, False, "internal"):
         uuid = new_vm(inside=DISK, **options)["uuid"]
         answer = admin.post(f"/v1/vms/{uuid}/snapshots")
@@ -68,7 +68,7 @@ def test_each_snapshot_counts_its_children(admin, vm, take):
         assert admin.get(f"{vm}/snapshots/{name}").json["children"] == children
 
 
-def test_a_list_of_snapshots_and_each_of_them_have_a_tag(admin, vm, take):
+def test_snapshots_and_their_list_have_entity_tags(admin, vm, take):
     take("a")
     assert admin.get(f"{vm}/snapshots/a").headers["ETag"] == admin.get(f"{vm}/snapshots/a").headers["ETag"]
     for target in f"{vm}/snapshots", f"{vm}/snapshots/a":
@@ -85,7 +85,7 @@ def test_a_list_of_snapshots_and_each_of_them_have_a_tag(admin, vm, take):
 @pytest.mark.parametrize("was", ["running", "shutoff", "paused"])
 @pytest.mark.parametrize("saved", ["running", "shutoff", "paused"])
 @pytest.mark.parametrize("state", [None, "as-saved", "running", "paused"])
-def test_a_revert_ends_in_the_state_that_was_asked_for(admin, new_vm, was, saved, state):
+def test_a_revert_ends_in_the_requested_state(admin, new_vm, was, saved, state):
     vm = f"/v1/vms/{new_vm(start=True)['uuid']}"
     actions = {"running": [], "paused": ["suspend"], "shutoff": ["stop"]}
 
@@ -103,7 +103,7 @@ def test_a_revert_ends_in_the_state_that_was_asked_for(admin, new_vm, was, saved
     assert answer.json["state"] == admin.get(vm).json["state"] == wanted
 
 
-def test_a_revert_takes_no_other_words(admin, vm, take):
+def test_a_revert_refuses_unknown_values(admin, vm, take):
     take("a")
     for body in {"state": "shutoff"}, {"state": ""}, {"force": "yes"}, {"State": "running"}:
         answer = admin.post(f"{vm}/snapshots/a/revert", json=body)
@@ -111,7 +111,7 @@ def test_a_revert_takes_no_other_words(admin, vm, take):
     assert admin.post(f"{vm}/snapshots/a/revert", json={"force": True}).status == 200
 
 
-def test_the_seeds_revert_goes_to_the_current_one_without_a_body(admin, new_vm):
+def test_the_seeds_revert_goes_to_the_current_snapshot(admin, new_vm):
     vm = new_vm(start=True)
     admin.post(f"/vm/snapshot?name={vm['name']}")
     admin.post(f"/vm/suspend?name={vm['name']}")
@@ -122,7 +122,7 @@ def test_the_seeds_revert_goes_to_the_current_one_without_a_body(admin, new_vm):
 # Deleting
 
 
-def test_a_deletion_names_all_that_went(admin, vm, take):
+def test_a_delete_lists_every_deleted_snapshot(admin, vm, take):
     take("a", "b", "c")
     answer = admin.delete(f"{vm}/snapshots/b")
     assert answer.json == {"name": "b", "deleted": ["b"], "metadata_only": False}
@@ -133,7 +133,7 @@ def test_a_deletion_names_all_that_went(admin, vm, take):
     assert items(admin, vm) == []
 
 
-def test_a_deletion_of_metadata_says_so(admin, vm, take):
+def test_a_delete_of_metadata_only_says_so(admin, vm, take):
     take("a", "b")
     answer = admin.delete(f"{vm}/snapshots/b?metadata_only=1&children=0")
     assert answer.json == {"name": "b", "deleted": ["b"], "metadata_only": True}
@@ -147,7 +147,7 @@ def test_a_deletion_of_metadata_says_so(admin, vm, take):
 # If-Match
 
 
-def test_a_snapshot_is_deleted_only_while_it_is_what_was_seen(admin, vm, take):
+def test_a_delete_of_a_snapshot_respects_if_match(admin, vm, take):
     take("a")
     tag = admin.get(f"{vm}/snapshots/a").headers["ETag"]
     of_the_vm = admin.get(vm).headers["ETag"]
@@ -165,7 +165,7 @@ def test_a_snapshot_is_deleted_only_while_it_is_what_was_seen(admin, vm, take):
 # Names and descriptions
 
 
-def test_the_line_of_a_request_is_neither_taken_nor_shown(admin, vm):
+def test_the_line_that_records_a_key_is_neither_accepted_nor_shown(admin, vm):
     line = "virtgate:request=34435909-152a-532f-8a22-1741626a2158:" + "0" * 32
     for text in line, f"a\n{line}", f"  {line}", f"{line}\nb":
         answer = admin.post(f"{vm}/snapshots", json={"description": text})
@@ -184,7 +184,7 @@ def test_the_line_of_a_request_is_neither_taken_nor_shown(admin, vm):
 # Idempotency-Key
 
 
-def test_the_same_key_and_body_again_give_the_first_snapshot(admin, new_vm):
+def test_the_same_key_and_body_return_the_first_snapshot(admin, new_vm):
     new = new_vm(start=True)
     vm = f"/v1/vms/{new['uuid']}"
     for how in {"json": {}}, {"json": {"name": "own"}}, \
@@ -210,7 +210,7 @@ def test_a_key_with_another_body_is_422_key_reused(admin, vm):
     assert names(admin, vm) == {"a"}
 
 
-def test_a_key_is_its_users_and_its_vms_own(admin, operator, new_vm):
+def test_a_key_belongs_to_one_user_and_one_vm(admin, operator, new_vm):
     vms = [f"/v1/vms/{new_vm(start=True)['uuid']}" for _ in range(2)]
     made = [client.post(f"{vm}/snapshots", headers=key("shared"), json={})
             for client in (admin, operator) for vm in vms]
@@ -225,7 +225,7 @@ def test_a_key_does_not_take_over_a_name_that_exists(admin, vm, take):
     assert admin.post(f"{vm}/snapshots", headers=key("k"), json={"name": "b"}).status == 201
 
 
-def test_a_snapshot_that_is_deleted_is_made_again(admin, vm):
+def test_a_deleted_snapshot_is_made_again_by_its_key(admin, vm):
     first = admin.post(f"{vm}/snapshots", headers=key("k"))
     admin.delete(first.location)
     again = admin.post(f"{vm}/snapshots", headers=key("k"))
@@ -233,7 +233,7 @@ def test_a_snapshot_that_is_deleted_is_made_again(admin, vm):
     assert again.json["name"] == first.json["name"]
 
 
-def test_a_repeated_request_is_answered_though_it_changed_the_vm_itself(admin, vm):
+def test_a_repeated_request_with_if_match_is_answered_although_the_first_changed_the_vm(admin, vm):
     first = admin.post(f"{vm}/snapshots", headers=key("k") + if_match("*"))
     assert first.status == 201, first
     again = admin.post(f"{vm}/snapshots", headers=key("k") + if_match('"a tag of before"'))
@@ -262,7 +262,7 @@ def test_many_clients_with_one_key_make_one_snapshot(gateway, admin, vm, body):
     assert len(items(admin, vm)) == 1
 
 
-def test_the_test_driver_keeps_snapshots_elsewhere_than_in_an_image_that_is_there(new_gateway, tmp_path):
+def test_a_revert_on_the_test_driver_does_not_look_into_the_image(new_gateway, tmp_path):
     gateway = new_gateway(images=str(tmp_path))
     with gateway.client("admin") as admin:
         spec = {"name": "held", "memory_kib": 8192, "start": True,
@@ -274,7 +274,7 @@ def test_the_test_driver_keeps_snapshots_elsewhere_than_in_an_image_that_is_ther
         assert admin.delete("/v1/vms/held?disks=1").status == 200
 
 
-def test_of_more_snapshots_than_can_be_listed_each_has_its_name(new_gateway, tmp_path):
+def test_snapshots_beyond_the_listed_ones_can_be_read_by_name(new_gateway, tmp_path):
     def snapshot(i):
         parent = f"<parent><name>s{i - 1}</name></parent>" if i else ""
         return (f"<test:domainsnapshot><name>s{i}</name>{parent}<creationTime>1</creationTime>"

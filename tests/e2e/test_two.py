@@ -35,7 +35,7 @@ def both(pair, work):
         return list(pool.map(work, pair, range(2)))
 
 
-def test_of_two_changes_under_one_entity_tag_one_is_made(pair):
+def test_only_one_of_two_changes_with_the_same_entity_tag_is_made(pair):
     a, _ = pair
     assert a.post("/v1/vms", xml=test_domain("shared")).status == 201
     for turn in range(40):
@@ -47,7 +47,7 @@ def test_of_two_changes_under_one_entity_tag_one_is_made(pair):
     assert a.delete("/v1/vms/shared").status == 200
 
 
-def test_two_changes_of_two_things_are_both_made(pair):
+def test_changes_of_different_members_are_both_made(pair):
     a, _ = pair
     assert a.post("/v1/vms", xml=test_domain("both")).status == 201
     for turn in range(20):

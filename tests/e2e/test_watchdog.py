@@ -85,7 +85,7 @@ def test_a_read_is_answered_at_its_deadline(gateway):
     assert gateway.log().count(f"request id={answer.request_id} ") == 1
 
 
-def test_a_change_past_its_deadline_says_that_it_may_yet_be_made(gateway):
+def test_a_change_past_its_deadline_says_that_it_may_still_be_made(gateway):
     gateway = gateway(workers=4)
     with hung_daemon():
         answer, _ = ask(gateway, "POST", "/v1/vms/watched/suspend")
@@ -100,7 +100,7 @@ def test_a_change_past_its_deadline_says_that_it_may_yet_be_made(gateway):
     assert ask(gateway, "POST", "/v1/vms/watched/resume")[0].json["changed"] is True
 
 
-def test_stuck_workers_are_replaced_and_the_surplus_ends(gateway):
+def test_stuck_workers_are_replaced_and_surplus_ones_end(gateway):
     gateway = gateway(workers=3)
     open_connections(gateway, 3)
     before = threads(gateway)
@@ -126,7 +126,7 @@ def test_workers_that_hang_together_are_all_replaced(gateway):
     wait_until(lambda: threads(gateway) <= before, "no more threads than before")
 
 
-def test_a_single_worker_is_there_again_after_more_have_hung(gateway):
+def test_a_single_worker_is_replaced_after_several_have_hung(gateway):
     gateway = gateway(workers=1)
     with hung_daemon():
         for _ in range(4):
@@ -136,7 +136,7 @@ def test_a_single_worker_is_there_again_after_more_have_hung(gateway):
     assert ask(gateway, "GET", "/v1/vms/watched")[0].status == 200
 
 
-def test_more_than_there_are_workers_is_refused_at_once(gateway):
+def test_more_stuck_requests_than_workers_are_refused_at_once(gateway):
     deadline = int(4 * PATIENCE)
     gateway = gateway(workers=2, read_deadline=deadline)
     open_connections(gateway, 2)
@@ -151,7 +151,7 @@ def test_more_than_there_are_workers_is_refused_at_once(gateway):
         assert all(status == 504 and seconds >= deadline for status, seconds in waited), waited
 
 
-def test_a_daemon_that_hangs_on_is_answered_for_without_more_threads(gateway):
+def test_requests_are_answered_without_more_threads_while_the_daemon_hangs(gateway):
     gateway = gateway(workers=2)
     open_connections(gateway, 2)
     before = threads(gateway)
@@ -166,7 +166,7 @@ def test_a_daemon_that_hangs_on_is_answered_for_without_more_threads(gateway):
     wait_until(lambda: figure(gateway, "virtgate_workers_stuck") == 0, "they have come back")
 
 
-def test_what_is_stuck_does_not_keep_the_process(gateway):
+def test_stuck_requests_do_not_keep_the_process_from_ending(gateway):
     gateway = gateway(workers=4)
     with hung_daemon(), ThreadPoolExecutor(1) as pool:
         assert ask(gateway, "GET", "/v1/vms/watched")[0].status == 504
@@ -179,7 +179,7 @@ def test_what_is_stuck_does_not_keep_the_process(gateway):
     gateway.virtgate = None
 
 
-def test_who_was_handed_the_socket_serves_on_until_what_is_old_is_answered(gateway):
+def test_a_socket_activated_virtgate_answers_old_requests_before_it_ends(gateway):
     gateway = gateway(workers=4, read_deadline=int(3 * PATIENCE), activated=True)
     with hung_daemon(), ThreadPoolExecutor(1) as pool:
         asked = pool.submit(ask, gateway, "GET", "/v1/vms/watched")

@@ -202,7 +202,7 @@ def test_linux_obeys_a_request_to_shut_down(admin):
     assert admin.delete(at).status == 200
 
 
-def test_what_a_guests_agent_says_of_its_addresses_is_shown_and_delays_nothing(admin):
+def test_addresses_from_the_guest_agent_are_shown_without_delay(admin):
     guest = Guest("agent", "192.168.122.53")
     answer = admin.post("/v1/vms", json=linux(
         "agent", guest.address, "httpd", template="linux", disks=[],

@@ -183,7 +183,7 @@ def play(site, chance, seconds):
         return rows, load.records()
 
 
-def test_soak(site, capsys):
+def test_random_faults_under_load_are_all_recovered_from(site, capsys):
     with capsys.disabled():
         print(f"\nSOAK_SEED={SEED} SOAK_SECONDS={SECONDS:.0f}", flush=True)
         chance = random.Random(SEED)
