@@ -8,6 +8,7 @@
 #include <libxml/relaxng.h>
 #include <libxml/tree.h>
 #include <libxml/xmlerror.h>
+#include <libxml/xmlschemastypes.h>
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
@@ -99,6 +100,9 @@ void xml_init(void)
 	 * drivers load their schemas by it. Nothing here asks for one: there is no DTD.
 	 */
 	xmlInitParser();
+	/* libxml2 makes these tables at the first schema, for two threads at once twice. */
+	(void)xmlRelaxNGInitTypes();
+	xmlSchemaInitTypes();
 }
 
 static void auto_parser(xmlParserCtxt **parser)
