@@ -183,20 +183,62 @@ static int scan_strictly(struct scan *scan, struct err *err)
 	return 0;
 }
 
+/* Writes the nearest int64_t over an integer that is larger, and spaces over the rest of it. */
+static void clamp_number(char *number, size_t len)
+{
+	bool negative = *number == '-';
+	const char *limit = negative ? "9223372036854775808" : "9223372036854775807";
+	size_t limit_len = strlen(limit);
+	char *digits = number + negative;
+	size_t digit_count = len - negative;
+	if (*digits == '0' || strspn(digits, "0123456789") != digit_count)
+		return;
+	if (digit_count < limit_len ||
+		(digit_count == limit_len && memcmp(digits, limit, limit_len) <= 0))
+		return;
+	memset(digits, ' ', digit_count);
+	memcpy(digits, limit, limit_len);
+}
+
+/*
+ * json-c before 0.17 reads an integer beyond 64 bits as the nearest that it can hold; a later one,
+ * when strict, refuses the whole text. The client should learn which values the field accepts, so
+ * json-c is given a number that it can hold. Columns of errors stay right: no text moves.
+ */
+static void clamp_integers(char *text)
+{
+	for (char *at = text; *at;) {
+		if (*at == '"') {
+			for (at++; *at && *at != '"'; at++)
+				at += *at == '\\' && at[1];
+			at += *at == '"';
+			continue;
+		}
+		size_t len = *at == '-' || is_digit(*at) ? strspn(at, "+-.0123456789eE") : 0;
+		if (len)
+			clamp_number(at, len);
+		at += len ? len : 1;
+	}
+}
+
 int json_parse(const char *text, size_t len, struct json **ret, struct err *err)
 {
-	struct scan scan = { .text = text, .end = text + len, .at = text };
 	if (memchr(text, '\0', len))
 		return err_set(err, ERR_BAD_JSON, "body: a NUL character is not JSON");
 	if (!text_is_utf8(text, len))
 		return err_set(err, ERR_BAD_JSON, "body: JSON is UTF-8, and this is not");
+	AUTO(free) char *copy = strndup(text, len);
+	if (!copy)
+		return err_memory(err);
+	clamp_integers(copy);
 
+	struct scan scan = { .text = copy, .end = copy + len, .at = copy };
 	AUTO(json_tokener_free) json_tokener *tokener = json_tokener_new_ex(JSON_DEPTH_MAX);
 	if (!tokener)
 		return err_memory(err);
 	json_tokener_set_flags(tokener, JSON_TOKENER_STRICT);
 	AUTO(json_free) struct json *value =
-		from_jc(json_tokener_parse_ex(tokener, text, (int)len));
+		from_jc(json_tokener_parse_ex(tokener, copy, (int)len));
 	enum json_tokener_error error = json_tokener_get_error(tokener);
 	if (error == json_tokener_continue) {
 		/* A number at the top ends only where the text does: the NUL says so. */
@@ -204,7 +246,7 @@ int json_parse(const char *text, size_t len, struct json **ret, struct err *err)
 		error = json_tokener_get_error(tokener);
 		scan.at = scan.end;
 	} else {
-		scan.at = text + json_tokener_get_parse_end(tokener);
+		scan.at = copy + json_tokener_get_parse_end(tokener);
 	}
 	if (error == json_tokener_continue)
 		return bad_json(&scan, err, "it ends too early");
@@ -213,7 +255,7 @@ int json_parse(const char *text, size_t len, struct json **ret, struct err *err)
 	for (; scan.at < scan.end; scan.at++)
 		if (!strchr(" \t\r\n", *scan.at))
 			return bad_json(&scan, err, "something follows the value");
-	scan.at = text;
+	scan.at = copy;
 	if (scan_strictly(&scan, err) < 0)
 		return -1;
 	*ret = TAKE(value);

@@ -31,7 +31,7 @@ int json_parse(const char *text, size_t len, struct json **ret, struct err *err)
 
 enum json_kind json_kind_of(const struct json *value);
 bool json_get_bool(const struct json *value);
-int64_t json_get_int(const struct json *value); /* what is out of its range is its end */
+int64_t json_get_int(const struct json *value); /* beyond 64 bits: the nearest that fits */
 /* Borrowed; may hold NUL characters, so its length is told too. */
 const char *json_get_string(const struct json *value, size_t *ret_len);
 

@@ -3,6 +3,7 @@
 
 #include "format/json.h"
 
+#include <stdio.h>
 #include <string.h>
 
 static void test_only_json_is_read(void **state)
@@ -49,6 +50,46 @@ static void test_a_repeated_name_is_refused_by_name(void **state)
 	struct err err;
 	const char *escaped = "{\"name\":1,\"n\\u0061me\":2}";
 	assert_int_equal(json_parse(escaped, strlen(escaped), &value, &err), -1);
+}
+
+static void test_an_integer_beyond_64_bits_is_the_nearest_that_fits(void **state)
+{
+	static const struct {
+		const char *text;
+		int64_t value;
+	} cases[] = { { "9223372036854775806", INT64_MAX - 1 },
+		{ "9223372036854775807", INT64_MAX }, { "9223372036854775808", INT64_MAX },
+		{ "18446744073709551616", INT64_MAX }, { "1180591620717411303424", INT64_MAX },
+		{ "-9223372036854775807", -INT64_MAX }, { "-9223372036854775808", INT64_MIN },
+		{ "-9223372036854775809", INT64_MIN }, { "-1180591620717411303424", INT64_MIN } };
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		char text[96];
+		struct json *value = NULL;
+		struct err err;
+		(void)snprintf(text, sizeof text, "{\"s\":\"\\\"9\",\"n\":%s}", cases[i].text);
+		CHECK(!json_parse(text, strlen(text), &value, &err), "%s: %s", text, err.text);
+		const struct json *number = json_member(value, "n");
+		CHECK(json_kind_of(number) == JSON_IS_INT, "%s", text);
+		CHECK(json_get_int(number) == cases[i].value, "%s", text);
+		json_free(value);
+	}
+}
+
+static void test_digits_that_are_no_large_integer_stay(void **state)
+{
+	const char *text = "[\"\\\\\",\"\\\"99999999999999999999\",99999999999999999999.5]";
+	struct json *value = NULL;
+	struct err err;
+	size_t len = 0;
+	(void)state;
+	assert_int_equal(json_parse(text, strlen(text), &value, &err), 0);
+	assert_string_equal(json_get_string(json_item(value, 1), &len), "\"99999999999999999999");
+	assert_int_equal(json_kind_of(json_item(value, 2)), JSON_IS_NUMBER);
+	json_free(value);
+	const char *bad = "{\"a\":99999999999999999999,\"b\":099999999999999999999}";
+	assert_int_equal(json_parse(bad, strlen(bad), &value, &err), -1);
+	assert_int_equal(err.kind, ERR_BAD_JSON);
 }
 
 static void test_depth_is_bounded(void **state)
@@ -112,6 +153,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_only_json_is_read),
 		cmocka_unit_test(test_a_repeated_name_is_refused_by_name),
+		cmocka_unit_test(test_an_integer_beyond_64_bits_is_the_nearest_that_fits),
+		cmocka_unit_test(test_digits_that_are_no_large_integer_stay),
 		cmocka_unit_test(test_depth_is_bounded),
 		cmocka_unit_test(test_an_error_says_where),
 		cmocka_unit_test(test_a_nul_in_the_text_is_refused),
