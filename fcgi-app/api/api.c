@@ -496,7 +496,7 @@ static int check_key(const struct api_call *call, struct err *err)
 enum inventory_need api_need(const struct api_call *call)
 {
 	return http_has_directive(call->req->cache_control, "no-cache") ? INVENTORY_FRESH
-									: INVENTORY_SOON;
+									: INVENTORY_STALE_OK;
 }
 
 bool api_is_held(const struct api_call *call, const struct api_reply *reply)

@@ -168,7 +168,7 @@ static void put_inventory(const struct api *api, FILE *out)
 	struct err ignored; /* that it is not up says enough here; /readyz tells it */
 	const struct metric_label of_host = { "host", hypervisor_name(api->host->hypervisor) };
 	int age = 0;
-	bool up = !inventory_list(api->host->inventory, INVENTORY_SOON, &list, &age, &ignored);
+	bool up = !inventory_list(api->host->inventory, INVENTORY_STALE_OK, &list, &age, &ignored);
 	/* A list also waits for a VM that is being destroyed, when all is well. */
 	if (age)
 		up = !host_probe_read(api->host->probe, HOST_PROBE_MS, &info, &ignored);

@@ -149,7 +149,7 @@ int bulk_select(struct host *host, const struct selection *selection, size_t max
 {
 	size_t matches = 0;
 	/* Lists may have labels of some seconds ago. */
-	if (list_all(host, selection->label ? INVENTORY_ANEW : INVENTORY_FRESH, &ret->list, err) <
+	if (list_all(host, selection->label ? INVENTORY_REREAD : INVENTORY_FRESH, &ret->list, err) <
 		0)
 		return -1;
 	ret->selected = true;

@@ -10,21 +10,24 @@
 #include <stdio.h>
 #include <string.h>
 
-/* What is remembered of each VM between lists, by uuid. */
-struct known {
+/*
+ * What libvirt has no bulk call for. It is read once per VM and kept from list to list; readings
+ * that are older than INVENTORY_SWEEP_MS are replaced when nobody waits, or a few with each list.
+ */
+struct details {
 	char uuid[UUID_SIZE];
 	int vcpus;
 	int64_t memory_kib;
 	struct labels *labels;
-	int64_t read_at;  /* clock_ms(); 0: to be read again */
-	unsigned touched; /* the count of touches when it was touched last */
+	int64_t read_at;  /* clock_ms(); 0: must be read again */
+	unsigned touched; /* inventory->touches at the last inventory_touch() of this VM */
 };
 
 enum {
-	WANT_ANEW = 1,
-	/* Nobody has asked for so long: there is time to read again what is old. */
-	REST_MS = 200,
-	/* Where somebody always asks, a part of what is old is read with each list. */
+	WANT_REREAD = 1, /* of a combiner's turn: use no kept details */
+	/* Old details are read again once nobody has asked for a list for so long. */
+	IDLE_MS = 200,
+	/* While lists are asked for all the time, each rereads this part of the old details. */
 	SWEEP_PARTS = 16,
 };
 
@@ -32,42 +35,60 @@ struct inventory {
 	struct hypervisor *hypervisor;
 	struct combiner *combiner;
 	int64_t wait_ms;
-	/* Of its thread. */
+	/* For the combiner's thread alone. */
 	struct vm_list *list; /* the last */
 	int64_t asked_at;
 
-	pthread_mutex_t lock;
-	struct known *known;
-	size_t known_count;
+	pthread_mutex_t lock; /* of what follows */
+	struct details *kept; /* by uuid */
+	size_t kept_count;
 	unsigned touches;
 };
 
-static int compare_uuid(const void *a, const void *b)
+/* Where the details of a listed VM come from. */
+struct reading {
+	struct details *kept; /* those of the last list; NULL: none */
+	int64_t at;           /* when they were read; clock_ms() */
+};
+
+/* A fetch that is under way. */
+struct fetch {
+	struct inventory *inventory;
+	const struct combiner_turn *turn;
+	struct vm_list *list;
+	struct reading *readings; /* one per VM, in the order of the statistics */
+	int64_t oldest;           /* the least of their times */
+	size_t budget;            /* so many details may still be reread that could be kept */
+	unsigned touches;         /* inventory->touches when the fetch began */
+};
+
+static int compare_details(const void *a, const void *b)
 {
-	return strcmp(((const struct known *)a)->uuid, ((const struct known *)b)->uuid);
+	return strcmp(((const struct details *)a)->uuid, ((const struct details *)b)->uuid);
 }
 
-static int compare_known(const void *uuid, const void *known)
+static int compare_with_uuid(const void *uuid, const void *details)
 {
-	return strcmp(uuid, ((const struct known *)known)->uuid);
+	return strcmp(uuid, ((const struct details *)details)->uuid);
 }
 
-static struct known *find_known(const struct inventory *inventory, const char *uuid)
+static struct details *find_details(const struct inventory *inventory, const char *uuid)
 {
-	if (!inventory->known_count)
+	if (!inventory->kept_count)
 		return NULL;
-	return bsearch(uuid, inventory->known, inventory->known_count, sizeof inventory->known[0],
-		compare_known);
+	return bsearch(uuid, inventory->kept, inventory->kept_count, sizeof inventory->kept[0],
+		compare_with_uuid);
 }
 
-static void forget_all(struct known *known, size_t count)
+static void free_details(struct details *details, size_t count)
 {
 	for (size_t i = 0; i < count; i++)
-		labels_give(known[i].labels);
-	free(known);
+		labels_give(details[i].labels);
+	free(details);
 }
 
-/* libvirt's lists, each with what it owns. */
+/* Filtered lists */
+
 struct domains {
 	virDomainPtr *list;
 	int count;
@@ -80,29 +101,7 @@ static void domains_done(struct domains *domains)
 	free(domains->list);
 }
 
-static void auto_stats(virDomainStatsRecordPtr **stats)
-{
-	virDomainStatsRecordListFree(*stats);
-}
-
-/* What a list says of a VM beside its state, and what was known of that before. */
-struct reading {
-	struct known *known; /* NULL: nothing */
-	int64_t at;          /* clock_ms() */
-};
-
-/* Everything of a fetch that is under way. */
-struct fetch {
-	struct inventory *inventory;
-	const struct combiner_turn *turn;
-	struct vm_list *list;
-	struct reading *readings; /* of each VM in the list */
-	int64_t oldest;           /* of these */
-	size_t spare;             /* so many more may be read again */
-	unsigned touches;         /* when the fetch began */
-};
-
-/* What libvirt tells by lists: of those that have it, and of those that have it not. */
+/* What libvirt reports only by listing the domains that have it, or those that do not. */
 static const struct flag {
 	unsigned with, without; /* filters */
 	size_t offset;          /* in struct vm */
@@ -122,7 +121,7 @@ static bool *flag_of(struct vm *vm, const struct flag *flag)
 	return (bool *)(void *)((char *)vm + flag->offset);
 }
 
-/* The shorter of the two lists is asked for: a VM in it costs libvirt as much as its state does. */
+/* Did most VMs have it in the last list? Then the list of those that do not is shorter. */
 static bool most_have(struct vm_list *last, const struct flag *flag)
 {
 	size_t count = 0;
@@ -131,7 +130,7 @@ static bool most_have(struct vm_list *last, const struct flag *flag)
 	return last && count > last->count / 2;
 }
 
-/* By its name, which is quick; unless it has got another one since. */
+/* By name, which is quick, unless the VM was renamed after the statistics were read. */
 static struct vm *find_listed(struct vm_list *list, virDomainPtr dom)
 {
 	unsigned char bytes[VIR_UUID_BUFLEN] = { 0 };
@@ -150,67 +149,58 @@ static struct vm *find_listed(struct vm_list *list, virDomainPtr dom)
 static int mark_flag(struct lease *lease, struct vm_list *list, const struct flag *flag, bool most,
 	struct err *err)
 {
-	__attribute__((cleanup(domains_done))) struct domains some = { 0 };
-	some.count = virConnectListAllDomains(
-		lease->conn, &some.list, most ? flag->without : flag->with);
-	if (some.count < 0) {
-		some.count = 0;
+	__attribute__((cleanup(domains_done))) struct domains domains = { 0 };
+	domains.count = virConnectListAllDomains(
+		lease->conn, &domains.list, most ? flag->without : flag->with);
+	if (domains.count < 0) {
+		domains.count = 0;
 		return virt_fail(lease, VIRT_READ, err);
 	}
 	for (size_t i = 0; i < list->count; i++)
 		*flag_of(&list->vms[i], flag) = most;
-	for (int i = 0; i < some.count; i++) {
-		struct vm *vm = find_listed(list, some.list[i]);
+	for (int i = 0; i < domains.count; i++) {
+		struct vm *vm = find_listed(list, domains.list[i]);
 		if (vm)
 			*flag_of(vm, flag) = !most;
 	}
 	return 0;
 }
 
-static int mark_flags(
-	struct lease *lease, struct vm_list *last, struct vm_list *list, struct err *err)
-{
-	for (size_t i = 0; i < ARRAY_LEN(flags); i++)
-		if (mark_flag(lease, list, &flags[i], most_have(last, &flags[i]), err) < 0)
-			return -1;
-	return 0;
-}
+/* Details */
 
-/*
- * Will what was read so long ago do? What is old is read again when nobody waits, or by and by.
- * When nobody has asked for a while, all is too old.
- */
-static bool will_do(struct fetch *fetch, int64_t age)
+/* Must the details be read again for this list? */
+static bool is_outdated(const struct fetch *fetch, const struct details *details)
 {
-	if (fetch->turn->wants & WANT_ANEW || age > (int64_t)2 * INVENTORY_SWEEP_MS)
-		return false;
+	int64_t age = clock_ms() - details->read_at;
+	if (!details->read_at || fetch->turn->wants & WANT_REREAD ||
+		age > (int64_t)2 * INVENTORY_SWEEP_MS)
+		return true;
 	if (age <= INVENTORY_SWEEP_MS)
-		return true;
+		return false;
+	/* A sweep while nobody waits ends when somebody asks. */
 	if (!fetch->turn->asked)
-		return combiner_is_asked(fetch->inventory->combiner);
-	if (!fetch->spare || age <= INVENTORY_SWEEP_MS * 3 / 2)
-		return true;
-	fetch->spare--;
-	return false;
+		return !combiner_is_asked(fetch->inventory->combiner);
+	return fetch->budget && age > INVENTORY_SWEEP_MS * 3 / 2;
 }
 
-static bool recall(struct fetch *fetch, size_t i)
+/* Fills in the VM's kept details. false: there are none, or they are outdated. */
+static bool use_kept(struct fetch *fetch, size_t i)
 {
 	struct vm *vm = &fetch->list->vms[i];
 	LOCK(&fetch->inventory->lock);
-	struct known *known = find_known(fetch->inventory, vm->uuid);
-	fetch->readings[i].known = known;
-	if (!known || !known->read_at || !will_do(fetch, clock_ms() - known->read_at))
+	struct details *kept = find_details(fetch->inventory, vm->uuid);
+	fetch->readings[i].kept = kept;
+	if (!kept || is_outdated(fetch, kept))
 		return false;
 	vm->sized = true;
-	vm->vcpus = known->vcpus;
-	vm->memory_kib = known->memory_kib;
-	vm->labels = labels_share(known->labels);
-	fetch->readings[i].at = known->read_at;
+	vm->vcpus = kept->vcpus;
+	vm->memory_kib = kept->memory_kib;
+	vm->labels = labels_share(kept->labels);
+	fetch->readings[i].at = kept->read_at;
 	return true;
 }
 
-/* Of the definition; one that is transient has none, and tells of itself. */
+/* The labels of the definition, or, since a transient VM has none, of the domain that runs. */
 int inventory_read_labels(
 	struct lease *lease, virDomainPtr dom, struct labels **ret, struct err *err)
 {
@@ -231,7 +221,7 @@ int inventory_read_labels(
 	return -1;
 }
 
-static int read_known(struct lease *lease, virDomainPtr dom, struct vm *vm, struct err *err)
+static int read_details(struct lease *lease, virDomainPtr dom, struct vm *vm, struct err *err)
 {
 	virDomainInfo info;
 	struct labels *labels = NULL;
@@ -244,19 +234,18 @@ static int read_known(struct lease *lease, virDomainPtr dom, struct vm *vm, stru
 	return 0;
 }
 
-/* Reads what is not known; a VM that cannot be read stays in the list and says why. */
-static int fill_known(
+/* A VM that cannot be read stays in the list, with the reason. */
+static int fill_details(
 	struct lease *lease, struct fetch *fetch, virDomainStatsRecordPtr *stats, struct err *err)
 {
 	for (size_t i = 0; i < fetch->list->count; i++) {
 		struct vm *vm = &fetch->list->vms[i];
-		int64_t now = clock_ms();
-		if (recall(fetch, i))
+		if (use_kept(fetch, i))
 			continue;
-		if (!read_known(lease, stats[i]->dom, vm, err)) {
-			fetch->readings[i].at = now;
+		fetch->budget -= fetch->budget > 0;
+		fetch->readings[i].at = clock_ms();
+		if (!read_details(lease, stats[i]->dom, vm, err))
 			continue;
-		}
 		vm->why = err->kind;
 		if (lease->broken)
 			return -1;
@@ -264,7 +253,74 @@ static int fill_known(
 	return 0;
 }
 
-/* One that went away meanwhile is no part of the list. */
+static void keep_details(struct fetch *fetch, struct details *details, size_t i)
+{
+	const struct vm *vm = &fetch->list->vms[i];
+	bool touched = (int)(details->touched - fetch->touches) > 0;
+	struct labels *labels = labels_share(vm_list_labels(vm));
+	labels_give(details->labels);
+	details->vcpus = vm->vcpus;
+	details->memory_kib = vm->memory_kib;
+	details->labels = labels;
+	details->read_at = touched ? 0 : fetch->readings[i].at;
+	if (details->read_at < fetch->oldest)
+		fetch->oldest = details->read_at;
+}
+
+/* Are details of exactly the listed VMs kept already? */
+static bool is_all_kept(const struct fetch *fetch)
+{
+	if (fetch->list->count != fetch->inventory->kept_count)
+		return false;
+	for (size_t i = 0; i < fetch->list->count; i++)
+		if (!fetch->readings[i].kept || !fetch->list->vms[i].sized)
+			return false;
+	return true;
+}
+
+/* NULL: memory; then the next fetch reads the new ones again. */
+static struct details *new_details(struct fetch *fetch, size_t *ret_count)
+{
+	struct inventory *inventory = fetch->inventory;
+	struct details *all = calloc(fetch->list->count + 1, sizeof *all);
+	size_t n = 0;
+	for (size_t i = 0; all && i < fetch->list->count; i++) {
+		const struct vm *vm = &fetch->list->vms[i];
+		const struct details *kept = fetch->readings[i].kept;
+		if (!vm->sized)
+			continue;
+		memcpy(all[n].uuid, vm->uuid, UUID_SIZE);
+		/* A VM that is new here may have been touched during the fetch: then it was. */
+		all[n].touched = kept ? kept->touched : inventory->touches;
+		keep_details(fetch, &all[n++], i);
+	}
+	if (all)
+		qsort(all, n, sizeof *all, compare_details);
+	*ret_count = n;
+	return all;
+}
+
+static void keep_all_details(struct fetch *fetch)
+{
+	struct inventory *inventory = fetch->inventory;
+	size_t count = 0;
+	LOCK(&inventory->lock);
+	if (is_all_kept(fetch)) {
+		for (size_t i = 0; i < fetch->list->count; i++)
+			keep_details(fetch, fetch->readings[i].kept, i);
+		return;
+	}
+	struct details *all = new_details(fetch, &count);
+	if (!all)
+		return;
+	free_details(inventory->kept, inventory->kept_count);
+	inventory->kept = all;
+	inventory->kept_count = count;
+}
+
+/* The list */
+
+/* Drops the VMs that went away while their details were read. */
 static void drop_gone(struct vm_list *list)
 {
 	size_t n = 0;
@@ -274,73 +330,7 @@ static void drop_gone(struct vm_list *list)
 	list->count = n;
 }
 
-static void keep_known(struct fetch *fetch, struct known *known, size_t i)
-{
-	const struct vm *vm = &fetch->list->vms[i];
-	bool touched = (int)(known->touched - fetch->touches) > 0;
-	struct labels *labels = labels_share(vm_list_labels(vm));
-	labels_give(known->labels);
-	known->vcpus = vm->vcpus;
-	known->memory_kib = vm->memory_kib;
-	known->labels = labels;
-	known->read_at = touched ? 0 : fetch->readings[i].at;
-	if (known->read_at < fetch->oldest)
-		fetch->oldest = known->read_at;
-}
-
-/* Are these the VMs that were known before, all of them? */
-static bool are_same(const struct fetch *fetch)
-{
-	if (fetch->list->count != fetch->inventory->known_count)
-		return false;
-	for (size_t i = 0; i < fetch->list->count; i++)
-		if (!fetch->readings[i].known || !fetch->list->vms[i].sized)
-			return false;
-	return true;
-}
-
-/* NULL: memory; the next fetch reads them again. */
-static struct known *make_known(struct fetch *fetch, size_t *ret_count)
-{
-	struct inventory *inventory = fetch->inventory;
-	struct known *all = calloc(fetch->list->count + 1, sizeof *all);
-	size_t n = 0;
-	for (size_t i = 0; all && i < fetch->list->count; i++) {
-		const struct vm *vm = &fetch->list->vms[i];
-		const struct known *old = fetch->readings[i].known;
-		if (!vm->sized)
-			continue;
-		memcpy(all[n].uuid, vm->uuid, UUID_SIZE);
-		/* Of a VM that is new here a touch has left no trace but the count. */
-		all[n].touched = old ? old->touched : inventory->touches;
-		keep_known(fetch, &all[n++], i);
-	}
-	if (all)
-		qsort(all, n, sizeof *all, compare_uuid);
-	*ret_count = n;
-	return all;
-}
-
-static void remember(struct fetch *fetch)
-{
-	struct inventory *inventory = fetch->inventory;
-	size_t count = 0;
-	LOCK(&inventory->lock);
-	if (are_same(fetch)) {
-		for (size_t i = 0; i < fetch->list->count; i++)
-			keep_known(fetch, fetch->readings[i].known, i);
-		return;
-	}
-	struct known *all = make_known(fetch, &count);
-	if (!all)
-		return;
-	forget_all(inventory->known, inventory->known_count);
-	inventory->known = all;
-	inventory->known_count = count;
-}
-
-/* Of the statistics, which have all VMs and their states. */
-static int make_list(struct fetch *fetch, struct lease *lease, virDomainStatsRecordPtr *stats,
+static int fill_list(struct fetch *fetch, struct lease *lease, virDomainStatsRecordPtr *stats,
 	struct vm_list *list, struct err *err)
 {
 	AUTO(free) struct reading *readings = calloc(list->count + 1, sizeof *readings);
@@ -351,35 +341,37 @@ static int make_list(struct fetch *fetch, struct lease *lease, virDomainStatsRec
 	fetch->list = list;
 	fetch->readings = readings;
 	fetch->oldest = INT64_MAX;
-	fetch->spare = list->count / SWEEP_PARTS + SWEEP_PARTS;
-	if (fill_known(lease, fetch, stats, err) < 0)
+	fetch->budget = list->count / SWEEP_PARTS + SWEEP_PARTS;
+	if (fill_details(lease, fetch, stats, err) < 0)
 		return -1;
-	remember(fetch);
+	keep_all_details(fetch);
 	drop_gone(list);
 	vm_list_sort(list);
-	if (mark_flags(lease, fetch->inventory->list, list, err) < 0)
-		return -1;
+	for (size_t i = 0; i < ARRAY_LEN(flags); i++)
+		if (mark_flag(lease, list, &flags[i], most_have(fetch->inventory->list, &flags[i]),
+			    err) < 0)
+			return -1;
 	return vm_list_seal(list, err);
 }
 
-static int fetch_all(struct lease *lease, void *data, struct err *err)
+static int fetch_list(struct lease *lease, void *data, struct err *err)
 {
 	struct fetch *fetch = data;
-	__attribute__((cleanup(auto_stats))) virDomainStatsRecordPtr *stats = NULL;
+	AUTO(virDomainStatsRecordListFree) virDomainStatsRecordPtr *stats = NULL;
 	int count = virConnectGetAllDomainStats(lease->conn, VIR_DOMAIN_STATS_STATE, &stats, 0);
 	if (count < 0)
 		return virt_fail(lease, VIRT_READ, err);
 	AUTO(vm_list_give) struct vm_list *list = vm_list_new((size_t)count);
 	if (!list)
 		return err_memory(err);
-	if (make_list(fetch, lease, stats, list, err) < 0)
+	if (fill_list(fetch, lease, stats, list, err) < 0)
 		return -1;
 	fetch->list = TAKE(list);
 	return 0;
 }
 
-/* Nothing has changed: the last one may have been rendered. */
-static struct vm_list *keep(struct inventory *inventory, struct vm_list *list)
+/* The last list if the new one equals it: the last may have been rendered already. */
+static struct vm_list *replace_list(struct inventory *inventory, struct vm_list *list)
 {
 	struct vm_list *last = inventory->list;
 	if (last && !strcmp(last->version, list->version)) {
@@ -392,14 +384,14 @@ static struct vm_list *keep(struct inventory *inventory, struct vm_list *list)
 	return list;
 }
 
-/* When what is old is to be read again; 0: nobody cares. */
-static int64_t due(const struct inventory *inventory, int64_t oldest)
+/* When the oldest details are to be read again; 0: not until somebody asks for a list. */
+static int64_t sweep_due(const struct inventory *inventory, int64_t oldest)
 {
 	int64_t now = clock_ms();
 	if (now - inventory->asked_at > INVENTORY_SWEEP_MS || oldest == INT64_MAX)
 		return 0;
 	int64_t old = oldest + INVENTORY_SWEEP_MS;
-	return old > now + REST_MS ? old : now + REST_MS;
+	return old > now + IDLE_MS ? old : now + IDLE_MS;
 }
 
 static int run_fetch(void *data, struct combiner_turn *turn, void *ret, struct err *err)
@@ -412,36 +404,24 @@ static int run_fetch(void *data, struct combiner_turn *turn, void *ret, struct e
 		LOCK(&inventory->lock);
 		fetch.touches = inventory->touches;
 	}
-	if (lease_read(inventory->hypervisor, fetch_all, &fetch, err) < 0)
+	if (lease_read(inventory->hypervisor, fetch_list, &fetch, err) < 0)
 		return -1;
-	turn->due = due(inventory, fetch.oldest);
-	*(struct vm_list **)ret = vm_list_share(keep(inventory, fetch.list));
+	turn->due = sweep_due(inventory, fetch.oldest);
+	*(struct vm_list **)ret = vm_list_share(replace_list(inventory, fetch.list));
 	return 0;
-}
-
-static int fail_late(const struct inventory *inventory, enum inventory_need need, struct err *err)
-{
-	enum err_kind kind =
-		need == INVENTORY_SOON ? ERR_HYPERVISOR_UNAVAILABLE : ERR_DEADLINE_EXCEEDED;
-	return err_set(err, kind, "host '%s' has not said within %.1f s what VMs it has",
-		hypervisor_name(inventory->hypervisor), (double)inventory->wait_ms / 1000);
 }
 
 int inventory_list(struct inventory *inventory, enum inventory_need need, struct vm_list **ret,
 	int *ret_age, struct err *err)
 {
-	const int64_t wait_ms = inventory->wait_ms;
-	const struct combiner_terms terms[] = {
-		[INVENTORY_SOON] = { .wait_ms = INVENTORY_SOON_MS,
-			.stale_ms = INVENTORY_STALE_MS,
-			.patience_ms = wait_ms },
-		[INVENTORY_FRESH] = { .wait_ms = INVENTORY_SOON_MS, .patience_ms = wait_ms },
-		[INVENTORY_ANEW] = { .wait_ms = INVENTORY_SOON_MS,
-			.patience_ms = wait_ms,
-			.wants = WANT_ANEW },
+	const struct combiner_terms terms = {
+		.wants = need == INVENTORY_REREAD ? WANT_REREAD : 0,
+		.wait_ms = INVENTORY_WAIT_MS,
+		.stale_ms = need == INVENTORY_STALE_OK ? INVENTORY_STALE_MS : 0,
+		.patience_ms = inventory->wait_ms,
 	};
 	int64_t ms = 0;
-	switch (combiner_ask(inventory->combiner, &terms[need], ret, &ms, err)) {
+	switch (combiner_ask(inventory->combiner, &terms, ret, &ms, err)) {
 	case COMBINED_FRESH:
 		*ret_age = 0;
 		return 0;
@@ -449,7 +429,11 @@ int inventory_list(struct inventory *inventory, enum inventory_need need, struct
 		*ret_age = (int)(ms / 1000) + 1;
 		return 0;
 	case COMBINED_LATE:
-		return fail_late(inventory, need, err);
+		return err_set(err,
+			need == INVENTORY_STALE_OK ? ERR_HYPERVISOR_UNAVAILABLE
+						   : ERR_DEADLINE_EXCEEDED,
+			"listing VMs on host '%s' timed out after %.1f s",
+			hypervisor_name(inventory->hypervisor), (double)inventory->wait_ms / 1000);
 	case COMBINED_FAILED:
 		break;
 	}
@@ -469,12 +453,12 @@ struct inventory_figures inventory_figures(const struct inventory *inventory)
 void inventory_touch(struct inventory *inventory, const char *uuid)
 {
 	LOCK(&inventory->lock);
-	struct known *known = find_known(inventory, uuid);
+	struct details *kept = find_details(inventory, uuid);
 	inventory->touches++;
-	if (!known)
+	if (!kept)
 		return;
-	known->read_at = 0;
-	known->touched = inventory->touches;
+	kept->read_at = 0;
+	kept->touched = inventory->touches;
 }
 
 static void copy_list(void *to, const void *from)
@@ -517,6 +501,6 @@ void inventory_free(struct inventory *inventory)
 	if (inventory->list)
 		vm_list_give(inventory->list);
 	(void)pthread_mutex_destroy(&inventory->lock);
-	forget_all(inventory->known, inventory->known_count);
+	free_details(inventory->kept, inventory->kept_count);
 	free(inventory);
 }

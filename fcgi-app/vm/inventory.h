@@ -1,26 +1,26 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 /*
- * All VMs at once, at a constant number of RPCs however many there are: the state statistics (which
- * never enter a QEMU monitor) and four filtered lists. vcpus, memory_kib and labels have no cheap
- * bulk call: they are read when a VM is new or was touched, and of all VMs in turn, so that while
- * lists are asked for these alone may lag, by at most twice INVENTORY_SWEEP_MS.
+ * All VMs of a host at once, by a constant number of RPCs: the state statistics, which never enter
+ * a QEMU monitor, and four filtered lists. vcpus, memory_kib and labels have no cheap bulk call.
+ * They are read when a VM is new or was touched, and reread in turn for all VMs; so, while lists
+ * are asked for, these members alone may be up to 2 * INVENTORY_SWEEP_MS old.
  *
- * One thread of its own fetches them for all who ask, so that a host that hangs holds that thread
- * and nobody else. All functions may be called from any thread.
+ * One thread fetches lists for all callers, so a host that hangs blocks that thread and no other.
+ * All functions may be called from any thread.
  */
 #include "vm/vm_list.h"
 
 enum {
 	INVENTORY_SWEEP_MS = 10000,
-	INVENTORY_SOON_MS = 500,
+	INVENTORY_WAIT_MS = 500,
 	INVENTORY_STALE_MS = 60000,
 };
 
 struct inventory;
 /*
- * Keeps the host, which must outlive it. Nobody waits longer than wait_ms for a list. NULL: memory,
- * or no thread.
+ * Keeps the hypervisor, which must outlive the inventory. No caller waits longer than wait_ms for a
+ * list. NULL: memory, or no thread.
  */
 struct inventory *inventory_new(struct hypervisor *hypervisor, int64_t wait_ms);
 void inventory_free(struct inventory *inventory);
@@ -28,34 +28,34 @@ DEFINE_AUTO(struct inventory *, inventory_free)
 
 enum inventory_need {
 	/*
-	 * Waits INVENTORY_SOON_MS, then the last list will do if it is not older than
-	 * INVENTORY_STALE_MS. If there is none: ERR_HYPERVISOR_UNAVAILABLE, as soon as the host has
-	 * been silent for that long.
+	 * After INVENTORY_WAIT_MS the last list will do if its fetch began at most
+	 * INVENTORY_STALE_MS ago. Without such a list: ERR_HYPERVISOR_UNAVAILABLE as soon as the
+	 * running fetch has taken wait_ms.
 	 */
-	INVENTORY_SOON,
-	/* Begun after the call, in time: ERR_DEADLINE_EXCEEDED. */
+	INVENTORY_STALE_OK,
+	/* A list whose fetch began after the call. ERR_DEADLINE_EXCEEDED. */
 	INVENTORY_FRESH,
-	/* The same with nothing in it that was read before. */
-	INVENTORY_ANEW,
+	/* The same with all details reread. */
+	INVENTORY_REREAD,
 };
 
 /*
- * All VMs; one that cannot be read is among them, without its size. *ret_age: 0 when the fetch
- * began after the call, else how many seconds ago it did, rounded up. When the fetch fails, it does
- * for all. The caller gives the list back.
+ * All VMs; a VM that cannot be read is among them, without its details. *ret_age: 0 if the fetch
+ * began after the call, else the seconds since it began, rounded up. A fetch that fails, fails for
+ * all who wait for it. The caller gives the list back with vm_list_give().
  */
 int inventory_list(struct inventory *inventory, enum inventory_need need, struct vm_list **ret,
 	int *ret_age, struct err *err);
 
-/* Since the start: fetches, and the lists that were given of them. */
+/* Counted since the start: fetches, and the lists answered fresh or stale. */
 struct inventory_figures {
 	uint64_t fetches, fresh, stale;
 };
 struct inventory_figures inventory_figures(const struct inventory *inventory);
 
-/* One VM's labels as they are now; NULL: it has none. The caller holds them. */
+/* Reads one VM's labels; *ret is NULL if it has none. The caller gives them back: labels_give(). */
 int inventory_read_labels(
 	struct lease *lease, virDomainPtr dom, struct labels **ret, struct err *err);
 
-/* A mutation may have changed this VM's vcpus, memory or labels. */
+/* Call it after a change of this VM's vcpus, memory or labels: the next list rereads them. */
 void inventory_touch(struct inventory *inventory, const char *uuid);
