@@ -10,14 +10,23 @@
 #include <stdio.h>
 #include <string.h>
 
-/* libvirt's test driver starts anything: nothing runs. */
-static int check_bootable(
-	struct lease *lease, const struct xml *doc, const struct config *config, struct err *err)
+/* One call of create_vm(): what was asked for, and what there is so far. */
+struct creation {
+	const struct config *config;
+	struct domain_xml *domain;
+	const struct create_how *how;
+	struct lease lease;
+	virDomainPtr dom; /* owned; the VM, once it was made or found */
+	bool replayed;    /* found: the same request has made it before */
+};
+
+static void creation_done(struct creation *creation)
 {
-	if (virt_is_test(lease))
-		return 0;
-	return bootable_check(xml_root(doc), config, err);
+	if (creation->dom)
+		(void)virDomainFree(creation->dom);
+	lease_give(&creation->lease);
 }
+#define AUTO_CREATION __attribute__((cleanup(creation_done)))
 
 int create_check_free(struct lease *lease, const struct domain_xml *domain, struct err *err)
 {
@@ -36,84 +45,16 @@ int create_check_free(struct lease *lease, const struct domain_xml *domain, stru
 	return err->kind == ERR_VM_NOT_FOUND ? 0 : -1;
 }
 
-/* By its uuid, for the connection that it was made by may be lost. What it has is not ours yet. */
-static void undo_define(struct lease *lease, const char *uuid)
-{
-	struct hypervisor *hypervisor = lease->hypervisor;
-	struct err ignored;
-	bool nvram = false;
-	if (lease->broken) {
-		lease_give(lease);
-		if (lease_take(hypervisor, LEASE_CALL, lease, &ignored) < 0)
-			return;
-	}
-	AUTO(virDomainFree) virDomainPtr dom = virDomainLookupByUUIDString(lease->conn, uuid);
-	/* It may run after all, by a start that was not answered, or by somebody else's. */
-	if (dom && virDomainIsActive(dom) != 1 && !domain_has_nvram(lease, dom, &nvram, &ignored))
-		(void)virDomainUndefineFlags(dom, nvram ? VIR_DOMAIN_UNDEFINE_KEEP_NVRAM : 0);
-}
-
-/* Defines and starts it, as asked; undoes the first when the second fails. */
-static int make_domain(struct lease *lease, const struct create_how *how,
-	const struct domain_xml *domain, virDomainPtr *ret, struct err *err)
-{
-	AUTO(free) char *xml = xml_text(domain->doc);
-	if (!xml)
-		return err_memory(err);
-	AUTO(virDomainFree) virDomainPtr dom = NULL;
-	if (how->persistent)
-		dom = virDomainDefineXMLFlags(lease->conn, xml, VIR_DOMAIN_DEFINE_VALIDATE);
-	else
-		dom = virDomainCreateXML(lease->conn, xml, VIR_DOMAIN_START_VALIDATE);
-	if (!dom) {
-		(void)virt_fail(lease, how->persistent ? VIRT_DEFINE : VIRT_CREATE, err);
-		/* Somebody else may have been quicker; libvirt's codes do not tell that apart. */
-		struct err now;
-		if (!lease->broken && create_check_free(lease, domain, &now) < 0 &&
-			now.kind == ERR_ALREADY_EXISTS)
-			*err = now;
-		return -1;
-	}
-	if (how->persistent && how->start && virDomainCreate(dom) < 0) {
-		(void)virt_fail(lease, VIRT_START, err);
-		/* Whoever was quicker has done what was asked for. */
-		if (lease->broken || virDomainIsActive(dom) != 1) {
-			undo_define(lease, domain->uuid);
-			return -1;
-		}
-	}
-	*ret = TAKE(dom);
-	return 0;
-}
-
-/* It exists, so whatever goes wrong from here on is no failure: a guest may have ended already. */
-static void read_created(struct lease *lease, virDomainPtr dom, const struct create_how *how,
-	const struct domain_xml *domain, struct vm *ret)
-{
-	struct err err;
-	if (!domain_read(lease, dom, ret, &err))
-		return;
-	bool gone = err.kind == ERR_VM_NOT_FOUND;
-	*ret = (struct vm){
-		.state = how->start && !gone ? VM_RUNNING : VM_SHUTOFF,
-		.reason = "unknown",
-		.active = how->start && !gone,
-		.persistent = how->persistent,
-	};
-	(void)snprintf(ret->name, sizeof ret->name, "%s", domain->name);
-	(void)snprintf(ret->uuid, sizeof ret->uuid, "%s", domain->uuid);
-}
-
 struct log_check {
 	struct lease *lease;
-	const char *own;
+	const char *own; /* the name of the VM whose logs are checked */
 };
 
 /*
- * libvirt itself writes NAME.log, and NAME.log.0 when it turns one over, in the logs' directory: a
- * VM's serial log of that name would cut another VM's off, and keep it from starting.
+ * In the directory of logs, libvirt writes NAME.log for each VM, and rotates it to NAME.log.0. A
+ * serial log of such a name would truncate the other VM's log, and keep that VM from starting.
  */
-static int check_log(const struct policy_path *path, void *data, struct err *err)
+static int check_log_path(const struct policy_path *path, void *data, struct err *err)
 {
 	const struct log_check *check = data;
 	char name[256];
@@ -140,29 +81,95 @@ int create_check_logs(struct lease *lease, const struct domain_xml *domain,
 	struct log_check check = { lease, domain->name };
 	if (config->policy == POLICY_OFF)
 		return 0;
-	return policy_each_path(xml_root(domain->doc), config, check_log, &check, err);
+	return policy_each_path(xml_root(domain->doc), config, check_log_path, &check, err);
 }
 
-/* What shall start now must be able to; what may later is told so. */
-static int consider_start(struct lease *lease, struct domain_xml *domain,
-	const struct config *config, bool start, struct guard *guard, struct err *err)
+/* Starting. libvirt's test driver runs nothing, so it starts anything. */
+
+static int check_kernel(struct creation *creation, struct err *err)
 {
-	struct err later;
-	/* Waiting for this turn may have taken seconds since the policy looked at the files. */
-	if (start &&
-		guard_enter(guard, lease->hypervisor, xml_root(domain->doc), config, true, err) < 0)
+	if (virt_is_test(&creation->lease))
+		return 0;
+	return bootable_check(xml_root(creation->domain->doc), creation->config, err);
+}
+
+/* The wait for the VM's lock may have taken seconds since the policy looked at the files. */
+static int guard_first_start(struct creation *creation, struct guard *guard, struct err *err)
+{
+	if (guard_enter(guard, creation->lease.hypervisor, xml_root(creation->domain->doc),
+		    creation->config, true, err) < 0)
 		return -1;
-	if (start)
-		return check_bootable(lease, domain->doc, config, err);
-	if (check_bootable(lease, domain->doc, config, &later) < 0)
-		domain_xml_warn(domain, "it cannot start yet: %s", later.text);
+	return check_kernel(creation, err);
+}
+
+static void warn_unless_bootable(struct creation *creation)
+{
+	struct err err;
+	if (check_kernel(creation, &err) < 0)
+		domain_xml_warn(creation->domain, "the VM cannot start yet: %s", err.text);
+}
+
+/* Making the VM */
+
+/*
+ * Removes a definition whose VM failed to start: by its uuid, because the connection that made it
+ * may be lost. Files that the definition names stay.
+ */
+static void undo_define(struct creation *creation)
+{
+	struct lease *lease = &creation->lease;
+	struct hypervisor *hypervisor = lease->hypervisor;
+	struct err ignored;
+	bool nvram = false;
+	if (lease->broken) {
+		lease_give(lease);
+		if (lease_take(hypervisor, LEASE_CALL, lease, &ignored) < 0)
+			return;
+	}
+	AUTO(virDomainFree) virDomainPtr dom =
+		virDomainLookupByUUIDString(lease->conn, creation->domain->uuid);
+	/* It may run after all: our start was not answered, or somebody else has started it. */
+	if (dom && virDomainIsActive(dom) != 1 && !domain_has_nvram(lease, dom, &nvram, &ignored))
+		(void)virDomainUndefineFlags(dom, nvram ? VIR_DOMAIN_UNDEFINE_KEEP_NVRAM : 0);
+}
+
+/* Defines and starts the VM, as asked; if the start fails, removes the definition again. */
+static int make_domain(struct creation *creation, struct err *err)
+{
+	const struct create_how *how = creation->how;
+	struct lease *lease = &creation->lease;
+	AUTO(free) char *xml = xml_text(creation->domain->doc);
+	if (!xml)
+		return err_memory(err);
+	AUTO(virDomainFree) virDomainPtr dom = how->persistent
+		? virDomainDefineXMLFlags(lease->conn, xml, VIR_DOMAIN_DEFINE_VALIDATE)
+		: virDomainCreateXML(lease->conn, xml, VIR_DOMAIN_START_VALIDATE);
+	if (!dom) {
+		(void)virt_fail(lease, how->persistent ? VIRT_DEFINE : VIRT_CREATE, err);
+		/* Somebody else may have made the VM; libvirt has no code of its own for that. */
+		struct err now;
+		if (!lease->broken && create_check_free(lease, creation->domain, &now) < 0 &&
+			now.kind == ERR_ALREADY_EXISTS)
+			*err = now;
+		return -1;
+	}
+	if (how->persistent && how->start && virDomainCreate(dom) < 0) {
+		(void)virt_fail(lease, VIRT_START, err);
+		/* If somebody else was quicker to start it, that is what was asked for. */
+		if (lease->broken || virDomainIsActive(dom) != 1) {
+			undo_define(creation);
+			return -1;
+		}
+	}
+	creation->dom = TAKE(dom);
 	return 0;
 }
 
-/* Not while there may be a VM that has them: when the connection broke, nobody knows. */
-static void undo_files(const struct config *config, struct lease *lease, const char *uuid,
-	const struct create_how *how)
+/* Not if a VM may have the files, which nobody knows when the connection is lost. */
+static void undo_files(struct creation *creation)
 {
+	struct lease *lease = &creation->lease;
+	const char *uuid = creation->domain->uuid;
 	struct err err;
 	AUTO(virDomainFree) virDomainPtr dom =
 		lease->broken ? NULL : virDomainLookupByUUIDString(lease->conn, uuid);
@@ -171,36 +178,45 @@ static void undo_files(const struct config *config, struct lease *lease, const c
 	(void)virt_fail(lease, VIRT_READ, &err);
 	if (err.kind != ERR_VM_NOT_FOUND)
 		return;
-	if (how->disks)
-		disk_unmake(how->disks, config);
-	if (how->carrier)
-		(void)carrier_remove(config, uuid);
+	if (creation->how->disks)
+		disk_unmake(creation->how->disks, creation->config);
+	if (creation->how->carrier)
+		(void)carrier_remove(creation->config, uuid);
 }
 
-static int create(const struct config *config, struct lease *lease, struct domain_xml *domain,
-	const struct create_how *how, virDomainPtr *ret, struct err *err)
+static int create_new(struct creation *creation, struct err *err)
 {
+	const struct config *config = creation->config;
+	const struct create_how *how = creation->how;
+	struct domain_xml *domain = creation->domain;
+	struct lease *lease = &creation->lease;
 	AUTO_GUARD struct guard guard = { 0 };
+	if (create_check_free(lease, domain, err) < 0 ||
+		create_check_logs(lease, domain, config, err) < 0)
+		return -1;
 	if (how->carrier && carrier_make(config, domain->uuid, err) < 0)
 		return -1;
 	bool made = !how->disks || !disk_make(how->disks, config, err);
-	if (made && !consider_start(lease, domain, config, how->start, &guard, err) &&
+	if (made && !how->start)
+		warn_unless_bootable(creation);
+	if (made && (!how->start || !guard_first_start(creation, &guard, err)) &&
 		!domain_xml_accelerate(domain, (enum accel)config->accel, lease, err) &&
-		!make_domain(lease, how, domain, ret, err))
+		!make_domain(creation, err))
 		return 0;
-	undo_files(config, lease, domain->uuid, how);
+	undo_files(creation);
 	return -1;
 }
 
-/* The VM that the same request has made; *ret is NULL when there is none. */
-static int find_made(struct lease *lease, const struct domain_xml *domain, const char *request,
-	virDomainPtr *ret, struct err *err)
+/* Idempotency-Key */
+
+/* Sets creation->dom to the VM that the same request has made, if there is one. */
+static int find_replayed(struct creation *creation, struct err *err)
 {
+	struct lease *lease = &creation->lease;
 	AUTO(xml_free) struct xml *doc = NULL;
 	char made_by[HASH_SIZE];
 	AUTO(virDomainFree) virDomainPtr dom =
-		virDomainLookupByUUIDString(lease->conn, domain->uuid);
-	*ret = NULL;
+		virDomainLookupByUUIDString(lease->conn, creation->domain->uuid);
 	if (!dom) {
 		(void)virt_fail(lease, VIRT_READ, err);
 		return err->kind == ERR_VM_NOT_FOUND ? 0 : -1;
@@ -208,55 +224,38 @@ static int find_made(struct lease *lease, const struct domain_xml *domain, const
 	if (domain_read_xml(lease, dom, VIR_DOMAIN_XML_INACTIVE, &doc, err) < 0)
 		return -1;
 	metadata_get_request(xml_root(doc), made_by);
-	if (strcmp(made_by, request) != 0) {
+	if (strcmp(made_by, creation->how->request) != 0) {
 		(void)err_set(err, ERR_KEY_REUSED,
-			"Idempotency-Key: VM '%s' was made with it by another request",
+			"Idempotency-Key: VM '%s' was made with this key by another request",
 			virDomainGetName(dom));
-		return err_hint(err, "a new request has a new key");
+		return err_hint(err, "use a new key for a new request");
 	}
-	*ret = TAKE(dom);
+	creation->dom = TAKE(dom);
 	return 0;
 }
 
-/* What the first request was warned of, so is each that repeats it. */
-static int warn_again(struct lease *lease, struct domain_xml *domain, const struct config *config,
-	const struct create_how *how, struct err *err)
-{
-	AUTO_GUARD struct guard none = { 0 };
-	if (!how->start && consider_start(lease, domain, config, false, &none, err) < 0)
-		return -1;
-	return domain_xml_accelerate(domain, (enum accel)config->accel, lease, err);
-}
-
-static int create_new(const struct config *config, struct lease *lease, struct domain_xml *domain,
-	const struct create_how *how, virDomainPtr *ret, struct err *err)
-{
-	if (create_check_free(lease, domain, err) < 0 ||
-		create_check_logs(lease, domain, config, err) < 0 ||
-		create(config, lease, domain, how, ret, err) < 0)
-		return -1;
-	return 0;
-}
-
-/* The gate is this host's: a virtgate elsewhere may be at the same request. */
-static int create_once(const struct config *config, struct lease *lease, struct domain_xml *domain,
-	const struct create_how *how, virDomainPtr *ret, bool *ret_replayed, struct err *err)
+/* The virtgate of another host may run the same request: the lock is this host's. */
+static int create_once(struct creation *creation, struct err *err)
 {
 	for (int attempt = 1;; attempt++) {
-		if (find_made(lease, domain, how->request, ret, err) < 0)
+		if (find_replayed(creation, err) < 0)
 			return -1;
-		if (*ret) {
-			*ret_replayed = true;
-			return warn_again(lease, domain, config, how, err);
-		}
-		if (!create_new(config, lease, domain, how, ret, err))
+		if (creation->dom)
+			break;
+		if (!create_new(creation, err))
 			return 0;
 		if (err->kind != ERR_ALREADY_EXISTS || attempt == 2)
 			return -1;
 	}
+	creation->replayed = true;
+	/* A repeated request gets the same warnings as the first. */
+	if (!creation->how->start)
+		warn_unless_bootable(creation);
+	return domain_xml_accelerate(
+		creation->domain, (enum accel)creation->config->accel, &creation->lease, err);
 }
 
-/* Whoever repeats a request wants its result, and waits for it as long as there is room to. */
+/* A repeated request waits for the first one's result longer than GATE_WAIT_MS, as long work. */
 static int enter_key(
 	struct hypervisor *hypervisor, const char *uuid, struct gate *ret, struct err *err)
 {
@@ -269,26 +268,41 @@ static int enter_key(
 	return gate_enter_within(hypervisor, uuid, REPEATED_WAIT_MS, ret, err);
 }
 
+/* The VM was made, so a failure to read it is no error: its guest may have ended already. */
+static void read_created(struct creation *creation, struct vm *ret)
+{
+	const struct create_how *how = creation->how;
+	struct err err;
+	if (!domain_read(&creation->lease, creation->dom, ret, &err))
+		return;
+	bool gone = err.kind == ERR_VM_NOT_FOUND;
+	*ret = (struct vm){
+		.state = how->start && !gone ? VM_RUNNING : VM_SHUTOFF,
+		.reason = "unknown",
+		.active = how->start && !gone,
+		.persistent = how->persistent,
+	};
+	(void)snprintf(ret->name, sizeof ret->name, "%s", creation->domain->name);
+	(void)snprintf(ret->uuid, sizeof ret->uuid, "%s", creation->domain->uuid);
+}
+
 int create_vm(const struct config *config, struct host *host, struct domain_xml *domain,
 	const struct create_how *how, struct vm *ret, bool *ret_replayed, struct err *err)
 {
 	struct hypervisor *hypervisor = host->hypervisor;
 	AUTO_GATE struct gate key = { 0 };
 	AUTO_GATE struct gate gate = { 0 };
-	AUTO_LEASE struct lease lease = { 0 };
-	AUTO(virDomainFree) virDomainPtr dom = NULL;
-	bool replayed = false;
+	AUTO_CREATION struct creation creation = { config, domain, how, { 0 }, NULL, false };
 	bool keyed = how->request[0];
 	if (keyed && enter_key(hypervisor, domain->uuid, &key, err) < 0)
 		return -1;
 	if (gate_enter(hypervisor, domain->name, &gate, err) < 0 ||
-		lease_take_sure(hypervisor, LEASE_CALL, &lease, err) < 0)
+		lease_take_sure(hypervisor, LEASE_CALL, &creation.lease, err) < 0)
 		return -1;
-	if (keyed ? create_once(config, &lease, domain, how, &dom, &replayed, err)
-		  : create_new(config, &lease, domain, how, &dom, err))
+	if (keyed ? create_once(&creation, err) : create_new(&creation, err))
 		return -1;
 	inventory_touch(host->inventory, domain->uuid);
-	read_created(&lease, dom, how, domain, ret);
-	*ret_replayed = replayed;
+	read_created(&creation, ret);
+	*ret_replayed = creation.replayed;
 	return 0;
 }
