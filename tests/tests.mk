@@ -50,6 +50,8 @@ $(BUILD)/tests/convert/test_argv_oracle: tests/fuzz/argv_oracle.c tests/fuzz/arg
 # They stand between the program and libvirt, or the host.
 $(BUILD)/tests/vm/test_unreadable: LDLIBS += -Wl,--wrap=virDomainGetInfo
 $(BUILD)/tests/vm/test_remove: LDLIBS += -Wl,--wrap=hostpath_open
+$(BUILD)/tests/vm/test_stop: LDLIBS += -Wl,--wrap=virDomainShutdownFlags \
+	-Wl,--wrap=virDomainLookupByUUIDString
 
 unit-tests: $(TESTS)
 

@@ -142,7 +142,7 @@ static void put_done(struct json *o, enum bulk_action action, const struct bulk_
 	if (action == BULK_START)
 		json_put_bool(o, "restored", item->acted.restored);
 	if (action == BULK_STOP)
-		json_put_string(o, "how", guest_way_name(item->means));
+		json_put_string(o, "how", guest_way_name(item->way));
 }
 
 static struct json *item_json(

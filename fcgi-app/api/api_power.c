@@ -118,6 +118,6 @@ int api_power_stop(struct api_call *call, struct api_reply *reply, struct err *e
 	if (stop_run(call->api->host, &target, &how, &stop, err) < 0)
 		return -1;
 	struct json *answer = action_json(call, &stop.vm, stop.changed);
-	json_put_string(answer, "how", guest_way_name(stop.means));
+	json_put_string(answer, "how", guest_way_name(stop.way));
 	return api_reply_json(reply, answer, err);
 }

@@ -299,7 +299,7 @@ static void finish_stop(const struct job *job, struct bulk_item *item)
 	inventory_touch(job->host->inventory, stop->vm.uuid);
 	item->acted.vm = stop->vm;
 	item->acted.changed = stop->changed;
-	item->means = stop->means;
+	item->way = stop->way;
 }
 
 static void wait_for_all(const struct job *job)

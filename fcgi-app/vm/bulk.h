@@ -28,7 +28,7 @@ struct bulk_item {
 	struct err err; /* when failed */
 	/* Else what was done, by what it was. */
 	struct power_done acted; /* of a stop, too */
-	enum guest_way means;
+	enum guest_way way;
 	struct removed removed;
 
 	struct stop stop;

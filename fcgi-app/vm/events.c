@@ -24,6 +24,7 @@ struct change {
 	enum vm_state state;
 	int id; /* of the domain that runs; -1: none does */
 	int64_t at;
+	uint64_t number; /* of the event */
 };
 
 struct events {
@@ -35,6 +36,8 @@ struct events {
 	pthread_cond_t changed;
 	bool lost;       /* the connection */
 	bool registered; /* until libvirt has let the callback go */
+	uint64_t latest; /* the latest event's number; the opening of a connection counts as one */
+	uint64_t opened; /*   … that opening's */
 	size_t count;
 	struct change *buckets[BUCKETS];
 };
@@ -95,6 +98,8 @@ static void remember(struct events *events, const char *uuid, enum vm_state stat
 	(*at)->state = state;
 	(*at)->id = id;
 	(*at)->at = clock_wall_ms();
+	(*at)->number = ++events->latest;
+	(void)pthread_cond_broadcast(&events->changed);
 }
 
 /* Events */
@@ -176,11 +181,13 @@ static int watch(struct events *events, virConnectPtr conn)
 	(void)virConnectRegisterCloseCallback(conn, on_lost, events, NULL);
 	int callback = virConnectDomainEventRegisterAny(conn, NULL, VIR_DOMAIN_EVENT_ID_LIFECYCLE,
 		VIR_DOMAIN_EVENT_CALLBACK(on_lifecycle), events, on_released);
+	LOCK(&events->lock);
 	if (callback < 0) { /* libvirt did not take it, and will not let it go */
-		LOCK(&events->lock);
 		events->registered = false;
 		events->lost = true;
 	}
+	events->opened = ++events->latest;
+	(void)pthread_cond_broadcast(&events->changed);
 	return callback;
 }
 
@@ -249,6 +256,42 @@ int64_t events_since(struct events *events, const char *uuid, enum vm_state stat
 	if (!change || change->state != state || (id >= 0 && change->id != id))
 		return -1;
 	return change->at;
+}
+
+static uint64_t latest_event(const struct events *events)
+{
+	return events->opened && !events->lost ? events->latest : 0;
+}
+
+uint64_t events_latest(struct events *events)
+{
+	if (!events)
+		return 0;
+	LOCK(&events->lock);
+	return latest_event(events);
+}
+
+uint64_t events_wait(struct events *events, uint64_t seen, int ms)
+{
+	struct timespec deadline = clock_after_ms(ms);
+	if (!events) {
+		(void)clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &deadline, NULL);
+		return 0;
+	}
+	LOCK(&events->lock);
+	while (latest_event(events) <= seen &&
+		pthread_cond_timedwait(&events->changed, &events->lock, &deadline) != ETIMEDOUT)
+		;
+	return latest_event(events);
+}
+
+bool events_changed(struct events *events, const char *uuid, uint64_t seen)
+{
+	if (!events)
+		return false;
+	LOCK(&events->lock);
+	const struct change *change = *find(events, uuid);
+	return events->opened > seen || (change && change->number > seen);
 }
 
 struct events *events_new(struct hypervisor *hypervisor)

@@ -22,3 +22,13 @@ void events_free(struct events *events);
  * of the domain that runs. -1: that was not seen, as of a VM that was in it before the watch began.
  */
 int64_t events_since(struct events *events, const char *uuid, enum vm_state state, int id);
+
+/*
+ * For threads that wait for a VM to change. Events are numbered; events_latest() is the number of
+ * the latest one, and 0 while there is no connection. events may be NULL: there never is one.
+ */
+uint64_t events_latest(struct events *events);
+/* Waits at most ms for an event that is later than `seen`; returns events_latest(). */
+uint64_t events_wait(struct events *events, uint64_t seen, int ms);
+/* Has the VM changed since, or may it have, because the connection was opened after that? */
+bool events_changed(struct events *events, const char *uuid, uint64_t seen);

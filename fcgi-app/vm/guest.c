@@ -9,11 +9,13 @@ _Static_assert(ARRAY_LEN(way_names) == GUEST_WAY_COUNT, "a name per way");
 static const struct {
 	int (*call)(virDomainPtr, unsigned flags);
 	unsigned by_acpi, by_agent;
+	const char *otherwise; /* what helps when there is no way to ask */
 } requests[] = {
 	[GUEST_SHUT_DOWN] = { virDomainShutdownFlags, VIR_DOMAIN_SHUTDOWN_ACPI_POWER_BTN,
-		VIR_DOMAIN_SHUTDOWN_GUEST_AGENT },
+		VIR_DOMAIN_SHUTDOWN_GUEST_AGENT, "{\"mode\":\"kill\"} stops the VM at once" },
 	[GUEST_REBOOT] = { virDomainReboot, VIR_DOMAIN_REBOOT_ACPI_POWER_BTN,
-		VIR_DOMAIN_REBOOT_GUEST_AGENT },
+		VIR_DOMAIN_REBOOT_GUEST_AGENT,
+		"POST /v1/vms/{ref}/reset restarts it without asking" },
 };
 _Static_assert(ARRAY_LEN(requests) == GUEST_REQUEST_COUNT, "a row per request");
 
@@ -30,18 +32,14 @@ enum guest_way guest_way_of(const char *name)
 	return GUEST_NONE;
 }
 
-static bool has_attr(const struct xml_node *node, const char *name, const char *value)
-{
-	AUTO(free) char *text = xml_attr(node, name);
-	return text && !strcmp(text, value);
-}
-
-/* Only the XML of a VM that runs tells whether anybody listens at the channel's other end. */
+/* Only the XML of an active VM has the state of the channel. */
 static bool is_connected_agent(const struct xml_node *channel)
 {
 	const struct xml_node *target = xml_child(channel, "target");
-	return target && has_attr(target, "name", "org.qemu.guest_agent.0") &&
-		has_attr(target, "state", "connected");
+	AUTO(free) char *name = target ? xml_attr(target, "name") : NULL;
+	AUTO(free) char *state = target ? xml_attr(target, "state") : NULL;
+	return name && state && !strcmp(name, "org.qemu.guest_agent.0") &&
+		!strcmp(state, "connected");
 }
 
 int guest_read_ways(struct lease *lease, virDomainPtr dom, unsigned *ret, struct err *err)
@@ -57,50 +55,44 @@ int guest_read_ways(struct lease *lease, virDomainPtr dom, unsigned *ret, struct
 	return 0;
 }
 
-int guest_check(enum guest_request request, unsigned ways, struct err *err)
+int guest_check_ways(enum guest_request request, unsigned ways, struct err *err)
 {
 	if (ways)
 		return 0;
 	(void)err_set(err, ERR_CANNOT_SHUT_DOWN,
-		"the guest would not hear the request: its VM has neither ACPI nor a connected "
+		"the guest cannot receive the request: the VM has neither ACPI nor a connected "
 		"guest agent");
-	return err_hint(err, "%s",
-		request == GUEST_REBOOT ? "press its reset button: …/reset"
-					: "{\"mode\":\"kill\"} stops it at once");
+	return err_hint(err, "%s", requests[request].otherwise);
 }
 
-static int ask_agent(struct hold *hold, enum guest_request request, struct err *err)
+static int ask_by_agent(struct hold *hold, enum guest_request request, struct err *err)
 {
-	/* Without it, libvirt waits for an agent that hangs for ever. */
+	/* Without a timeout, libvirt waits for ever for an agent that hangs. */
 	(void)virDomainAgentSetResponseTimeout(hold->dom, GUEST_AGENT_SECONDS, 0);
 	int rc = requests[request].call(hold->dom, requests[request].by_agent);
 	if (rc < 0)
 		(void)virt_fail(&hold->lease, VIRT_ACT, err);
-	/* The domain keeps it for all who ask: others' freezes may take longer. */
+	/* The timeout is the domain's, for all clients: a freeze of another may take longer. */
 	(void)virDomainAgentSetResponseTimeout(
 		hold->dom, VIR_DOMAIN_AGENT_RESPONSE_TIMEOUT_BLOCK, 0);
 	return rc;
-}
-
-static int ask_acpi(struct hold *hold, enum guest_request request, struct err *err)
-{
-	/* The test driver has one way only, and knows no flags. */
-	unsigned flags = virt_is_test(&hold->lease) ? 0 : requests[request].by_acpi;
-	if (requests[request].call(hold->dom, flags) < 0)
-		return virt_fail(&hold->lease, VIRT_ACT, err);
-	return 0;
 }
 
 int guest_ask(struct hold *hold, enum guest_request request, unsigned ways, enum guest_way *ret,
 	struct err *err)
 {
 	if (ways & 1U << GUEST_AGENT) {
-		*ret = GUEST_AGENT;
-		if (!ask_agent(hold, request, err))
+		if (!ask_by_agent(hold, request, err)) {
+			*ret = GUEST_AGENT;
 			return 0;
+		}
 		if (err->kind != ERR_AGENT_UNAVAILABLE || !(ways & 1U << GUEST_ACPI))
 			return -1;
 	}
+	/* The test driver has one way only, and refuses flags. */
+	unsigned flags = virt_is_test(&hold->lease) ? 0 : requests[request].by_acpi;
+	if (requests[request].call(hold->dom, flags) < 0)
+		return virt_fail(&hold->lease, VIRT_ACT, err);
 	*ret = GUEST_ACPI;
-	return ask_acpi(hold, request, err);
+	return 0;
 }

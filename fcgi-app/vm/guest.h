@@ -1,14 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 /*
- * Asking a guest to do something, where other calls act on its machine: which ways there are to be
- * heard by it, and asking. That libvirt took a request does not mean that the guest obeys.
- * Thread-safe: no state.
+ * Requests to the guest itself: by which ways it can be reached, and sending them. That libvirt
+ * accepted a request does not mean that the guest obeys. Thread-safe: no state.
  */
 #include "base/named.h"
 #include "libvirt/domain.h"
-
-enum guest_request { GUEST_SHUT_DOWN, GUEST_REBOOT, GUEST_REQUEST_COUNT };
 
 /*
  * How a VM is stopped or rebooted. GUEST_NONE is "auto" in a request: the best way there is; and
@@ -30,12 +27,15 @@ enum guest_way guest_way_of(const char *name); /* NULL, "auto": GUEST_NONE */
  */
 int guest_read_ways(struct lease *lease, virDomainPtr dom, unsigned *ret, struct err *err);
 
-/* ERR_CANNOT_SHUT_DOWN unless there is a way. */
-int guest_check(enum guest_request request, unsigned ways, struct err *err);
+enum guest_request { GUEST_SHUT_DOWN, GUEST_REBOOT, GUEST_REQUEST_COUNT };
+
+/* ERR_CANNOT_SHUT_DOWN if there is no way. */
+int guest_check_ways(enum guest_request request, unsigned ways, struct err *err);
 
 /*
- * Asks it by its agent if there is one, else by ACPI; by that, too, if the agent does not answer
- * within GUEST_AGENT_SECONDS. Else ERR_AGENT_UNAVAILABLE, or libvirt's refusal.
+ * Sends the request through the agent if that is among the ways, else by ACPI; by ACPI too if the
+ * agent does not answer within GUEST_AGENT_SECONDS. *ret is the way that was taken. Errors:
+ * ERR_AGENT_UNAVAILABLE, or libvirt's refusal.
  */
 enum { GUEST_AGENT_SECONDS = 5 };
 int guest_ask(struct hold *hold, enum guest_request request, unsigned ways, enum guest_way *ret,

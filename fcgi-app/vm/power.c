@@ -132,7 +132,7 @@ static int ask_reboot(struct hold *hold, struct err *err)
 	unsigned ways = 0;
 	enum guest_way way;
 	if (guest_read_ways(&hold->lease, hold->dom, &ways, err) < 0 ||
-		guest_check(GUEST_REBOOT, ways, err) < 0)
+		guest_check_ways(GUEST_REBOOT, ways, err) < 0)
 		return -1;
 	return guest_ask(hold, GUEST_REBOOT, ways, &way, err);
 }

@@ -7,16 +7,38 @@
 #include <stdio.h>
 
 enum {
-	POLL_MS = 200,
-	/* Looking at many takes its time: a connection is kept busy no more than one part in so
-	 * many.
+	/* How often how->hurry and the time are looked at; that costs no call to the host. */
+	SLICE_MS = 100,
+	/* How often all VMs are read while events arrive: some ends send none, such as an undefine.
 	 */
-	POLL_REST = 5,
+	READ_WATCHED_MS = 5000,
+	/* The same while there is no connection for events, which may have been missed, then. */
+	READ_UNWATCHED_MS = 500,
+	/* Reading many VMs takes its time: that may be at most one part in so many. */
+	READ_SHARE = 6,
 };
+
+#define HINT_KILL "{\"mode\":\"kill\"} stops the VM at once"
 
 static const unsigned no_run = (unsigned)-1;
 
 /* Asking */
+
+/* Leaves of the ways to reach the guest the one that `mode` names. */
+static int select_way(enum guest_way mode, unsigned *ways, struct err *err)
+{
+	if (mode == GUEST_NONE)
+		return guest_check_ways(GUEST_SHUT_DOWN, *ways, err);
+	*ways &= 1U << mode;
+	if (*ways)
+		return 0;
+	if (mode == GUEST_ACPI)
+		(void)err_set(err, ERR_CANNOT_SHUT_DOWN,
+			"the VM has no ACPI, so its guest cannot receive an ACPI shutdown request");
+	else
+		(void)err_set(err, ERR_AGENT_UNAVAILABLE, "no guest agent is connected to the VM");
+	return err_hint(err, HINT_KILL);
+}
 
 static int set_state(struct err *err, enum vm_state state)
 {
@@ -24,36 +46,14 @@ static int set_state(struct err *err, enum vm_state state)
 	return -1;
 }
 
-static int refuse_ways(enum err_kind kind, const char *why, struct err *err)
-{
-	(void)err_set(err, kind, "%s", why);
-	return err_hint(err, "{\"mode\":\"kill\"} stops it at once");
-}
-
-/* Leaves of the ways the one that was asked for. */
-static int narrow_ways(enum guest_way mode, unsigned *ways, struct err *err)
-{
-	if (mode == GUEST_NONE)
-		return guest_check(GUEST_SHUT_DOWN, *ways, err);
-	*ways &= 1U << mode;
-	if (*ways)
-		return 0;
-	if (mode == GUEST_ACPI)
-		return refuse_ways(ERR_CANNOT_SHUT_DOWN,
-			"this VM has no ACPI by which its guest could be asked", err);
-	return refuse_ways(ERR_AGENT_UNAVAILABLE, "no guest agent is connected to this VM", err);
-}
-
-/* A guest that does not run hears nothing now. */
-static int refuse_state(enum vm_state state, struct err *err)
+static int check_guest_reacts(enum vm_state state, struct err *err)
 {
 	if (state == VM_RUNNING || state == VM_SHUTDOWN || state == VM_UNKNOWN)
 		return 0;
-	(void)err_set(err, ERR_WRONG_STATE, "a VM that is %s does not hear that it shall shut down",
+	(void)err_set(err, ERR_WRONG_STATE, "a %s VM cannot react to a shutdown request",
 		vm_state_name(state));
 	(void)set_state(err, state);
-	return err_hint(err, "%s{\"mode\":\"kill\"} stops it at once",
-		state == VM_PAUSED ? "resume it first; or " : "");
+	return err_hint(err, "%s" HINT_KILL, state == VM_PAUSED ? "resume the VM first, or: " : "");
 }
 
 static void set_off(struct vm *vm)
@@ -64,10 +64,10 @@ static void set_off(struct vm *vm)
 }
 
 /*
- * libvirt's refusal, which is in err: because the guest has gone already (0), because of what it is
- * now, or for its reason.
+ * After libvirt refused the request for the reason in err: 0 when the guest has stopped meanwhile,
+ * else -1 with the VM's present state as the reason if that explains it.
  */
-static int explain_refusal(struct hold *hold, struct err *err)
+static int explain_unasked(struct hold *hold, struct err *err)
 {
 	if (hold->lease.broken || err->kind == ERR_VM_NOT_FOUND || err->kind == ERR_VM_BUSY)
 		return -1;
@@ -81,64 +81,61 @@ static int explain_refusal(struct hold *hold, struct err *err)
 	}
 	if (err->kind == ERR_WRONG_STATE)
 		(void)set_state(err, state);
-	(void)refuse_state(state, err);
+	(void)check_guest_reacts(state, err);
 	return -1;
 }
 
-/* The guest is asked unless it is going already. */
-static int ask_guest(struct hold *hold, unsigned ways, struct stop *stop, struct err *err)
+/* Sends the request, unless the guest is shutting down already. */
+static int send_request(struct hold *hold, unsigned ways, struct stop *stop, struct err *err)
 {
-	enum guest_way way = GUEST_NONE;
 	stop->run = virDomainGetID(hold->dom);
 	if (stop->run == no_run)
-		return err_set(err, ERR_VM_BUSY, "somebody else is just starting this VM");
-	if (hold->vm.state != VM_SHUTDOWN && guest_ask(hold, GUEST_SHUT_DOWN, ways, &way, err) < 0)
-		return explain_refusal(hold, err);
+		return err_set(err, ERR_VM_BUSY, "another client is starting this VM");
+	if (hold->vm.state != VM_SHUTDOWN &&
+		guest_ask(hold, GUEST_SHUT_DOWN, ways, &stop->way, err) < 0) {
+		stop->way = GUEST_NONE;
+		return explain_unasked(hold, err);
+	}
 	stop->changed = true;
-	stop->means = way;
 	stop->asked_at = clock_ms();
 	stop->waiting = true;
 	return 0;
 }
 
-static int ask(struct hold *hold, const struct stop_how *how, struct long_work *work,
+static int ask_guest(struct hold *hold, const struct stop_how *how, struct long_work *work,
 	struct stop *stop, struct err *err)
 {
 	unsigned ways = 0;
 	if (guest_read_ways(&hold->lease, hold->dom, &ways, err) < 0 ||
-		narrow_ways(how->mode, &ways, err) < 0 || refuse_state(hold->vm.state, err) < 0)
+		select_way(how->mode, &ways, err) < 0 ||
+		check_guest_reacts(hold->vm.state, err) < 0)
 		return -1;
 	if (work && long_enter(hold->lease.hypervisor, LONG_WAIT, work, err) < 0)
 		return -1;
-	return ask_guest(hold, ways, stop, err);
+	return send_request(hold, ways, stop, err);
 }
 
-static int kill_now(struct hold *hold, struct stop *stop, struct err *err)
+static int kill_held(struct hold *hold, struct stop *stop, struct err *err)
 {
 	bool changed = false;
 	if (power_kill(hold, &changed, err) < 0)
 		return -1;
 	if (changed)
-		stop->means = GUEST_KILL;
+		stop->way = GUEST_KILL;
 	stop->changed = stop->changed || changed;
 	return 0;
-}
-
-/* Can the guest not be asked, whatever else may be the matter? */
-static bool is_deaf(const struct err *err)
-{
-	return err->kind == ERR_CANNOT_SHUT_DOWN || err->kind == ERR_AGENT_UNAVAILABLE ||
-		err->kind == ERR_WRONG_STATE;
 }
 
 static int ask_or_kill(struct hold *hold, const struct stop_how *how, struct long_work *work,
 	struct stop *stop, struct err *err)
 {
 	if (how->mode == GUEST_KILL || hold->vm.state == VM_SHUTOFF)
-		return kill_now(hold, stop, err);
-	if (!ask(hold, how, work, stop, err))
+		return kill_held(hold, stop, err);
+	if (!ask_guest(hold, how, work, stop, err))
 		return 0;
-	return how->kill && is_deaf(err) ? kill_now(hold, stop, err) : -1;
+	bool unreachable = err->kind == ERR_CANNOT_SHUT_DOWN ||
+		err->kind == ERR_AGENT_UNAVAILABLE || err->kind == ERR_WRONG_STATE;
+	return how->kill && unreachable ? kill_held(hold, stop, err) : -1;
 }
 
 int stop_ask(struct host *host, const struct target *target, const struct stop_how *how,
@@ -160,14 +157,14 @@ int stop_ask(struct host *host, const struct target *target, const struct stop_h
 
 /* Waiting */
 
-/* It is off: of a transient VM nothing is left to be read. */
+/* The VM is off. Nothing is left to be read of a transient one. */
 static void set_gone(struct stop *stop)
 {
 	stop->waiting = false;
 	set_off(&stop->vm);
 }
 
-static int look_at(struct lease *lease, struct stop *stop, struct err *err)
+static int read_stop(struct lease *lease, struct stop *stop, struct err *err)
 {
 	AUTO(virDomainFree) virDomainPtr dom =
 		virDomainLookupByUUIDString(lease->conn, stop->vm.uuid);
@@ -186,17 +183,27 @@ static int look_at(struct lease *lease, struct stop *stop, struct err *err)
 	return 0;
 }
 
-struct look_args {
+struct stop_wait {
+	struct events *events; /* NULL: the host is not watched */
 	struct stop *const *stops;
 	size_t count;
+	const struct stop_how *how;
+	uint64_t seen; /* the events that the last read covers */
+	bool all;      /* read all VMs that are waited for, not only those with a newer event */
 };
 
-/* What has been seen stays seen when the connection is lost half-way. */
-static int look_at_all(struct lease *lease, void *data, struct err *err)
+static bool is_due(const struct stop_wait *wait, const struct stop *stop)
 {
-	const struct look_args *args = data;
-	for (size_t i = 0; i < args->count; i++)
-		if (args->stops[i]->waiting && look_at(lease, args->stops[i], err) < 0 &&
+	return stop->waiting &&
+		(wait->all || events_changed(wait->events, stop->vm.uuid, wait->seen));
+}
+
+/* What was read stays so when the connection is lost half-way. */
+static int read_due_stops(struct lease *lease, void *data, struct err *err)
+{
+	const struct stop_wait *wait = data;
+	for (size_t i = 0; i < wait->count; i++)
+		if (is_due(wait, wait->stops[i]) && read_stop(lease, wait->stops[i], err) < 0 &&
 			lease->broken)
 			return -1;
 	return 0;
@@ -207,65 +214,72 @@ static bool is_late(const struct stop *stop, const struct stop_how *how)
 	return clock_ms() - stop->asked_at >= (int64_t)how->timeout * 1000;
 }
 
-static bool is_worth_waiting(struct stop *const stops[], size_t count, const struct stop_how *how)
+static bool is_worth_waiting(const struct stop_wait *wait)
 {
-	for (size_t i = 0; i < count; i++)
-		if (stops[i]->waiting && !is_late(stops[i], how))
+	const struct stop_how *how = wait->how;
+	for (size_t i = 0; i < wait->count; i++)
+		if (wait->stops[i]->waiting && !is_late(wait->stops[i], how))
 			return !atomic_load(how->hurry) &&
 				(!how->deadline || clock_ms() < how->deadline);
 	return false;
 }
 
-static void pause_ms(int64_t ms)
+/*
+ * Waits for an event of one of the VMs (true), or until it is time to read all of them (false). It
+ * is time at once when the connection for events is lost.
+ */
+static bool await_event(const struct stop_wait *wait, int64_t read_at)
 {
-	const struct timespec time = { ms / 1000, ms % 1000 * 1000000 };
-	(void)clock_nanosleep(CLOCK_MONOTONIC, 0, &time, NULL);
+	uint64_t latest = wait->seen;
+	while (is_worth_waiting(wait) && clock_ms() < read_at) {
+		latest = events_wait(wait->events, latest, SLICE_MS);
+		if (!latest && wait->seen)
+			return false;
+		for (size_t i = 0; i < wait->count; i++)
+			if (is_due(wait, wait->stops[i]))
+				return true;
+	}
+	return false;
 }
 
 void stop_wait(
 	struct host *host, struct stop *const stops[], size_t count, const struct stop_how *how)
 {
-	struct look_args args = { stops, count };
+	struct stop_wait wait = { host->events, stops, count, how, 0, .all = true };
 	for (;;) {
-		int64_t began = clock_ms();
 		struct err ignored; /* the host may come back before the time is over */
-		(void)lease_read(host->hypervisor, look_at_all, &args, &ignored);
-		if (!is_worth_waiting(stops, count, how))
+		int64_t began = clock_ms();
+		uint64_t latest = events_latest(host->events);
+		(void)lease_read(host->hypervisor, read_due_stops, &wait, &ignored);
+		if (!is_worth_waiting(&wait))
 			return;
-		int64_t rest = (clock_ms() - began) * POLL_REST;
-		pause_ms(rest > POLL_MS ? rest : POLL_MS);
+		int64_t pause = latest ? READ_WATCHED_MS : READ_UNWATCHED_MS;
+		int64_t least = (clock_ms() - began) * (READ_SHARE - 1);
+		wait.seen = latest;
+		wait.all = false;
+		wait.all = !await_event(&wait, clock_ms() + (pause > least ? pause : least));
 	}
 }
 
 /* Finishing */
 
-static int give_up(const struct stop *stop, const struct stop_how *how, struct err *err)
+static int set_still_running(const struct stop *stop, const struct stop_how *how, struct err *err)
 {
 	static const char *const done[] = {
 		[GUEST_NONE] = "is shutting down",
 		[GUEST_ACPI] = "was asked by ACPI to shut down",
-		[GUEST_AGENT] = "was asked by its agent to shut down",
+		[GUEST_AGENT] = "was asked through its agent to shut down",
 		[GUEST_KILL] = "was killed",
 	};
 	if (!is_late(stop, how) && atomic_load(how->hurry))
 		return err_set(err, ERR_DRAINING,
 			"the guest %s, but virtgate is stopping and does not wait for it",
-			done[stop->means]);
+			done[stop->way]);
 	(void)err_set(err, ERR_STILL_RUNNING,
-		"the guest %s and has not stopped within %lld s; it still may", done[stop->means],
-		(long long)(clock_ms() - stop->asked_at) / 1000);
+		"the guest %s and has not stopped within %lld s; it may still stop",
+		done[stop->way], (long long)(clock_ms() - stop->asked_at) / 1000);
 	(void)set_state(err, stop->vm.state);
-	return err_hint(err, "{\"mode\":\"kill\"} stops it at once");
-}
-
-/* Only the run that was asked: whoever has started it again meanwhile wants it to run. */
-static int kill_run(struct hold *hold, struct stop *stop, struct err *err)
-{
-	if (virDomainGetID(hold->dom) == stop->run && kill_now(hold, stop, err) < 0)
-		return -1;
-	stop->vm = hold->vm;
-	stop->waiting = false;
-	return 0;
+	return err_hint(err, HINT_KILL);
 }
 
 int stop_finish(struct host *host, const struct stop_how *how, struct stop *stop, struct err *err)
@@ -273,12 +287,18 @@ int stop_finish(struct host *host, const struct stop_how *how, struct stop *stop
 	const struct target target = { .ref = stop->vm.uuid, .if_match = "", .kill = true };
 	AUTO_HOLD struct hold hold = { 0 };
 	if (!how->kill || !is_late(stop, how))
-		return give_up(stop, how, err);
-	if (!domain_hold(host->hypervisor, &target, &hold, err))
-		return kill_run(&hold, stop, err);
-	if (err->kind != ERR_VM_NOT_FOUND)
+		return set_still_running(stop, how, err);
+	if (domain_hold(host->hypervisor, &target, &hold, err) < 0) {
+		if (err->kind != ERR_VM_NOT_FOUND)
+			return -1;
+		set_gone(stop);
+		return 0;
+	}
+	/* Whoever has started the VM again meanwhile wants it to run. */
+	if (virDomainGetID(hold.dom) == stop->run && kill_held(&hold, stop, err) < 0)
 		return -1;
-	set_gone(stop);
+	stop->vm = hold.vm;
+	stop->waiting = false;
 	return 0;
 }
 

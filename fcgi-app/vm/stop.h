@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 /*
- * Stopping VMs: cutting the power, or asking the guest and waiting for it to go. Neither gate nor
- * connection is held while it is waited for, so that anybody may kill, suspend or restart the VM
- * meanwhile. A run of a VM that is not the one that was asked is never touched.
+ * Stopping VMs: by cutting the power, or by asking the guest and waiting until it has shut down.
+ * Neither the VM's lock nor a connection is held during the wait, so that anybody may kill, suspend
+ * or restart the VM meanwhile. Only the run that was asked is ever killed: a VM that somebody has
+ * started again keeps running.
  *
- * stop_run() stops one. Many are asked first, by stop_ask(), then waited for all at once, by
- * stop_wait(), and those that do not stop are then dealt with by stop_finish(). All functions may
- * be called from any thread; one struct stop is one thread's at a time.
+ * stop_run() stops one VM. To stop many, call stop_ask() for each, then stop_wait() once for all of
+ * them, then stop_finish() for those that are still waiting. All functions may be called from any
+ * thread; a struct stop belongs to one thread at a time.
  */
 #include "vm/guest.h"
 #include "vm/host.h"
@@ -15,38 +16,41 @@
 #include <stdatomic.h>
 
 struct stop_how {
-	enum guest_way mode;
-	int timeout;              /* seconds to wait */
-	bool kill;                /* what cannot be asked, or does not stop in time */
-	const atomic_bool *hurry; /* once it is true nobody waits any longer … */
-	int64_t deadline;         /*   … nor after this clock_ms(); 0: there is none */
+	enum guest_way mode;      /* GUEST_NONE: by the agent if there is one, else by ACPI */
+	int timeout;              /* how long the guest may take, in seconds */
+	bool kill;                /* kill a VM that cannot be asked or does not stop in time */
+	const atomic_bool *hurry; /* once true, nobody waits any longer … */
+	int64_t deadline;         /*   … nor after this clock_ms(); 0: no deadline */
 };
 
 struct stop {
-	struct vm vm;         /* as it was seen last */
-	bool changed;         /* it was not off before */
-	enum guest_way means; /* what was done to it; none: it was off already */
+	struct vm vm;       /* as it was last seen */
+	bool changed;       /* the VM was not off before */
+	enum guest_way way; /* what was done; GUEST_NONE: the VM was off, or shutting down */
 
-	unsigned run;     /* which one was asked: virDomainGetID() */
+	unsigned run;     /* the run that was asked: virDomainGetID() */
 	int64_t asked_at; /* clock_ms() */
 	bool waiting;     /* for that run to end */
 };
 
 /*
- * Stops a VM, and waits for it. ret->vm is what it is then: when somebody has started it again
- * meanwhile, it runs.
- * When it cannot be asked and is not to be killed: ERR_CANNOT_SHUT_DOWN, ERR_AGENT_UNAVAILABLE, and
- * ERR_WRONG_STATE when it is one that hears nothing now. ERR_STILL_RUNNING when the time is over,
- * ERR_DRAINING when it was told to hurry. Waiting is long work (ERR_HOST_BUSY).
+ * Stops a VM and waits until it is off. ret->vm is the VM after that; it runs if somebody has
+ * started it again meanwhile. Errors, when the VM is not to be killed: ERR_CANNOT_SHUT_DOWN and
+ * ERR_AGENT_UNAVAILABLE when there is no way to ask the guest, ERR_WRONG_STATE when the guest
+ * cannot react in its current state, ERR_STILL_RUNNING after the timeout. ERR_DRAINING when
+ * how->hurry ended the wait. Waiting is long work (ERR_HOST_BUSY).
  */
 int stop_run(struct host *host, const struct target *target, const struct stop_how *how,
 	struct stop *ret, struct err *err);
 
-/* Kills or asks. `work` is entered if there is something to wait for; NULL: the caller has. */
+/*
+ * Kills the VM or asks its guest. `work` is entered if the guest must be waited for; pass NULL if
+ * the caller has entered long work already.
+ */
 int stop_ask(struct host *host, const struct target *target, const struct stop_how *how,
 	struct long_work *work, struct stop *ret, struct err *err);
-/* Until none of them is waiting any more, or only such whose time is over. */
+/* Returns when each of them is off, or may not be waited for any longer. */
 void stop_wait(
 	struct host *host, struct stop *const stops[], size_t count, const struct stop_how *how);
-/* One that is waiting still: kills it, or says why it does not wait any longer. */
+/* For a stop that is still waiting: kills the VM, or sets the error that says why it still runs. */
 int stop_finish(struct host *host, const struct stop_how *how, struct stop *stop, struct err *err);

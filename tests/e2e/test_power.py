@@ -13,7 +13,7 @@ from conftest import test_domain
 from gateway import PATIENCE
 
 ACPI = "<features><acpi/></features>"
-HINT_KILL = '{"mode":"kill"} stops it at once'
+HINT_KILL = '{"mode":"kill"} stops the VM at once'
 
 
 @pytest.fixture
