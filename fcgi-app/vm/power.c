@@ -21,13 +21,13 @@ static int call_save(virDomainPtr dom)
 #define IN(state) (1U << (state))
 
 static const struct action {
-	const char *name;
+	const char *participle;    /* a VM cannot be … */
 	int (*call)(virDomainPtr); /* NULL: a request to the guest */
 	enum virt_op op;
-	unsigned from;        /* states it can be done in */
-	unsigned done;        /* states in which nothing is left to do */
-	enum vm_state target; /* VM_UNKNOWN: where it was */
-	bool slight;          /* changes nothing but the state */
+	unsigned from;        /* states that it can be done in */
+	unsigned done;        /* states in which there is nothing left to do */
+	enum vm_state target; /* VM_UNKNOWN: the action does not change the state */
+	bool slight;          /* it changes nothing but the state */
 } actions[] = {
 	[POWER_START] = { "started", virDomainCreate, VIRT_START, IN(VM_SHUTOFF) | IN(VM_CRASHED),
 		IN(VM_RUNNING), VM_RUNNING },
@@ -47,11 +47,12 @@ static const struct action {
 };
 _Static_assert(ARRAY_LEN(actions) == POWER_ACTION_COUNT, "a row per action");
 
-static int wrong_state(const struct action *action, enum vm_state state, struct err *err)
+static int set_wrong_state(const struct action *action, enum vm_state state, struct err *err)
 {
-	const char *is = vm_state_name(state);
-	(void)err_set(err, ERR_WRONG_STATE, "a VM that is %s cannot be %s", is, action->name);
-	(void)snprintf(err->state, sizeof err->state, "%s", is);
+	const char *name = vm_state_name(state);
+	(void)err_set(
+		err, ERR_WRONG_STATE, "a VM that is %s cannot be %s", name, action->participle);
+	(void)snprintf(err->state, sizeof err->state, "%s", name);
 	if (action->target == VM_RUNNING && state == VM_PAUSED)
 		(void)err_hint(err, "resume it instead");
 	if (action->from & IN(VM_RUNNING) && state == VM_SHUTOFF)
@@ -59,65 +60,17 @@ static int wrong_state(const struct action *action, enum vm_state state, struct 
 	return -1;
 }
 
-static int explain_busy(struct hold *hold, struct err *err)
-{
-	struct err ignored;
-	if (domain_read_again(&hold->lease, hold->dom, &hold->vm, &ignored) < 0 ||
-		strcmp(hold->vm.reason, "starting-up") != 0)
-		return -1;
-	return err_hint(err,
-		"it is being started; if it stays so, libvirtd was killed just then, and "
-		"docs/reliability.md says what helps");
-}
+/* Starting */
 
 /*
- * libvirt's refusal, which is in err: because somebody else was quicker (0), because of the state,
- * or for its reason.
- */
-static int explain_refusal(struct hold *hold, const struct action *action, struct err *err)
-{
-	if (err->kind == ERR_VM_BUSY)
-		return explain_busy(hold, err);
-	if (hold->lease.broken || err->kind == ERR_VM_NOT_FOUND)
-		return -1;
-	enum vm_state state = domain_read_state_after(hold->dom, err);
-	if (IN(state) & action->done)
-		return 0;
-	if (!(IN(state) & action->from) && state != VM_UNKNOWN)
-		return wrong_state(action, state, err);
-	if (err->kind == ERR_WRONG_STATE)
-		(void)snprintf(err->state, sizeof err->state, "%s", vm_state_name(state));
-	return -1;
-}
-
-static int read_again(struct hold *hold, const struct action *action, struct err *err)
-{
-	return action->slight ? domain_read_again(&hold->lease, hold->dom, &hold->vm, err)
-			      : domain_read(&hold->lease, hold->dom, &hold->vm, err);
-}
-
-/* What the VM is after a call that succeeded: it may be gone, or the host may be. */
-static void read_after(struct hold *hold, const struct action *action)
-{
-	struct err ignored;
-	struct vm *vm = &hold->vm;
-	if (!read_again(hold, action, &ignored) || action->target == VM_UNKNOWN)
-		return;
-	vm->state = action->target;
-	vm->active = action->target != VM_SHUTOFF;
-	vm->reason = "unknown";
-	vm->managed_save = action->op == VIRT_SAVE;
-}
-
-/*
- * Between the check of a definition and a start anything may have happened to its files, by the
- * guest that writes into them or by whoever can on the host.
+ * The files are checked again: since the definition was checked, the guest that writes into them or
+ * anybody on the host may have changed them.
  */
 static int guard_start(
 	struct hold *hold, const struct config *config, struct guard *guard, struct err *err)
 {
 	AUTO(xml_free) struct xml *doc = NULL;
-	/* A managed save is restored with the definition of its own. */
+	/* A managed save is restored by the definition inside it. */
 	int rc = hold->vm.managed_save && !virt_is_test(&hold->lease)
 		? domain_read_saved_xml(&hold->lease, hold->dom, &doc, err)
 		: domain_read_xml(&hold->lease, hold->dom, VIR_DOMAIN_XML_INACTIVE, &doc, err);
@@ -127,17 +80,38 @@ static int guard_start(
 	return virt_is_test(&hold->lease) ? 0 : bootable_check(xml_root(doc), config, err);
 }
 
-static int ask_reboot(struct hold *hold, struct err *err)
+/* libvirt removes a managed save after it was restored, not before, so a failure keeps it. */
+static int explain_start(const struct hold *hold, struct err *err)
 {
-	unsigned ways = 0;
-	enum guest_way way;
-	if (guest_read_ways(&hold->lease, hold->dom, &ways, err) < 0 ||
-		guest_check_ways(GUEST_REBOOT, ways, err) < 0)
+	bool later = err->kind == ERR_HOST_BUSY || err->kind == ERR_VM_BUSY;
+	if (!hold->vm.managed_save || err->hint[0] || hold->lease.broken || later)
 		return -1;
-	return guest_ask(hold, GUEST_REBOOT, ways, &way, err);
+	return err_hint(err,
+		"the start would have restored the VM's managed save, which is kept; to start "
+		"afresh, remove it first by DELETE /v1/vms/{ref}/save");
 }
 
-/* libvirt's refusal of a guest that has a share mounted says it in words of migration. */
+/* libvirt starts a VM afresh if its managed save was never finished. */
+static bool is_restored(const struct hold *hold, bool was_saved)
+{
+	if (!was_saved || virt_is_test(&hold->lease))
+		return was_saved;
+	return hold->vm.state == VM_PAUSED || !strcmp(hold->vm.reason, "restored");
+}
+
+/* Saving */
+
+static int check_save(const struct vm *vm, struct err *err)
+{
+	if (vm->persistent)
+		return 0;
+	(void)err_set(
+		err, ERR_WRONG_STATE, "a transient VM cannot be saved: it is gone when it stops");
+	(void)snprintf(err->state, sizeof err->state, "%s", vm_state_name(vm->state));
+	return -1;
+}
+
+/* When the guest has a share mounted, libvirt refuses in terms of migration. */
 static int explain_save(struct hold *hold, struct err *err)
 {
 	AUTO(xml_free) struct xml *doc = NULL;
@@ -148,38 +122,72 @@ static int explain_save(struct hold *hold, struct err *err)
 		return -1;
 	(void)snprintf(err->text, sizeof err->text,
 		"the guest has a 9p share mounted, and QEMU cannot save its state");
-	return err_hint(err, "unmount it in the guest, or stop the VM instead");
+	return err_hint(err, "unmount the share in the guest, or stop the VM instead");
 }
 
-/* The save is not lost: libvirt removes it when it was restored, not before. */
-static int explain_start(const struct hold *hold, struct err *err)
+/* Any action */
+
+static int reboot_guest(struct hold *hold, struct err *err)
 {
-	bool later = err->kind == ERR_HOST_BUSY || err->kind == ERR_VM_BUSY;
-	if (!hold->vm.managed_save || err->hint[0] || hold->lease.broken || later)
+	unsigned ways = 0;
+	enum guest_way way;
+	if (guest_read_ways(&hold->lease, hold->dom, &ways, err) < 0 ||
+		guest_check_ways(GUEST_REBOOT, ways, err) < 0)
 		return -1;
-	return err_hint(err,
-		"it was to go on from its managed save, which is kept; it starts afresh after "
-		"DELETE /v1/vms/{ref}/save");
+	return guest_ask(hold, GUEST_REBOOT, ways, &way, err);
 }
 
-static int call(struct hold *hold, const struct action *action, struct err *err)
+/*
+ * After libvirt refused for the reason in err: 0 when the VM is in the state aimed at, because
+ * somebody else was quicker; else -1, with the VM's state as the reason if that explains it.
+ */
+static int explain_refusal(struct hold *hold, const struct action *action, struct err *err)
 {
-	if (!action->call)
-		return ask_reboot(hold, err);
-	return action->call(hold->dom) < 0 ? virt_fail(&hold->lease, action->op, err) : 0;
+	struct err ignored;
+	if (hold->lease.broken || err->kind == ERR_VM_NOT_FOUND)
+		return -1;
+	if (err->kind == ERR_VM_BUSY) {
+		if (domain_read_again(&hold->lease, hold->dom, &hold->vm, &ignored) < 0 ||
+			strcmp(hold->vm.reason, "starting-up") != 0)
+			return -1;
+		return err_hint(err,
+			"the VM is being started; if it stays so, libvirtd was killed during the "
+			"start: see docs/reliability.md");
+	}
+	enum vm_state state = domain_read_state_after(hold->dom, err);
+	if (IN(state) & action->done)
+		return 0;
+	if (!(IN(state) & action->from) && state != VM_UNKNOWN)
+		return set_wrong_state(action, state, err);
+	if (err->kind == ERR_WRONG_STATE)
+		(void)snprintf(err->state, sizeof err->state, "%s", vm_state_name(state));
+	return -1;
 }
 
-/* Does it, from a state that allows it; *ret_changed is false when somebody else was quicker. */
-static int perform(
+/*
+ * Does it to a VM in a state that allows it, and reads the VM again; *ret_changed is false when
+ * somebody else was quicker.
+ */
+static int call_action(
 	struct hold *hold, const struct action *action, bool *ret_changed, struct err *err)
 {
-	*ret_changed = true;
-	if (call(hold, action, err) < 0) {
-		if (explain_refusal(hold, action, err) < 0)
-			return -1;
-		*ret_changed = false;
+	struct err ignored;
+	struct vm *vm = &hold->vm;
+	int rc = !action->call                ? reboot_guest(hold, err)
+		: action->call(hold->dom) < 0 ? virt_fail(&hold->lease, action->op, err)
+					      : 0;
+	if (rc < 0 && explain_refusal(hold, action, err) < 0)
+		return -1;
+	*ret_changed = !rc;
+	rc = action->slight ? domain_read_again(&hold->lease, hold->dom, vm, &ignored)
+			    : domain_read(&hold->lease, hold->dom, vm, &ignored);
+	if (rc < 0 && action->target != VM_UNKNOWN) {
+		/* The VM may be gone, or the connection, but the call has succeeded. */
+		vm->state = action->target;
+		vm->active = action->target != VM_SHUTOFF;
+		vm->reason = "unknown";
+		vm->managed_save = action->op == VIRT_SAVE;
 	}
-	read_after(hold, action);
 	return 0;
 }
 
@@ -189,64 +197,27 @@ int power_kill(struct hold *hold, bool *ret_changed, struct err *err)
 	*ret_changed = false;
 	if (IN(hold->vm.state) & action->done)
 		return 0;
-	return perform(hold, action, ret_changed, err);
+	return call_action(hold, action, ret_changed, err);
 }
 
-static int refuse_save(struct hold *hold, struct long_work *work, struct err *err)
+static int perform(struct hold *hold, enum power_action which, const struct config *config,
+	bool *ret_changed, struct err *err)
 {
-	const struct vm *vm = &hold->vm;
-	if (!vm->persistent) {
-		(void)err_set(err, ERR_WRONG_STATE,
-			"a transient VM cannot be saved: it is gone when it stops");
-		(void)snprintf(err->state, sizeof err->state, "%s", vm_state_name(vm->state));
+	AUTO_GUARD struct guard guard = { 0 };
+	AUTO_LONG struct long_work work = { 0 };
+	const struct action *action = &actions[which];
+	if (!(IN(hold->vm.state) & action->from))
+		return set_wrong_state(action, hold->vm.state, err);
+	if (which == POWER_SAVE &&
+		(check_save(&hold->vm, err) < 0 ||
+			long_enter(hold->lease.hypervisor, LONG_CALL, &work, err) < 0))
 		return -1;
-	}
-	return long_enter(hold->lease.hypervisor, LONG_CALL, work, err);
-}
-
-/* What an action wants first, apart from the state. */
-static int prepare(struct hold *hold, enum power_action which, const struct config *config,
-	struct guard *guard, struct long_work *work, struct err *err)
-{
-	if (which == POWER_START)
-		return guard_start(hold, config, guard, err);
-	return which == POWER_SAVE ? refuse_save(hold, work, err) : 0;
-}
-
-/* libvirt starts a VM afresh whose managed save it never finished. */
-static bool is_restored(const struct hold *hold, bool was_saved)
-{
-	if (!was_saved || virt_is_test(&hold->lease))
-		return was_saved;
-	return hold->vm.state == VM_PAUSED || !strcmp(hold->vm.reason, "restored");
-}
-
-static int explain(struct hold *hold, enum power_action which, struct err *err)
-{
+	if ((which != POWER_START || !guard_start(hold, config, &guard, err)) &&
+		!call_action(hold, action, ret_changed, err))
+		return 0;
 	if (which == POWER_SAVE)
 		return explain_save(hold, err);
 	return which == POWER_START ? explain_start(hold, err) : -1;
-}
-
-/* A VM that is off has been saved if there is a save. */
-static bool is_done(const struct vm *vm, enum power_action which)
-{
-	if (which == POWER_SAVE)
-		return vm->state == VM_SHUTOFF && vm->managed_save;
-	return IN(vm->state) & actions[which].done;
-}
-
-/* What will be read again after the call need not be read whole before it. */
-static int hold_for(struct hypervisor *hypervisor, const struct target *target,
-	enum power_action which, struct hold *ret, struct err *err)
-{
-	struct target now = *target;
-	now.brief = actions[which].slight;
-	if (domain_hold(hypervisor, &now, ret, err) < 0)
-		return -1;
-	if (!now.brief || !is_done(&ret->vm, which))
-		return 0;
-	return domain_read_again(&ret->lease, ret->dom, &ret->vm, err);
 }
 
 int power_act(const struct config *config, struct host *host, const struct target *target,
@@ -254,24 +225,25 @@ int power_act(const struct config *config, struct host *host, const struct targe
 {
 	const struct action *action = &actions[which];
 	AUTO_HOLD struct hold hold = { 0 };
-	AUTO_GUARD struct guard guard = { 0 };
-	AUTO_LONG struct long_work work = { 0 };
-	struct power_done done = { 0 };
-	if (hold_for(host->hypervisor, target, which, &hold, err) < 0)
+	struct target now = *target;
+	bool changed = false;
+	now.brief = action->slight; /* the reason of the state is read after the call */
+	if (domain_hold(host->hypervisor, &now, &hold, err) < 0)
 		return -1;
 	const struct vm *vm = &hold.vm;
 	bool was_saved = vm->managed_save;
-	if (!is_done(vm, which)) {
-		if (!(IN(vm->state) & action->from))
-			return wrong_state(action, vm->state, err);
-		if (prepare(&hold, which, config, &guard, &work, err) < 0 ||
-			perform(&hold, action, &done.changed, err) < 0)
-			return explain(&hold, which, err);
-	}
+	bool done = which == POWER_SAVE ? vm->state == VM_SHUTOFF && was_saved
+					: IN(vm->state) & action->done;
+	if (!done && perform(&hold, which, config, &changed, err) < 0)
+		return -1;
+	if (done && now.brief && domain_read_again(&hold.lease, hold.dom, &hold.vm, err) < 0)
+		return -1;
 	inventory_touch(host->inventory, vm->uuid);
-	done.vm = *vm;
-	done.restored = which == POWER_START && done.changed && is_restored(&hold, was_saved);
-	*ret = done;
+	*ret = (struct power_done){
+		.vm = *vm,
+		.changed = changed,
+		.restored = which == POWER_START && changed && is_restored(&hold, was_saved),
+	};
 	return 0;
 }
 

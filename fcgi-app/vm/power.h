@@ -1,47 +1,47 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 /*
- * What is done to a VM's machine: started, paused, reset, its power cut. Stopping in all its ways
- * is stop.h's.
+ * Power actions on a VM: start, suspend, resume, reset, save, cutting the power. stop.h stops a VM
+ * with its guest's help.
  *
- * Mutations go through the VM's gate one at a time and are never sent to libvirt twice. Whether
- * one is needed or possible is told by the VM's state and not by libvirt's error codes, which
- * differ from driver to driver. All functions may be called from any thread.
+ * A mutation holds the VM's lock and is sent to libvirt once. Whether it is needed or possible is
+ * decided by the VM's state, not by libvirt's error codes, which differ between drivers. All
+ * functions may be called from any thread.
  */
 #include "base/config.h"
 #include "vm/host.h"
 
 enum power_action {
 	POWER_START,
-	POWER_KILL, /* as if the plug was pulled */
+	POWER_KILL, /* like pulling the plug */
 	POWER_SUSPEND,
 	POWER_RESUME,
 	POWER_REBOOT, /* asks the guest */
-	POWER_RESET,  /* the reset button */
-	POWER_SAVE,   /* stops it and keeps its memory for the next start */
+	POWER_RESET,  /* like pressing the reset button */
+	POWER_SAVE,   /* stops the VM and keeps its memory for the next start */
 	POWER_ACTION_COUNT
 };
 
 struct power_done {
-	struct vm vm;  /* what it is now; of a transient one that is gone, what it was, shut off */
-	bool changed;  /* false: it was in the state aimed at already */
-	bool restored; /* of a start: it went on from its managed save */
+	struct vm vm;  /* as it is now; a transient VM that is gone: as it was, but shut off */
+	bool changed;  /* false: the VM was in that state before */
+	bool restored; /* a start: from the managed save */
 };
 
 /*
- * ERR_WRONG_STATE, with the state, when the action cannot be done from where the VM is.
- * A start checks again where the VM's files lead (ERR_POLICY_DENIED) and whether there is a kernel
- * in them (ERR_NOT_BOOTABLE); one that fails to restore a managed save leaves that and the VM as
- * they were. A save is long work (ERR_HOST_BUSY), of a persistent VM alone, and ERR_UNSUPPORTED
- * where QEMU cannot save what the guest uses. A reboot is ERR_CANNOT_SHUT_DOWN where the guest
- * would not hear of it.
+ * ERR_WRONG_STATE, with the state, when the action is impossible in the VM's state. A start checks
+ * again where the paths of the VM's files lead (ERR_POLICY_DENIED) and whether its kernel can boot
+ * (ERR_NOT_BOOTABLE); if it cannot restore a managed save, the save and the VM stay as they were. A
+ * save is long work (ERR_HOST_BUSY), is for persistent VMs only, and fails with ERR_UNSUPPORTED
+ * when QEMU cannot save what the guest uses. A reboot fails with ERR_CANNOT_SHUT_DOWN when there is
+ * no way to ask the guest.
  */
 int power_act(const struct config *config, struct host *host, const struct target *target,
 	enum power_action action, struct power_done *ret, struct err *err);
 
-/* Its next start is afresh. What it is otherwise does not matter. */
+/* Removes the managed save, in any state of the VM: the next start is afresh. */
 int power_drop_save(
 	struct host *host, const struct target *target, struct power_done *ret, struct err *err);
 
-/* Cuts the power of a VM that is held; what it is then is in hold->vm. */
+/* Cuts the power of a VM that is held, and sets hold->vm to what the VM is then. */
 int power_kill(struct hold *hold, bool *ret_changed, struct err *err);
