@@ -4,17 +4,8 @@
 #include "api/vm_json.h"
 #include "vm/patch.h"
 
-#include <string.h>
-
-static const char *const applies[] = {
-	[PATCH_CONFIG] = "config",
-	[PATCH_LIVE] = "live",
-	[PATCH_BOTH] = "both",
-};
-_Static_assert(ARRAY_LEN(applies) == PATCH_APPLY_COUNT, "a word for each but the first");
-
 const struct field api_patch_query[] = {
-	{ "apply", .type = FIELD_WORD, .words = "config|live|both",
+	{ "apply", .type = FIELD_WORD, .words = PATCH_APPLY_NAMES,
 		.says = "the definition, the guest that runs, or both; else what is usual" },
 	{ 0 },
 };
@@ -39,15 +30,6 @@ const struct field api_patch_answer[] = {
 	{ 0 },
 };
 
-static enum patch_apply apply_of(const struct api_call *call)
-{
-	const char *word = api_text(call, "apply");
-	for (size_t i = PATCH_CONFIG; word && i < ARRAY_LEN(applies); i++)
-		if (!strcmp(word, applies[i]))
-			return (enum patch_apply)i;
-	return PATCH_USUAL;
-}
-
 static struct json *names_json(unsigned set)
 {
 	struct json *names = json_new_array();
@@ -61,7 +43,8 @@ int api_patch_vm(struct api_call *call, struct api_reply *reply, struct err *err
 {
 	const struct target target = api_target(call);
 	struct patched patched;
-	if (patch_vm(call->api->host, &target, call->body, apply_of(call), &patched, err) < 0)
+	const enum patch_apply apply = patch_apply_of(api_text(call, "apply"));
+	if (patch_vm(call->api->host, &target, call->body, apply, &patched, err) < 0)
 		return -1;
 	struct json *applied = json_new_object();
 	json_put(applied, "config", names_json(patched.config));

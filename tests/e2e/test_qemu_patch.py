@@ -67,7 +67,7 @@ def test_a_patch_that_fails_in_the_guest_leaves_the_definition(create, patch, ad
     before = [admin.get(f"/v1/vms/back/xml?live={live}").body for live in (0, 1)]
     body = {"vcpus": 1, "memory_kib": 4096, "title": "t", "autostart": True, "labels": {"a": "b"}}
     problem = patch("back", body, "?apply=both", 422, "unsupported")
-    assert "put back" in problem["hint"] and problem["detail"].startswith("vcpus: ")
+    assert "rolled back" in problem["hint"] and problem["detail"].startswith("vcpus: ")
     assert [admin.get(f"/v1/vms/back/xml?live={live}").body for live in (0, 1)] == before
     assert admin.get("/v1/vms/back").json["autostart"] is False
     patch("back", {"vcpus": 1}, "?apply=live", 422, "unsupported")
