@@ -96,7 +96,7 @@ static int serve(struct api *api)
 {
 	struct server *server = NULL;
 	struct err err;
-	if (server_open(api->config, api, &server, &err) < 0)
+	if (server_new(api->config, api, &server, &err) < 0)
 		return complain(&err, EXIT_FAILURE);
 	if (host_watch(api->host, &err) < 0 || api_docs_prepare(api, &err) < 0)
 		return complain(&err, EXIT_FAILURE);

@@ -10,58 +10,94 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/queue.h>
 #include <sys/socket.h>
 #include <sys/time.h>
 
+/*
+ * What the threads do here:
+ *
+ *	worker     becomes    when
+ *	serving    serving    a connection is queued
+ *	           polling    fewer than POLLERS_MAX poll the epoll set
+ *	           parked     otherwise
+ *	polling    serving    the set has an event
+ *	parked     polling    a worker that blocks finds nobody polling, or the overload thread does
+ *
+ *	overload   becomes    when
+ *	asleep     watching   the last poller leaves the set
+ *	watching   asleep     a poller was there in LOOKS looks, LOOK_MS apart
+ *	           accepting  no worker is idle
+ *	accepting  watching   a worker is idle
+ *
+ * "Idle" is polling, parked, or in between. Under load the overload thread stays watching: to look
+ * from time to time costs less than to be woken for each request.
+ *
+ * Nobody takes a lock on the path of a request that finds a poller. Instead, two threads that have
+ * to notice each other each write one atomic and then read the other's. All of these are
+ * sequentially consistent, so at least one of the two sees what the other has written:
+ *
+ *	writes, then reads                          writes, then reads
+ *	worker: idle, queue_length                  overload: queue_length, idle
+ *		A queued connection never waits while a worker goes to sleep.
+ *	worker that parks: parked_count, pollers    worker that left the set: pollers, parked_count
+ *		The set is not left to parked workers by one that blocks.
+ *	overload that sleeps: asleep, pollers       last poller: pollers, asleep
+ *		The overload thread does not sleep while nobody polls.
+ *	thread that gives back: state, draining     drain: draining, state
+ *		No idle connection keeps a process that drains.
+ */
 enum {
 	/* nginx sends a request at once and whole; a peer that stalls inside one is dropped. */
 	IO_TIMEOUT_SECONDS = 30,
-	/* More of them in line than that are not worth waiting. */
-	LINE_PER_WORKER = 4,
-	/* Who wait in the epoll set at a time: measured, more only wake each other. */
+	/* A longer queue than this is answered by the overload thread without waiting. */
+	QUEUED_PER_WORKER = 4,
+	/* Measured: more pollers only wake each other. */
 	POLLERS_MAX = 2,
-	/* The receptionist's, while it is attentive, and how many it makes when all is quiet. */
 	LOOK_MS = 5,
 	LOOKS = 20,
 };
 
-/* From nginx; taken while somebody has it or it stands in line, else waiting in the epoll set. */
-struct connection {
-	int fd;
-	atomic_bool taken;
-	atomic_bool used;    /* has been taken before */
-	int64_t lined_up_at; /* clock_ms() */
-	struct connection *behind;
-	struct connection *next, *previous;
+enum connection_state {
+	CONNECTION_NEW,   /* armed in the epoll set, never used */
+	CONNECTION_IDLE,  /* armed in the epoll set, used before */
+	CONNECTION_TAKEN, /* owned by a thread, or queued */
 };
 
-/* A worker that does not poll. The last one is called first: its memory is still warm. */
+struct connection {
+	int fd;
+	_Atomic enum connection_state state; /* written by the one thread that has it */
+	int64_t queued_at;                   /* clock_ms() */
+	LIST_ENTRY(connection) all;
+	STAILQ_ENTRY(connection) queued;
+};
+
+/* A worker that sleeps until another wakes it. */
 struct parked {
-	pthread_cond_t called;
+	pthread_cond_t woken;
 	bool goes;
-	struct parked *next;
+	SLIST_ENTRY(parked) link;
 };
 
 struct intake {
 	const struct config *config;
 	int epoll;
-	int wake; /* readable from the moment that nothing more will come */
+	int over_fd; /* an eventfd in the set, readable once it is over */
 
-	atomic_int idle;    /* workers that poll or are parked */
-	atomic_int pollers; /* that wait in the epoll set */
-	atomic_int parked_count;
-	atomic_int line_length;
-	atomic_bool resting; /* the receptionist, as long as a worker is idle */
+	atomic_int idle;         /* workers inside await_event() */
+	atomic_int pollers;      /* of these, inside epoll_wait() */
+	atomic_int parked_count; /* of these, in the list `parked`, or about to be */
+	atomic_int queue_length;
+	atomic_bool overload_asleep; /* until `overload_woken` */
+	atomic_bool draining;        /* never unset */
 
-	pthread_mutex_t lock;
-	pthread_cond_t busy; /* no worker is idle, or it is over */
-
-	struct parked *parked; /* who parked last comes first */
+	pthread_mutex_t lock; /* for what follows */
+	pthread_cond_t overload_woken;
+	SLIST_HEAD(, parked) parked; /* the last one first: its memory is still warm */
 	struct listener listener;
-	struct connection *connections;
-	struct connection *first, *last; /* of the line */
-	atomic_bool draining;
-	bool over;
+	LIST_HEAD(, connection) connections;
+	STAILQ_HEAD(, connection) queue;
+	bool over; /* draining, and no connection is left */
 };
 
 int intake_fd(const struct connection *connection)
@@ -70,7 +106,7 @@ int intake_fd(const struct connection *connection)
 }
 
 /* Arms a descriptor for one event, which will carry the tag. */
-static int arm(const struct intake *intake, int fd, void *tag, int op)
+static int epoll_arm(const struct intake *intake, int fd, void *tag, int op)
 {
 	struct epoll_event event = {
 		.events = EPOLLIN | EPOLLRDHUP | EPOLLONESHOT,
@@ -79,26 +115,27 @@ static int arm(const struct intake *intake, int fd, void *tag, int op)
 	return epoll_ctl(intake->epoll, op, fd, &event);
 }
 
-int intake_open(const struct config *config, struct intake **ret, struct err *err)
+int intake_new(const struct config *config, struct intake **ret, struct err *err)
 {
 	struct intake *intake = calloc(1, sizeof *intake);
 	if (!intake)
 		return err_memory(err);
 	*intake = (struct intake){ .config = config, .listener.fd = -1 };
+	STAILQ_INIT(&intake->queue);
 	(void)pthread_mutex_init(&intake->lock, NULL);
-	cond_init_monotonic(&intake->busy);
+	cond_init_monotonic(&intake->overload_woken);
 
-	intake->wake = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+	intake->over_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
 	intake->epoll = epoll_create1(EPOLL_CLOEXEC);
-	struct epoll_event wake = { .events = EPOLLIN, .data.ptr = &intake->wake };
-	if (epoll_ctl(intake->epoll, EPOLL_CTL_ADD, intake->wake, &wake) < 0)
-		(void)err_set(err, ERR_INTERNAL, "cannot set up: %s", strerror(errno));
-	else if (!listener_open(config, &intake->listener, err)) {
-		if (!arm(intake, intake->listener.fd, &intake->listener, EPOLL_CTL_ADD)) {
+	struct epoll_event over = { .events = EPOLLIN, .data.ptr = &intake->over_fd };
+	if (epoll_ctl(intake->epoll, EPOLL_CTL_ADD, intake->over_fd, &over) < 0)
+		(void)err_set(err, ERR_INTERNAL, "cannot use epoll: %s", strerror(errno));
+	else if (!listener_init(config, &intake->listener, err)) {
+		if (!epoll_arm(intake, intake->listener.fd, &intake->listener, EPOLL_CTL_ADD)) {
 			*ret = intake;
 			return 0;
 		}
-		(void)err_set(err, ERR_INTERNAL, "cannot set up: %s", strerror(errno));
+		(void)err_set(err, ERR_INTERNAL, "cannot poll the socket: %s", strerror(errno));
 	}
 	intake_free(intake);
 	return -1;
@@ -106,62 +143,55 @@ int intake_open(const struct config *config, struct intake **ret, struct err *er
 
 void intake_free(struct intake *intake)
 {
-	listener_close(&intake->listener);
-	while (intake->connections) {
-		struct connection *connection = intake->connections;
-		intake->connections = connection->next;
+	listener_done(&intake->listener);
+	while (!LIST_EMPTY(&intake->connections)) {
+		struct connection *connection = LIST_FIRST(&intake->connections);
+		LIST_REMOVE(connection, all);
 		(void)close(connection->fd);
 		free(connection);
 	}
 	if (intake->epoll >= 0)
 		(void)close(intake->epoll);
-	if (intake->wake >= 0)
-		(void)close(intake->wake);
-	(void)pthread_cond_destroy(&intake->busy);
-
+	if (intake->over_fd >= 0)
+		(void)close(intake->over_fd);
+	(void)pthread_cond_destroy(&intake->overload_woken);
 	(void)pthread_mutex_destroy(&intake->lock);
 	free(intake);
 }
 
-/* Connections; the lock is held for these. */
+/* Connections; the caller of these holds the lock. */
 
-static void call_parked(struct intake *intake)
+static void wake_parked(struct intake *intake)
 {
-	struct parked *parked = intake->parked;
+	struct parked *parked = SLIST_FIRST(&intake->parked);
 	if (!parked)
 		return;
-	intake->parked = parked->next;
+	SLIST_REMOVE_HEAD(&intake->parked, link);
 	parked->goes = true;
-	(void)pthread_cond_signal(&parked->called);
+	(void)pthread_cond_signal(&parked->woken);
 }
 
-/* The last one to go, in draining, lets all who wait end. */
 static void end_if_over(struct intake *intake)
 {
-	if (!atomic_load(&intake->draining) || intake->connections)
+	if (!atomic_load(&intake->draining) || !LIST_EMPTY(&intake->connections))
 		return;
 	intake->over = true;
-	(void)eventfd_write(intake->wake, 1);
-	(void)pthread_cond_broadcast(&intake->busy);
-	while (intake->parked)
-		call_parked(intake);
+	(void)eventfd_write(intake->over_fd, 1);
+	(void)pthread_cond_broadcast(&intake->overload_woken);
+	while (!SLIST_EMPTY(&intake->parked))
+		wake_parked(intake);
 }
 
 /* Its descriptor is closed already. */
-static void remove_connection(struct intake *intake, struct connection *connection)
+static void connection_free(struct intake *intake, struct connection *connection)
 {
-	if (connection->next)
-		connection->next->previous = connection->previous;
-	if (connection->previous)
-		connection->previous->next = connection->next;
-	else
-		intake->connections = connection->next;
+	LIST_REMOVE(connection, all);
 	free(connection);
 	end_if_over(intake);
 }
 
-/* Armed last: from then on it is theirs who get its event. */
-static void add_connection(struct intake *intake, int fd)
+/* Arms it last: from then on it belongs to whoever gets its event. */
+static void connection_new(struct intake *intake, int fd)
 {
 	const struct timeval timeout = { .tv_sec = IO_TIMEOUT_SECONDS };
 	struct connection *connection = calloc(1, sizeof *connection);
@@ -172,20 +202,18 @@ static void add_connection(struct intake *intake, int fd)
 		return;
 	}
 	connection->fd = fd;
-	connection->next = intake->connections;
-	if (connection->next)
-		connection->next->previous = connection;
-	intake->connections = connection;
-	if (!arm(intake, fd, connection, EPOLL_CTL_ADD))
+	atomic_store(&connection->state, CONNECTION_NEW);
+	LIST_INSERT_HEAD(&intake->connections, connection, all);
+	if (!epoll_arm(intake, fd, connection, EPOLL_CTL_ADD))
 		return;
 	(void)close(fd);
-	remove_connection(intake, connection);
+	connection_free(intake, connection);
 }
 
 /*
- * In draining: closes a connection that has nothing more to say, by letting a worker read its end.
- * One whose next request is there already is answered first; one that nginx would send it later
- * is refused by the kernel, whole, so that nginx can send it elsewhere.
+ * In draining: has a connection without a request closed, by letting a worker read its end. If its
+ * next request is there already, that is answered first. One that nginx sends later is refused by
+ * the kernel, whole, so that nginx can send it to another backend.
  */
 static void end_if_silent(const struct connection *connection)
 {
@@ -194,37 +222,39 @@ static void end_if_silent(const struct connection *connection)
 		(void)shutdown(connection->fd, SHUT_RD);
 }
 
-/* Draining is told first and looks at what is taken then: one of the two sees the other. */
+/* From epoll_arm() on, another thread may have taken the connection and freed it. */
 void intake_give(struct intake *intake, struct connection *connection, enum intake_end end)
 {
+	int fd = connection->fd;
 	if (end == INTAKE_KEPT) {
-		atomic_store(&connection->taken, false);
+		atomic_store(&connection->state, CONNECTION_IDLE);
 		if (atomic_load(&intake->draining))
 			end_if_silent(connection);
-		if (!arm(intake, connection->fd, connection, EPOLL_CTL_MOD))
+		if (!epoll_arm(intake, fd, connection, EPOLL_CTL_MOD))
 			return;
 	}
 	LOCK(&intake->lock);
 	if (end != INTAKE_CLOSED)
-		(void)close(connection->fd);
-	remove_connection(intake, connection);
+		(void)close(fd);
+	connection_free(intake, connection);
 }
 
-int intake_taken(struct intake *intake)
+int intake_taken_count(struct intake *intake)
 {
 	LOCK(&intake->lock);
 	int taken = 0;
-	for (const struct connection *c = intake->connections; c; c = c->next)
-		taken += atomic_load(&c->taken);
+	struct connection *connection = NULL;
+	LIST_FOREACH(connection, &intake->connections, all)
+		taken += atomic_load(&connection->state) == CONNECTION_TAKEN;
 	return taken;
 }
 
-/* Accepts one connection; false: there is none, and errno tells why. */
+/* The lock is held. false: nothing was accepted, and errno says why. */
 static bool accept_one(struct intake *intake)
 {
 	int fd = accept4(intake->listener.fd, NULL, NULL, SOCK_CLOEXEC);
 	if (fd >= 0)
-		add_connection(intake, fd);
+		connection_new(intake, fd);
 	return fd >= 0;
 }
 
@@ -243,118 +273,113 @@ static void accept_connection(struct intake *intake)
 		(void)usleep(PAUSE_MICROSECONDS);
 	LOCK(&intake->lock);
 	if (intake->listener.fd >= 0)
-		(void)arm(intake, intake->listener.fd, &intake->listener, EPOLL_CTL_MOD);
+		(void)epoll_arm(intake, intake->listener.fd, &intake->listener, EPOLL_CTL_MOD);
 }
 
-/* The line */
-
-static void mark_taken(struct connection *connection)
+/* Takes the connection that the event is of; NULL: it is not of one. */
+static struct connection *take_ready(struct intake *intake, const struct epoll_event *event)
 {
-	atomic_store(&connection->taken, true);
-	atomic_store(&connection->used, true);
+	if (event->data.ptr == &intake->over_fd)
+		return NULL;
+	if (event->data.ptr == &intake->listener) {
+		accept_connection(intake);
+		return NULL;
+	}
+	struct connection *connection = event->data.ptr;
+	/* A read as well as a write: it makes visible what the thread wrote that had it before. */
+	(void)atomic_exchange(&connection->state, CONNECTION_TAKEN);
+	return connection;
 }
 
-static void line_up(struct intake *intake, struct connection *connection)
+/* The queue */
+
+static void queue_add(struct intake *intake, struct connection *connection)
 {
 	LOCK(&intake->lock);
-	mark_taken(connection);
-	connection->lined_up_at = clock_ms();
-	connection->behind = NULL;
-	if (intake->last)
-		intake->last->behind = connection;
-	else
-		intake->first = connection;
-	intake->last = connection;
-	atomic_fetch_add(&intake->line_length, 1);
+	connection->queued_at = clock_ms();
+	STAILQ_INSERT_TAIL(&intake->queue, connection, queued);
+	atomic_fetch_add(&intake->queue_length, 1);
 }
 
-/* The first in line, if it has been there for so long, or the line is too long. Else NULL. */
-static struct connection *leave_line(struct intake *intake, int ms)
+/* The first, if it has been queued for so long or the queue is too long. NULL: there is none. */
+static struct connection *queue_take(struct intake *intake, int ms)
 {
-	if (!atomic_load(&intake->line_length))
+	if (!atomic_load(&intake->queue_length))
 		return NULL;
 	LOCK(&intake->lock);
-	struct connection *first = intake->first;
+	struct connection *first = STAILQ_FIRST(&intake->queue);
+	int length_max = intake->config->workers * QUEUED_PER_WORKER;
 	if (!first ||
-		(clock_ms() - first->lined_up_at < ms &&
-			atomic_load(&intake->line_length) <=
-				intake->config->workers * LINE_PER_WORKER))
+		(clock_ms() - first->queued_at < ms &&
+			atomic_load(&intake->queue_length) <= length_max))
 		return NULL;
-	intake->first = first->behind;
-	if (!intake->first)
-		intake->last = NULL;
-	atomic_fetch_sub(&intake->line_length, 1);
+	STAILQ_REMOVE_HEAD(&intake->queue, queued);
+	atomic_fetch_sub(&intake->queue_length, 1);
 	return first;
 }
 
-/* How long until leave_line() has one for the receptionist, if none comes meanwhile. */
-static int line_patience(struct intake *intake)
+/* In how many milliseconds the first will be overdue; of an empty queue, one that comes now. */
+static int queue_patience(struct intake *intake)
 {
 	LOCK(&intake->lock);
-	int64_t waited = intake->first ? clock_ms() - intake->first->lined_up_at : 0;
+	const struct connection *first = STAILQ_FIRST(&intake->queue);
+	int64_t waited = first ? clock_ms() - first->queued_at : 0;
 	return waited < INTAKE_PATIENCE_MS ? INTAKE_PATIENCE_MS - (int)waited : 0;
 }
 
 /* Workers */
 
-static void call_receptionist(struct intake *intake)
+static void wake_overload(struct intake *intake)
 {
-	if (!atomic_load(&intake->resting))
+	if (!atomic_load(&intake->overload_asleep))
 		return;
 	LOCK(&intake->lock);
-	(void)pthread_cond_signal(&intake->busy);
+	(void)pthread_cond_signal(&intake->overload_woken);
 }
 
-void intake_leave(struct intake *intake)
+void intake_block(struct intake *intake)
 {
 	if (atomic_load(&intake->pollers) || !atomic_load(&intake->parked_count))
 		return;
 	LOCK(&intake->lock);
-	call_parked(intake);
+	wake_parked(intake);
 }
 
-/* Counts itself first and looks for pollers then: whoever leaves looks the other way round. */
+/* Sleeps while enough others poll, until it is woken. */
 static void park(struct intake *intake)
 {
 	if (atomic_load(&intake->pollers) < POLLERS_MAX)
 		return;
-	struct parked self = { .called = PTHREAD_COND_INITIALIZER };
+	struct parked self = { .woken = PTHREAD_COND_INITIALIZER };
 	LOCK(&intake->lock);
 	atomic_fetch_add(&intake->parked_count, 1);
 	if (!intake->over && atomic_load(&intake->pollers) >= POLLERS_MAX) {
-		self.next = intake->parked;
-		/* cppcheck-suppress autoVariables; it is called before its scope ends */
-		intake->parked = &self;
+		/* cppcheck-suppress autoVariables; it is woken before its scope ends */
+		SLIST_INSERT_HEAD(&intake->parked, &self, link);
 		while (!self.goes)
-			(void)pthread_cond_wait(&self.called, &intake->lock);
+			(void)pthread_cond_wait(&self.woken, &intake->lock);
 	}
 	atomic_fetch_sub(&intake->parked_count, 1);
 }
 
 /*
- * The last to leave makes the receptionist attentive, in case that it comes to wait without saying
- * so: for the rest of a request.
- */
-static int poll_event(struct intake *intake, struct epoll_event *ret)
-{
-	park(intake);
-	atomic_fetch_add(&intake->pollers, 1);
-	int n = epoll_wait(intake->epoll, ret, 1, -1);
-	if (atomic_fetch_sub(&intake->pollers, 1) == 1)
-		call_receptionist(intake);
-	return n;
-}
-
-/*
- * false: there is no event, but perhaps somebody in line. Whoever lines somebody up looks for idle
- * workers afterwards, and an idle worker at the line: one of them sees the other.
+ * Waits as an idle worker; false: there is no event, but perhaps a queued connection. The last that
+ * leaves the set wakes the overload thread: it may come to wait without calling intake_block(), for
+ * the rest of a request.
  */
 static bool await_event(struct intake *intake, struct epoll_event *ret)
 {
+	int n = 0;
 	atomic_fetch_add(&intake->idle, 1);
-	int n = atomic_load(&intake->line_length) ? 0 : poll_event(intake, ret);
+	if (!atomic_load(&intake->queue_length)) {
+		park(intake);
+		atomic_fetch_add(&intake->pollers, 1);
+		n = epoll_wait(intake->epoll, ret, 1, -1);
+		if (atomic_fetch_sub(&intake->pollers, 1) == 1)
+			wake_overload(intake);
+	}
 	if (atomic_fetch_sub(&intake->idle, 1) == 1)
-		call_receptionist(intake);
+		wake_overload(intake);
 	return n == 1;
 }
 
@@ -362,89 +387,85 @@ struct connection *intake_take(struct intake *intake)
 {
 	for (;;) {
 		struct epoll_event event;
-		struct connection *connection = leave_line(intake, 0);
+		struct connection *connection = queue_take(intake, 0);
+		if (!connection && await_event(intake, &event)) {
+			if (event.data.ptr == &intake->over_fd)
+				return NULL;
+			connection = take_ready(intake, &event);
+		}
 		if (connection)
 			return connection;
-		if (!await_event(intake, &event))
-			continue;
-		if (event.data.ptr == &intake->wake)
-			return NULL;
-		if (event.data.ptr == &intake->listener) {
-			accept_connection(intake);
-			continue;
-		}
-		connection = event.data.ptr;
-		mark_taken(connection);
-		return connection;
 	}
 }
 
-/* The receptionist */
+/* The overload thread */
 
-/* Until a last poller leaves, who looks at `resting` afterwards as this does at the pollers. */
-static void await_call(struct intake *intake)
+/* Sleeps until the last poller leaves the set. The lock is held. */
+static void overload_sleep(struct intake *intake)
 {
-	atomic_store(&intake->resting, true);
+	atomic_store(&intake->overload_asleep, true);
 	if (!intake->over && atomic_load(&intake->pollers))
-		(void)pthread_cond_wait(&intake->busy, &intake->lock);
-	atomic_store(&intake->resting, false);
+		(void)pthread_cond_wait(&intake->overload_woken, &intake->lock);
+	atomic_store(&intake->overload_asleep, false);
 }
 
 /*
- * Until no worker is idle; false: it is over. While nobody polls, one that is parked is called
- * after a moment, if nobody else has done so: under load this thread looks from time to time,
- * instead of being woken for each request.
+ * Waits until no worker is idle; false: it is over. Wakes a parked worker if nobody polls after
+ * LOOK_MS: by then the pollers have left for longer than a short request takes.
  */
-static bool rest(struct intake *intake)
+static bool overload_watch(struct intake *intake)
 {
 	LOCK(&intake->lock);
 	for (int quiet = 0; !intake->over && atomic_load(&intake->idle);) {
 		struct timespec look = clock_after_ms(LOOK_MS);
 		quiet = atomic_load(&intake->pollers) ? quiet + 1 : 0;
 		if (quiet == LOOKS) {
-			await_call(intake);
+			overload_sleep(intake);
 			quiet = 0;
 			continue;
 		}
-		(void)pthread_cond_timedwait(&intake->busy, &intake->lock, &look);
+		(void)pthread_cond_timedwait(&intake->overload_woken, &intake->lock, &look);
 		if (!atomic_load(&intake->pollers))
-			call_parked(intake);
+			wake_parked(intake);
 	}
 	return !intake->over;
 }
 
-/* A worker that has come free waits in the epoll set, where it does not see the line. */
-static void pass_on(struct intake *intake)
+/* Puts queued connections back into the set while a worker is idle there: it does not see them. */
+static void overload_hand_on(struct intake *intake)
 {
 	struct connection *connection = NULL;
-	while (atomic_load(&intake->idle) && (connection = leave_line(intake, 0)))
+	while (atomic_load(&intake->idle) && (connection = queue_take(intake, 0)))
 		intake_give(intake, connection, INTAKE_KEPT);
 }
 
-struct connection *intake_take_late(struct intake *intake)
+struct connection *intake_take_overdue(struct intake *intake)
 {
-	while (rest(intake)) {
-		struct connection *late = leave_line(intake, INTAKE_PATIENCE_MS);
-		if (late)
-			return late;
+	while (overload_watch(intake)) {
+		struct connection *overdue = queue_take(intake, INTAKE_PATIENCE_MS);
+		if (overdue)
+			return overdue;
 		struct epoll_event event;
-		if (epoll_wait(intake->epoll, &event, 1, line_patience(intake)) == 1 &&
-			event.data.ptr != &intake->wake) {
-			if (event.data.ptr == &intake->listener)
-				accept_connection(intake);
-			else
-				line_up(intake, event.data.ptr);
-		}
-		pass_on(intake);
+		struct connection *ready = NULL;
+		if (epoll_wait(intake->epoll, &event, 1, queue_patience(intake)) == 1)
+			ready = take_ready(intake, &event);
+		if (ready)
+			queue_add(intake, ready);
+		overload_hand_on(intake);
 	}
 	return NULL;
 }
 
-/* Stopping */
+/* Draining */
+
+bool intake_is_inherited(const struct intake *intake)
+{
+	return intake->listener.inherited;
+}
 
 /*
- * The path goes first: after that nobody can come whom the last accept would miss, and who could
- * then send a request to nobody.
+ * Unlinks the path before the last accept: nobody can connect after that and send a request that no
+ * process reads. The lock is held.
  */
 static void stop_listening(struct intake *intake)
 {
@@ -452,12 +473,7 @@ static void stop_listening(struct intake *intake)
 	listener_unlink(&intake->listener);
 	while (!intake->listener.inherited && accept_one(intake))
 		;
-	listener_close(&intake->listener);
-}
-
-bool intake_is_handed_over(const struct intake *intake)
-{
-	return intake->listener.inherited;
+	listener_done(&intake->listener);
 }
 
 void intake_drain(struct intake *intake)
@@ -466,8 +482,11 @@ void intake_drain(struct intake *intake)
 	bool again = atomic_exchange(&intake->draining, true);
 	if (!again)
 		stop_listening(intake);
-	for (const struct connection *c = intake->connections; c; c = c->next)
-		if (!atomic_load(&c->taken) && (atomic_load(&c->used) || again))
-			end_if_silent(c);
+	struct connection *connection = NULL;
+	LIST_FOREACH(connection, &intake->connections, all) {
+		enum connection_state state = atomic_load(&connection->state);
+		if (state == CONNECTION_IDLE || (state == CONNECTION_NEW && again))
+			end_if_silent(connection);
+	}
 	end_if_over(intake);
 }

@@ -1,15 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 /*
- * The listening socket and the connections from nginx, each for one thread at a time.
+ * Intake: the listening socket and the connections from nginx, each used by one thread at a time.
  *
- * All stand in one epoll set, each armed for one event, so that a connection that is kept alive
- * holds no thread, and what nginx sends is answered by whichever worker is free. Few of these wait
- * in the set: they answer one short request after the other without going to sleep in between. The
- * rest are parked, and called when the last of the few is about to wait for something else. When no
- * worker is free, the receptionist (one thread) lines up what has something to read: workers go on
- * with the line as they come free, and what none of them takes in time is the receptionist's, who
- * answers at once.
+ * All sockets are in one epoll set, each armed for one event, so that an idle connection holds no
+ * thread and any free worker can take the next request. Only a few workers poll the set; the other
+ * idle ones are parked. Short requests are thus answered one after the other without a thread going
+ * to sleep in between. When no worker is idle, one more thread, the overload thread, polls in their
+ * place: it queues the connections that have a request. Workers take from that queue as they become
+ * free, and the overload thread answers what no worker takes in time.
  *
  * All functions may be called from any thread.
  */
@@ -17,38 +16,51 @@
 
 #include <stdatomic.h>
 
-/* In milliseconds: how long a request waits for a worker. */
+/* How long a request waits for a worker before the overload thread answers it, in milliseconds. */
 enum { INTAKE_PATIENCE_MS = 30 };
 
 struct intake;
 struct connection;
 
-/* Opens the socket, as listen.h says. */
-int intake_open(const struct config *config, struct intake **ret, struct err *err);
-void intake_free(struct intake *intake); /* closes connections, too; no thread is in it */
+/* Opens the listening socket, as listener.h says. *config is used until intake_free(). */
+int intake_new(const struct config *config, struct intake **ret, struct err *err);
+void intake_free(struct intake *intake); /* closes all connections; no thread may be in it */
 
 /*
- * Waits for a connection that has something to read; it is the caller's until given back. NULL:
- * there will be none any more.
+ * For workers: waits for a connection that has something to read. The caller owns it until
+ * intake_give(). NULL: after intake_drain(), when the last connection is closed.
  */
 struct connection *intake_take(struct intake *intake);
-/* The same for the receptionist: one that had to wait too long, or of which too many wait. */
-struct connection *intake_take_late(struct intake *intake);
-int intake_fd(const struct connection *connection);
-/* A worker is about to wait for something else than nginx: another takes its place. */
-void intake_leave(struct intake *intake);
-/* Gives it back to wait for its next request; or closes it; or it is closed already. */
-enum intake_end { INTAKE_KEPT, INTAKE_CLOSE, INTAKE_CLOSED };
-void intake_give(struct intake *intake, struct connection *connection, enum intake_end end);
-int intake_taken(struct intake *intake); /* how many are somebody's, or stand in line */
 
-/* Does somebody else hold the socket, for whoever serves it next? */
-bool intake_is_handed_over(const struct intake *intake);
+/* For the overload thread: waits for one that waited too long, or for too long a queue. NULL: as
+ * above. */
+struct connection *intake_take_overdue(struct intake *intake);
+
+int intake_fd(const struct connection *connection);
+
+/* For a worker that is about to wait for something other than nginx: another polls in its place. */
+void intake_block(struct intake *intake);
+
+/* What becomes of a connection after a request. */
+enum intake_end {
+	INTAKE_KEPT,   /* it waits for its next request */
+	INTAKE_CLOSE,  /* intake closes it */
+	INTAKE_CLOSED, /* the caller has closed its descriptor */
+};
+void intake_give(struct intake *intake, struct connection *connection, enum intake_end end);
+
+/* How many connections are owned by a thread or queued. */
+int intake_taken_count(struct intake *intake);
 
 /*
- * Accepts no more but what waits already, closes what is idle, and the rest when it is given back;
- * but connections that have not been used yet only at the second call, for nginx never opens one
- * without a request to send. A listening socket that was handed over keeps its backlog, for whoever
- * serves it next.
+ * Was the listening socket inherited, from systemd? Then its backlog is kept in intake_drain(): the
+ * next process that inherits it accepts from it.
+ */
+bool intake_is_inherited(const struct intake *intake);
+
+/*
+ * Accepts what has connected already, and no more after that. Closes idle connections, and the
+ * others as they are given back. A connection that was never used is closed only by a second call:
+ * nginx opens one when it has a request to send, so that request is on its way.
  */
 void intake_drain(struct intake *intake);

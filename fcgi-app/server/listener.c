@@ -30,14 +30,14 @@ static int listen_inherited(void)
 	return FIRST_FD;
 }
 
-/* A full backlog is somebody's, too. */
+/* Does a process listen there? EAGAIN: one does, and its backlog is full. */
 static bool is_served(const struct sockaddr_un *address)
 {
 	AUTO(close) int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	return !connect(fd, (const struct sockaddr *)address, sizeof *address) || errno == EAGAIN;
 }
 
-static int cannot_listen(const struct config *config, const char *why, struct err *err)
+static int listen_error(const struct config *config, const char *why, struct err *err)
 {
 	return err_set(err, ERR_INTERNAL, "cannot listen on '%.200s': %s", config->listen, why);
 }
@@ -48,9 +48,9 @@ static int grant_group(const struct config *config, struct err *err)
 		return 0;
 	const struct group *group = getgrnam(config->socket_group);
 	if (!group)
-		return cannot_listen(config, "there is no such socket-group", err);
+		return listen_error(config, "the socket-group does not exist", err);
 	if (chown(config->listen, (uid_t)-1, group->gr_gid) < 0)
-		return cannot_listen(config, strerror(errno), err);
+		return listen_error(config, strerror(errno), err);
 	return 0;
 }
 
@@ -58,26 +58,27 @@ static int listen_unix(const struct config *config, struct listener *ret, struct
 {
 	struct sockaddr_un address = { .sun_family = AF_UNIX };
 	if (strlen(config->listen) >= sizeof address.sun_path)
-		return cannot_listen(config, "a unix socket's path has at most 107 bytes", err);
+		return listen_error(
+			config, "the path of a unix socket can have at most 107 bytes", err);
 	memcpy(address.sun_path, config->listen, strlen(config->listen) + 1);
 	if (is_served(&address))
-		return cannot_listen(config, "another process serves it", err);
+		return listen_error(config, "another process listens there", err);
 	struct stat st;
 	if (!lstat(config->listen, &st) && S_ISSOCK(st.st_mode))
 		(void)unlink(config->listen);
 	AUTO(close) int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	/* Whoever may connect may claim any role: the owner and the group, nobody else. */
+	/* A process that can connect can claim any role: only the owner and the group may. */
 	mode_t old = umask(0117);
 	int rc = bind(fd, (const struct sockaddr *)&address, sizeof address);
 	(void)umask(old);
 	if (rc < 0)
-		return cannot_listen(config, strerror(errno), err);
+		return listen_error(config, strerror(errno), err);
 	struct listener made = { .path = config->listen };
 	made.bound = !lstat(config->listen, &made.stat);
 	if (grant_group(config, err) < 0)
 		return -1;
 	if (listen(fd, BACKLOG) < 0)
-		return cannot_listen(config, strerror(errno), err);
+		return listen_error(config, strerror(errno), err);
 	made.fd = TAKE_FD(fd);
 	*ret = made;
 	return 0;
@@ -89,7 +90,7 @@ static void auto_addrinfo(struct addrinfo **info)
 		freeaddrinfo(*info);
 }
 
-/* Whoever can connect can claim any role, so nobody on another machine may. */
+/* A process that can connect can claim any role, so none on another machine may. */
 static bool is_loopback(const struct sockaddr *address)
 {
 	if (address->sa_family == AF_INET)
@@ -105,7 +106,7 @@ static int listen_tcp(const struct config *config, struct listener *ret, struct 
 {
 	const char *colon = strrchr(config->listen, ':');
 	if (!colon || !colon[1])
-		return cannot_listen(config, "neither an absolute path nor host:port", err);
+		return listen_error(config, "it is neither an absolute path nor host:port", err);
 	char host[256];
 	size_t n = (size_t)(colon - config->listen);
 	bool bracketed = n >= 2 && config->listen[0] == '[' && colon[-1] == ']';
@@ -115,19 +116,19 @@ static int listen_tcp(const struct config *config, struct listener *ret, struct 
 	struct addrinfo hints = { .ai_socktype = SOCK_STREAM };
 	int rc = getaddrinfo(host[0] ? host : NULL, colon + 1, &hints, &info);
 	if (rc)
-		return cannot_listen(config, gai_strerror(rc), err);
+		return listen_error(config, gai_strerror(rc), err);
 	if (!is_loopback(info->ai_addr))
-		return cannot_listen(config, "not a loopback address", err);
+		return listen_error(config, "it is not a loopback address", err);
 	int flags = SOCK_NONBLOCK | SOCK_CLOEXEC;
 	AUTO(close) int fd = socket(info->ai_family, info->ai_socktype | flags, info->ai_protocol);
 	(void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &(int){ 1 }, sizeof(int));
 	if (bind(fd, info->ai_addr, info->ai_addrlen) < 0 || listen(fd, BACKLOG) < 0)
-		return cannot_listen(config, strerror(errno), err);
+		return listen_error(config, strerror(errno), err);
 	*ret = (struct listener){ .fd = TAKE_FD(fd) };
 	return 0;
 }
 
-int listener_open(const struct config *config, struct listener *ret, struct err *err)
+int listener_init(const struct config *config, struct listener *ret, struct err *err)
 {
 	int fd = listen_inherited();
 	if (fd >= 0) {
@@ -147,7 +148,7 @@ void listener_unlink(struct listener *listener)
 	listener->bound = false;
 }
 
-void listener_close(struct listener *listener)
+void listener_done(struct listener *listener)
 {
 	if (listener->fd < 0)
 		return;

@@ -1,30 +1,30 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 /*
- * The socket that nginx connects to. No state of its own; a listener is used by one thread at a
- * time, but for its descriptor.
+ * The listening socket that nginx connects to. One thread at a time may use a listener; any thread
+ * may use its descriptor.
  */
 #include "base/config.h"
 
 #include <sys/stat.h>
 
 struct listener {
-	int fd;           /* that does not block; -1: there is none */
-	bool inherited;   /* its backlog is for whoever serves it next */
-	bool bound;       /* by us, to a path */
-	const char *path; /* the setting's */
-	struct stat stat; /* of what is there then: another may take our place */
+	int fd;           /* non-blocking; -1: closed */
+	bool inherited;   /* from systemd: its backlog is for the next process that inherits it */
+	bool bound;       /* we bound it to `path`, and the path is still there */
+	const char *path; /* config->listen */
+	struct stat stat; /* the socket file that we made: another process may have replaced it */
 };
 
 /*
- * Opens systemd's socket (LISTEN_FDS, sd_listen_fds(3)) if there is one, else config->listen, a
- * unix path or host:port on the loopback. A stale unix socket is replaced, one that somebody serves
- * is not.
+ * Opens systemd's socket (LISTEN_FDS, sd_listen_fds(3)) if there is one, else config->listen: a
+ * unix path, or host:port on the loopback interface. Replaces a unix socket that no process listens
+ * on; fails with ERR_INTERNAL if one does. On failure *ret is not touched.
  */
-int listener_open(const struct config *config, struct listener *ret, struct err *err);
+int listener_init(const struct config *config, struct listener *ret, struct err *err);
 
-/* Takes the path away: nobody can connect any more, and another virtgate may put its own there. */
+/* Unlinks the path: nobody can connect any more, and another virtgate may bind it. */
 void listener_unlink(struct listener *listener);
 
-/* The path first, so that there never is one that nobody serves. Not twice. */
-void listener_close(struct listener *listener);
+/* Unlinks the path and then closes: there is never a path that no process serves. */
+void listener_done(struct listener *listener);

@@ -12,67 +12,50 @@
 #include <malloc.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/queue.h>
 #include <sys/resource.h>
 
-enum {
-	/* In draining, how long a new connection may take to bring its request. */
-	NEW_CONNECTION_MS = 500,
-};
+/* When draining, how long a new connection may take to bring its request. */
+enum { NEW_CONNECTION_MS = 500 };
 
 struct worker {
 	struct server *server;
-	struct worker *next; /* the main thread's alone */
+	SLIST_ENTRY(worker) link;
 	pthread_t thread;
 	struct exchange *exchange;
 	atomic_bool ended;
-	bool stuck; /* with the server's lock */
+	bool stuck; /* with server->lock */
 
 	/*
-	 * What it answers now. An odd turn says that the rest is there to be read: whoever moves it
-	 * on, with one compare-and-swap, answers.
+	 * The request that it answers. While the turn is odd, the fields below are set and the
+	 * watchdog may read them. One compare-and-swap of an odd turn decides who replies: the
+	 * worker makes it the next even number, the watchdog makes it 0.
 	 */
 	atomic_uint turn;
 	_Atomic int64_t deadline; /* clock_ms() */
-	const struct api_call *call;
-	const char *ref; /* of the path; or NULL */
-	struct connection *connection;
 	_Atomic int64_t began_at; /* clock_us() */
+	const struct api_call *call;
+	const char *ref; /* the VM's, from the path; or NULL */
+	struct connection *connection;
 };
 
 struct server {
 	const struct config *config;
 	struct api *api;
 	struct intake *intake;
-	struct worker *workers; /* the main thread's alone */
-	pthread_t receptionist;
-	bool receives;
+	SLIST_HEAD(, worker) workers; /* used by the main thread alone */
+	pthread_t overload;
+	bool has_overload;
 
-	pthread_mutex_t expiry; /* held while the watchdog answers for a worker */
+	pthread_mutex_t expiry; /* held while the watchdog replies in a worker's place */
 
 	pthread_mutex_t lock;
 	pthread_cond_t changed;
 	int serving; /* threads that are neither stuck nor ended */
-	int wanted;  /* of them */
+	int wanted;  /* how many should be serving */
 };
 
-/* Who has an answer finds it counted and logged. false: the connection is of no more use. */
-static bool answer(struct exchange *exchange, const struct api_call *call,
-	const struct api_reply *reply, int64_t began_at)
-{
-	int64_t microseconds = clock_us() - began_at;
-	api_count(call, reply, microseconds);
-	request_log(exchange, reply, microseconds);
-	return exchange_answer(exchange, reply);
-}
-
-static enum intake_end end_of(bool kept)
-{
-	return kept ? INTAKE_KEPT : INTAKE_CLOSE;
-}
-
-/* Workers */
-
-static void begin_turn(struct worker *worker, const struct api_call *call,
+static void worker_begin_turn(struct worker *worker, const struct api_call *call,
 	struct connection *connection, int64_t began_at)
 {
 	worker->call = call;
@@ -83,14 +66,24 @@ static void begin_turn(struct worker *worker, const struct api_call *call,
 	(void)atomic_fetch_add(&worker->turn, 1);
 }
 
-/* false: the watchdog has answered, and is done with what it needed for that. */
-static bool end_turn(struct worker *worker)
+/* false: the watchdog has replied, and no longer uses the request. */
+static bool worker_end_turn(struct worker *worker)
 {
 	unsigned mine = atomic_load(&worker->turn) | 1;
 	if (atomic_compare_exchange_strong(&worker->turn, &mine, mine + 1))
 		return true;
-	LOCK(&worker->server->expiry);
+	LOCK(&worker->server->expiry); /* waits until it has written its reply */
 	return false;
+}
+
+/* Counts and logs before it writes: a client that has the reply finds it counted and logged. */
+static enum intake_end send_reply(struct exchange *exchange, const struct api_call *call,
+	const struct api_reply *reply, int64_t began_at)
+{
+	int64_t microseconds = clock_us() - began_at;
+	api_count(call, reply, microseconds);
+	request_log(exchange, reply, microseconds);
+	return exchange_answer(exchange, reply) ? INTAKE_KEPT : INTAKE_CLOSE;
 }
 
 static void make_reply(
@@ -103,33 +96,37 @@ static void make_reply(
 		api_answer(call, ret);
 }
 
+/* Workers */
+
 static void serve_request(struct worker *worker, struct connection *connection)
 {
 	struct exchange *exchange = worker->exchange;
-	struct intake *intake = worker->server->intake;
+	struct server *server = worker->server;
 	int64_t began_at = clock_us();
 	__attribute__((cleanup(api_call_done))) struct api_call call;
 	struct api_reply reply;
-	metrics_begin(worker->server->api->metrics);
-	api_call_init(worker->server->api, exchange_request(exchange), &call);
-	begin_turn(worker, &call, connection, began_at);
+	enum intake_end end = INTAKE_KEPT;
+	metrics_begin(server->api->metrics);
+	api_call_init(server->api, exchange_request(exchange), &call);
+	worker_begin_turn(worker, &call, connection, began_at);
 	if (call.route && !call.route->instant)
-		intake_leave(intake);
+		intake_block(server->intake);
 	make_reply(exchange, &call, &reply);
-	bool in_time = end_turn(worker);
-	bool kept = in_time && answer(exchange, &call, &reply, began_at);
-	if (!in_time)
+	bool in_time = worker_end_turn(worker);
+	if (in_time)
+		end = send_reply(exchange, &call, &reply, began_at);
+	else
 		request_log_late(exchange, &reply, clock_us() - began_at);
 	if (reply.stop)
 		(void)kill(getpid(), SIGTERM);
 	api_reply_done(&reply);
 	exchange_done(exchange);
 	if (in_time)
-		intake_give(intake, connection, end_of(kept));
+		intake_give(server->intake, connection, end);
 }
 
-/* Of a worker that was stuck: is it needed again? */
-static bool goes_on(struct worker *worker)
+/* After a request: does the worker go on? One that was stuck does if it is needed again. */
+static bool worker_goes_on(struct worker *worker)
 {
 	struct server *server = worker->server;
 	LOCK(&server->lock);
@@ -143,10 +140,10 @@ static bool goes_on(struct worker *worker)
 	return true;
 }
 
-static void leave_service(struct server *server)
+static void add_serving(struct server *server, int by)
 {
 	LOCK(&server->lock);
-	server->serving--;
+	server->serving += by;
 	(void)pthread_cond_signal(&server->changed);
 }
 
@@ -161,18 +158,17 @@ static void *work(void *data)
 			serve_request(worker, connection);
 		else
 			intake_give(intake, connection, INTAKE_CLOSED);
-		needed = goes_on(worker);
+		needed = worker_goes_on(worker);
 	}
 	if (needed)
-		leave_service(worker->server);
+		add_serving(worker->server, -1);
 	atomic_store(&worker->ended, true);
 	return NULL;
 }
 
-/* The receptionist */
+/* The overload thread */
 
-/* What never waits is answered even now. */
-static void turn_away(
+static void answer_overdue(
 	struct server *server, struct exchange *exchange, struct connection *connection)
 {
 	int64_t began_at = clock_us();
@@ -181,42 +177,34 @@ static void turn_away(
 	struct err err;
 	metrics_begin(server->api->metrics);
 	api_call_init(server->api, exchange_request(exchange), &call);
-	(void)err_set(&err, ERR_OVERLOADED,
-		"virtgate answers %d requests at a time, and all of them take long",
+	(void)err_set(&err, ERR_OVERLOADED, "all %d workers are busy with requests that take long",
 		server->config->workers);
 	if (!call.route || call.route->instant)
 		make_reply(exchange, &call, &reply);
 	else
 		api_answer_error(&call, &err, &reply);
-	bool kept = answer(exchange, &call, &reply, began_at);
+	enum intake_end end = send_reply(exchange, &call, &reply, began_at);
 	api_reply_done(&reply);
 	exchange_done(exchange);
-	intake_give(server->intake, connection, end_of(kept));
+	intake_give(server->intake, connection, end);
 }
 
-static void *receive(void *data)
+static void *answer_overload(void *data)
 {
 	struct server *server = data;
 	AUTO(exchange_free) struct exchange *exchange = exchange_new();
 	struct connection *connection = NULL;
-	while (exchange && (connection = intake_take_late(server->intake))) {
+	while (exchange && (connection = intake_take_overdue(server->intake))) {
 		if (exchange_read(exchange, intake_fd(connection)))
-			turn_away(server, exchange, connection);
+			answer_overdue(server, exchange, connection);
 		else
 			intake_give(server->intake, connection, INTAKE_CLOSED);
 	}
-	leave_service(server);
+	add_serving(server, -1);
 	return NULL;
 }
 
 /* Starting */
-
-/* It serves from the moment that it is counted, so that nobody ends before it has begun. */
-static void count_serving(struct server *server, int by)
-{
-	LOCK(&server->lock);
-	server->serving += by;
-}
 
 static void worker_free(struct worker *worker)
 {
@@ -225,6 +213,7 @@ static void worker_free(struct worker *worker)
 	free(worker);
 }
 
+/* It counts as serving before it runs, so that none seems to have ended before it began. */
 static int start_worker(struct server *server)
 {
 	struct worker *worker = calloc(1, sizeof *worker);
@@ -232,28 +221,29 @@ static int start_worker(struct server *server)
 		return -1;
 	worker->server = server;
 	worker->exchange = exchange_new();
-	count_serving(server, 1);
+	add_serving(server, 1);
 	if (!worker->exchange || thread_start(&worker->thread, "worker", work, worker) < 0) {
-		count_serving(server, -1);
+		add_serving(server, -1);
 		worker_free(worker);
 		return -1;
 	}
-	worker->next = server->workers;
-	server->workers = worker;
+	SLIST_INSERT_HEAD(&server->workers, worker, link);
 	return 0;
 }
 
+/* Fewer workers than wanted are started later, by the watchdog; -1: there is none. */
 static int start_threads(struct server *server)
 {
-	count_serving(server, 1);
-	server->receives = !thread_start(&server->receptionist, "receptionist", receive, server);
-	if (!server->receives)
-		count_serving(server, -1);
-	server->wanted = server->config->workers + server->receives;
+	add_serving(server, 1);
+	server->has_overload =
+		!thread_start(&server->overload, "overload", answer_overload, server);
+	if (!server->has_overload)
+		add_serving(server, -1);
+	server->wanted = server->config->workers + server->has_overload;
 	for (int i = 0; i < server->config->workers; i++)
 		if (start_worker(server) < 0)
 			break;
-	return server->workers ? 0 : -1;
+	return SLIST_EMPTY(&server->workers) ? -1 : 0;
 }
 
 /* The watchdog */
@@ -264,18 +254,18 @@ static void deadline_exceeded(const struct worker *worker, struct err *err)
 	int seconds = api_deadline(worker->call);
 	if (!route || route->method == HTTP_GET) {
 		(void)err_set(err, ERR_DEADLINE_EXCEEDED,
-			"the host or the VM has not answered within %d s", seconds);
+			"the host or the VM did not answer within %d s", seconds);
 		return;
 	}
 	(void)err_set(err, ERR_DEADLINE_EXCEEDED,
-		"this was not done within %d s; it is still under way, and may yet succeed",
+		"the operation did not complete within %d s; it continues and may still succeed",
 		seconds);
 	AUTO(free) char *ref = worker->ref ? http_encode_segment(worker->ref) : NULL;
-	(void)err_hint(err, "look what became of it before you try again: GET /v1/vms%s%.200s",
+	(void)err_hint(err, "before you retry, look at the result: GET /v1/vms%s%.200s",
 		ref ? "/" : "", ref ? ref : "");
 }
 
-static void count_stuck(struct worker *worker)
+static void worker_set_stuck(struct worker *worker)
 {
 	struct server *server = worker->server;
 	LOCK(&server->lock);
@@ -285,28 +275,28 @@ static void count_stuck(struct worker *worker)
 	(void)pthread_cond_signal(&server->changed);
 }
 
-static bool is_stuck(struct worker *worker)
+static bool worker_is_stuck(struct worker *worker)
 {
 	LOCK(&worker->server->lock);
 	return worker->stuck;
 }
 
-/* Answers for a worker that is past its deadline, unless that one does so just now. */
-static void expire(struct worker *worker, unsigned turn)
+/* Replies in the place of a worker past its deadline, unless that one replies at this moment. */
+static void expire_turn(struct worker *worker, unsigned turn)
 {
 	struct server *server = worker->server;
 	struct api_reply reply;
 	struct err err;
 	LOCK(&server->expiry);
-	/* 0: the worker's own compare-and-swap fails, and its next turn is odd again. */
+	/* Made 0, it fails the worker's own compare-and-swap, and its next turn is odd again. */
 	if (!atomic_compare_exchange_strong(&worker->turn, &turn, 0))
 		return;
 	deadline_exceeded(worker, &err);
 	api_answer_error(worker->call, &err, &reply);
-	bool kept = answer(worker->exchange, worker->call, &reply, worker->began_at);
+	enum intake_end end = send_reply(worker->exchange, worker->call, &reply, worker->began_at);
 	api_reply_done(&reply);
-	intake_give(server->intake, worker->connection, end_of(kept));
-	count_stuck(worker);
+	intake_give(server->intake, worker->connection, end);
+	worker_set_stuck(worker);
 }
 
 static bool lacks_worker(struct server *server)
@@ -316,13 +306,15 @@ static bool lacks_worker(struct server *server)
 		atomic_load(&server->api->stuck) <= server->config->workers;
 }
 
-static void expire_late(struct server *server)
+/* Replies for workers past their deadlines, and starts others for those that are stuck. */
+static void expire_turns(struct server *server)
 {
 	int64_t now = clock_ms();
-	for (struct worker *w = server->workers; w; w = w->next) {
-		unsigned turn = atomic_load(&w->turn);
-		if (turn & 1 && atomic_load(&w->deadline) <= now)
-			expire(w, turn);
+	struct worker *worker = NULL;
+	SLIST_FOREACH(worker, &server->workers, link) {
+		unsigned turn = atomic_load(&worker->turn);
+		if (turn & 1 && atomic_load(&worker->deadline) <= now)
+			expire_turn(worker, turn);
 	}
 	while (lacks_worker(server))
 		if (start_worker(server) < 0) {
@@ -331,27 +323,25 @@ static void expire_late(struct server *server)
 		}
 }
 
-/* Those that came back and were not needed any more. */
-static void free_ended(struct server *server)
+/* Frees those that were stuck, came back and were not needed any more. */
+static void free_ended_workers(struct server *server)
 {
-	struct worker **at = &server->workers;
-	while (*at) {
-		struct worker *worker = *at;
-		if (!atomic_load(&worker->ended)) {
-			at = &worker->next;
+	struct worker *next = SLIST_FIRST(&server->workers);
+	for (struct worker *worker; (worker = next);) {
+		next = SLIST_NEXT(worker, link);
+		if (!atomic_load(&worker->ended))
 			continue;
-		}
-		*at = worker->next;
+		SLIST_REMOVE(&server->workers, worker, worker, link);
 		(void)pthread_join(worker->thread, NULL);
 		worker_free(worker);
 	}
 }
 
 /*
- * When the watchdog has to look again, in clock_ms(): no request that comes meanwhile is late
- * before the shortest deadline has passed.
+ * When the watchdog looks again, by clock_ms(). A request that begins meanwhile cannot expire
+ * before the shortest of the deadlines has passed.
  */
-static int64_t next_look(const struct server *server)
+static int64_t next_expiry(const struct server *server)
 {
 	const struct config *config = server->config;
 	int shortest = config->read_deadline < config->action_deadline ? config->read_deadline
@@ -359,19 +349,13 @@ static int64_t next_look(const struct server *server)
 	if (config->long_deadline < shortest)
 		shortest = config->long_deadline;
 	int64_t next = clock_ms() + (int64_t)shortest * 1000;
-	for (struct worker *w = server->workers; w; w = w->next) {
-		int64_t deadline = atomic_load(&w->deadline);
-		if (atomic_load(&w->turn) & 1 && deadline < next)
+	struct worker *worker = NULL;
+	SLIST_FOREACH(worker, &server->workers, link) {
+		int64_t deadline = atomic_load(&worker->deadline);
+		if (atomic_load(&worker->turn) & 1 && deadline < next)
 			next = deadline;
 	}
 	return next;
-}
-
-static struct timespec timespec_until(int64_t ms)
-{
-	int64_t left = ms - clock_ms();
-	left = left > 0 ? left : 0;
-	return (struct timespec){ .tv_sec = left / 1000, .tv_nsec = left % 1000 * 1000000 };
 }
 
 static void watch_until_stopped(struct server *server)
@@ -381,18 +365,20 @@ static void watch_until_stopped(struct server *server)
 	(void)sigaddset(&signals, SIGTERM);
 	(void)sigaddset(&signals, SIGINT);
 	for (;;) {
-		struct timespec patience = timespec_until(next_look(server));
-		if (sigtimedwait(&signals, NULL, &patience) > 0)
+		int64_t ms = next_expiry(server) - clock_ms();
+		ms = ms > 0 ? ms : 0;
+		struct timespec timeout = { .tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000 };
+		if (sigtimedwait(&signals, NULL, &timeout) > 0)
 			return;
-		expire_late(server);
-		free_ended(server);
+		expire_turns(server);
+		free_ended_workers(server);
 		(void)malloc_trim(0); /* what a burst of requests has left in holes */
 	}
 }
 
-/* Stopping */
+/* Draining */
 
-/* false: some still serve at that time. */
+/* Waits until that time of clock_ms() for all threads to end; false: some are still serving. */
 static bool await_end(struct server *server, int64_t until)
 {
 	struct timespec deadline = clock_after_ms(until - clock_ms());
@@ -403,36 +389,38 @@ static bool await_end(struct server *server, int64_t until)
 	return true;
 }
 
-/* Is one that had come by then still being answered? */
-static bool works_on_older(const struct server *server, int64_t us)
+/* Is a request that arrived by that time of clock_us() still being answered? */
+static bool answers_older(const struct server *server, int64_t us)
 {
-	for (struct worker *w = server->workers; w; w = w->next)
-		if (atomic_load(&w->turn) & 1 && atomic_load(&w->began_at) <= us)
+	const struct worker *worker = NULL;
+	SLIST_FOREACH(worker, &server->workers, link)
+		if (atomic_load(&worker->turn) & 1 && atomic_load(&worker->began_at) <= us)
 			return true;
 	return false;
 }
 
 /*
- * Who holds our socket starts the next virtgate when this one has ended: until then nobody else
- * takes what comes, so all is served until only short requests are left to finish, or half of the
- * time is over: what has been begun then has the other half.
+ * With an inherited socket the next virtgate starts when this process has ended, and until then no
+ * other process accepts. So it serves on until the requests that run now are answered, or half of
+ * the time is over; requests that have begun by then have the other half.
  */
 static void serve_on(struct server *server, int64_t end)
 {
 	enum { LOOK_MS = 20 };
-	for (int64_t us = clock_us(); works_on_older(server, us) && clock_ms() < end;) {
+	for (int64_t us = clock_us(); answers_older(server, us) && clock_ms() < end;) {
 		(void)await_end(server, clock_ms() + LOOK_MS);
-		expire_late(server);
+		expire_turns(server);
 	}
 }
 
+/* false: after config->drain seconds some threads are still serving. */
 static bool drain(struct server *server)
 {
-	/* Without a moment for the threads to end, --drain 0 would always find some. */
-	int64_t patience = server->config->drain ? server->config->drain : 1;
-	int64_t end = clock_ms() + patience * 1000;
+	/* With --drain 0 too, the threads need a moment to end. */
+	int64_t seconds = server->config->drain ? server->config->drain : 1;
+	int64_t end = clock_ms() + seconds * 1000;
 	atomic_store(&server->api->draining, true);
-	if (intake_is_handed_over(server->intake))
+	if (intake_is_inherited(server->intake))
 		serve_on(server, (clock_ms() + end) / 2);
 	atomic_store(&server->api->leaving, true);
 	intake_drain(server->intake);
@@ -440,27 +428,28 @@ static bool drain(struct server *server)
 		return true;
 	intake_drain(server->intake);
 	for (;;) {
-		int64_t look = next_look(server);
+		int64_t look = next_expiry(server);
 		if (await_end(server, look < end ? look : end))
 			return true;
 		if (clock_ms() >= end)
 			return false;
-		expire_late(server);
+		expire_turns(server);
 	}
 }
 
-/* Those that are stuck are left to themselves; returns how many they are. */
+/* Joins all threads but those that are stuck, and returns how many these are. */
 static int join_threads(struct server *server)
 {
 	int stuck = 0;
-	if (server->receives)
-		(void)pthread_join(server->receptionist, NULL);
-	for (struct worker *w = server->workers; w; w = w->next) {
-		if (!is_stuck(w)) {
-			(void)pthread_join(w->thread, NULL);
+	struct worker *worker = NULL;
+	if (server->has_overload)
+		(void)pthread_join(server->overload, NULL);
+	SLIST_FOREACH(worker, &server->workers, link) {
+		if (!worker_is_stuck(worker)) {
+			(void)pthread_join(worker->thread, NULL);
 			continue;
 		}
-		(void)pthread_detach(w->thread);
+		(void)pthread_detach(worker->thread);
 		stuck++;
 	}
 	return stuck;
@@ -478,15 +467,15 @@ int server_run(struct server *server, int *ret_stuck)
 		*ret_stuck = join_threads(server);
 		return 0;
 	}
-	int unfinished = intake_taken(server->intake);
-	return unfinished ? unfinished : 1;
+	int unanswered = intake_taken_count(server->intake);
+	return unanswered ? unanswered : 1;
 }
 
 void server_free(struct server *server)
 {
-	while (server->workers) {
-		struct worker *worker = server->workers;
-		server->workers = worker->next;
+	while (!SLIST_EMPTY(&server->workers)) {
+		struct worker *worker = SLIST_FIRST(&server->workers);
+		SLIST_REMOVE_HEAD(&server->workers, link);
 		worker_free(worker);
 	}
 	if (server->intake)
@@ -497,7 +486,7 @@ void server_free(struct server *server)
 	free(server);
 }
 
-/* nginx may keep more connections than the usual 1024 allow. */
+/* nginx may keep more connections than the usual limit of 1024 descriptors. */
 static void allow_many_files(void)
 {
 	struct rlimit limit;
@@ -507,7 +496,7 @@ static void allow_many_files(void)
 	(void)setrlimit(RLIMIT_NOFILE, &limit);
 }
 
-int server_open(const struct config *config, struct api *api, struct server **ret, struct err *err)
+int server_new(const struct config *config, struct api *api, struct server **ret, struct err *err)
 {
 	struct server *server = calloc(1, sizeof *server);
 	if (!server)
@@ -518,11 +507,10 @@ int server_open(const struct config *config, struct api *api, struct server **re
 	cond_init_monotonic(&server->changed);
 	allow_many_files();
 	int rc = exchange_init();
-	/* libfcgi puts a handler of its own on it. */
-	(void)signal(SIGPIPE, SIG_IGN);
+	(void)signal(SIGPIPE, SIG_IGN); /* libfcgi has installed a handler of its own */
 	if (rc < 0)
 		(void)err_set(err, ERR_INTERNAL, "libfcgi cannot be initialised");
-	else if (!intake_open(config, &server->intake, err)) {
+	else if (!intake_new(config, &server->intake, err)) {
 		*ret = server;
 		return 0;
 	}

@@ -1,30 +1,35 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 /*
- * The threads that answer requests, and who watches over them.
+ * The server: worker threads that answer requests, the overload thread, the watchdog.
  *
- * A thread that is stuck in libvirt cannot be ended, but its request can be answered: past its
- * row's deadline the watchdog, which is the main thread, answers 504 in the worker's place and
- * starts another. When the stuck one comes back its late answer is thrown away, and it goes on as a
- * worker if one is missing, or ends. As many as there are workers may be stuck; after that no more
- * are started.
+ * A thread that hangs in libvirt cannot be ended, but its request can be answered. The watchdog,
+ * which is the main thread, answers 504 for a worker that is past its request's deadline, and
+ * starts another worker. When the stuck worker returns, its late reply is logged and dropped; it
+ * serves again if a worker is missing, and ends otherwise. At most config->workers threads are
+ * replaced while they are stuck.
  *
- * Once per process, from the main thread.
+ * The overload thread answers when all workers are busy: 503, or the reply itself where the
+ * route is `instant`.
+ *
+ * One server per process. All functions are for the main thread.
  */
 #include "api/api.h"
 
 struct server;
 
-/* Opens the socket, as listen.h says. */
-int server_open(const struct config *config, struct api *api, struct server **ret, struct err *err);
+/* Opens the socket, as listener.h says. *config and *api are used until server_free(). */
+int server_new(const struct config *config, struct api *api, struct server **ret, struct err *err);
+void server_free(struct server *server); /* after server_run() has returned 0 with none stuck */
 
 /*
- * Serves until SIGTERM or SIGINT, which the caller has blocked in all threads; with a socket that
- * was handed over, until what had come by then is answered, at most half of config->drain. Then
- * accepts no more, answers what has arrived, closes what is idle, and returns: 0, or the number of
- * requests that had not been answered within config->drain seconds. When there are such, or threads
- * that are stuck, these may use anything, and the process can only exit.
+ * Serves until SIGTERM or SIGINT, which the caller has blocked in all threads, and then drains: it
+ * accepts no more, answers the requests that have arrived, closes idle connections and returns,
+ * after config->drain seconds at most. With an inherited socket it first serves on until the
+ * requests that were running are answered, for half of that time at most.
+ *
+ * Returns the number of requests that are unanswered then. *ret_stuck is the number of answered
+ * requests whose thread is still stuck. If either is not 0, threads are still running and may use
+ * anything: the process can only exit.
  */
 int server_run(struct server *server, int *ret_stuck);
-
-void server_free(struct server *server); /* no thread is left */

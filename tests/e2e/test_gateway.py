@@ -1345,7 +1345,7 @@ def test_nginx_finds_virtgate_again_after_a_restart(new_gateway):
 def test_a_second_virtgate_does_not_take_the_socket_of_the_first(gateway, admin):
     second = subprocess.run([BINARY.resolve()], env=gateway.environment(), capture_output=True,
                             text=True, timeout=60)
-    assert second.returncode == 1 and "another process serves it" in second.stderr
+    assert second.returncode == 1 and "another process listens there" in second.stderr
     assert admin.get("/readyz").status == 200
 
 
