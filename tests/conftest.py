@@ -36,7 +36,7 @@ def gateway():
 
 @pytest.fixture
 def new_gateway():
-    """Makes gateways of a test's own; they are stopped, and checked, at its end."""
+    """Makes gateways for one test; they are stopped and checked at its end."""
     made = []
 
     def make(start=True, **how):
@@ -50,7 +50,7 @@ def new_gateway():
 
 @pytest.fixture
 def clients(gateway):
-    """Opens clients by user name; one connection each, closed at the test's end."""
+    """Opens one client per user name; their connections are closed at the test's end."""
     opened = {}
 
     def client(user):
@@ -80,19 +80,19 @@ def viewer(clients):
 
 @pytest.fixture
 def stranger(clients):
-    """Without credentials."""
+    """A client without credentials."""
     return clients(None)
 
 
 @pytest.fixture
 def new_name():
-    """A VM's name that no other test has."""
+    """Returns a VM's name that no other test uses."""
     return lambda: f"vm-{next(numbers)}"
 
 
 @pytest.fixture
 def new_vm(admin, new_name):
-    """Creates a VM on the test driver and returns it as the API shows it; deletes it afterwards."""
+    """Creates VMs on the test driver, returns each as the API shows it, deletes them afterwards."""
     made = []
 
     def make(name=None, inside="", **options):

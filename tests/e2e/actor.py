@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: MIT
-"""A client with a VM of its own, of which it knows what its requests must have led to.
+"""A client with a VM of its own, which knows the states that its requests can have led to.
 
-What the VM may be like is a set of worlds. A request that was answered 2xx has been done in each of
-them; one that was refused, in none. One whose outcome nobody knows (see outcome_of()) may be done
-at any later time or never, in steps of which only the first ones may come. Whatever is seen of the
-VM rules out the worlds that it does not fit, and it is an error when none is left: as long as all
-outcomes are known there is only ever one.
+Each possible state of the VM is a world. A request that was answered 2xx has taken effect in every
+world; a request that was refused, in none. A request of unknown outcome (see outcome_of()) may take
+effect at any later time, partly, or never. Each observation of the VM rules out the worlds that
+contradict it, and it is an error when no world is left. As long as every outcome is known there is
+exactly one world.
 """
 
 import random
@@ -18,26 +18,26 @@ DONE, REFUSED, UNKNOWN = Outcome = Enum("Outcome", "DONE REFUSED UNKNOWN")
 # Instead of an answer: the request may have arrived, or cannot have.
 LOST, UNSENT = NoAnswer = Enum("NoAnswer", "LOST UNSENT")
 
-# What each action makes of a VM's state; of others it is a wrong state.
+# The state that each action leads to, by the state before. Any other state is a wrong one.
 MOVES = {
     "suspend": {"running": "paused", "paused": "paused"},
     "resume": {"running": "running", "paused": "running"},
     "start": {"running": "running", "shutoff": "running"},
     "stop": {state: "shutoff" for state in ("running", "paused", "shutoff")},
 }
-# The bodies of actions, where there are some.
+# The bodies of the actions that need one.
 BODIES = {"stop": {"json": {"mode": "kill"}}}
-# 503 that says that nothing was done.
+# Codes of a 503 that says that nothing was done.
 BUSY = {"host_busy", "vm_busy", "draining"}
-# Refusals that tell that the VM is, or was, otherwise than the request needs.
+# Codes of a refusal because of the VM's state.
 TELLING = {"wrong_state", "vm_not_found", "already_exists", "snapshot_not_found"}
-COMING_MAX = 3  # of so many open outcomes a client makes no more
+COMING_MAX = 3  # with so many unknown outcomes a client makes no more changes
 
 
 class World(NamedTuple):
     state: str | None  # None: there is no VM
-    snapshots: frozenset  # of (name, state)
-    coming: tuple  # what may still happen: each a tuple of steps
+    snapshots: frozenset  # (name, state) of each
+    coming: tuple  # changes that may still happen, each a tuple of steps
 
 
 NOTHING = World(None, frozenset(), ())
@@ -45,7 +45,7 @@ NOTHING = World(None, frozenset(), ())
 
 def take(world, step):
     """The world after a step: ("make",), ("state", s), ("snapshot", name, s), ("forget", name) or
-    ("remove",). What there is not cannot change, and what there is cannot be made."""
+    ("remove",). A step that does not apply changes nothing: a VM that exists cannot be made."""
     kind, *what = step
     if (kind == "make") == (world.state is not None):
         return world
@@ -65,7 +65,7 @@ def take_all(world, steps):
 
 
 def with_coming(worlds):
-    """These and all that may become of them by what may still happen."""
+    """These worlds and all that the changes that may still happen can lead to."""
     found, todo = set(worlds), list(worlds)
     while todo:
         world = todo.pop()
@@ -79,14 +79,14 @@ def with_coming(worlds):
 
 
 def outcome_of(answer):
-    """Of a mutation."""
+    """Whether the mutation with this answer was made."""
     if isinstance(answer, NoAnswer):
         return UNKNOWN if answer is LOST else REFUSED
     if answer.status < 400:
         return DONE
     if answer.status < 500 or answer.code in BUSY:
         return REFUSED
-    # nginx: no byte of it has been sent.
+    # A retryable 502: nginx has sent no byte of the request to virtgate.
     return REFUSED if answer.status == 502 and answer.json["retryable"] else UNKNOWN
 
 
@@ -97,8 +97,8 @@ def told(answer):
 
 
 class Actor:
-    """make is what its VM is made from: json=SPEC or xml=TEXT. tolerated are codes of answers that
-    it may get at any time."""
+    """make: what the VM is made from, json=SPEC or xml=TEXT. tolerated: error codes that any
+    request may be answered with."""
 
     def __init__(self, client, name, make, seed, tolerated=("host_busy", "vm_busy", "overloaded"), snapshots=True):
         self.client, self.name, self.make = client, name, make
@@ -111,7 +111,7 @@ class Actor:
         self.history = []
 
     def request(self, kind, method, target, **how):
-        """The answer or NoAnswer; for subclasses to stand in between."""
+        """The answer or NoAnswer. Subclasses override this to observe requests."""
         return self.client.request(method, target, **how)
 
     # What it knows
@@ -121,7 +121,7 @@ class Actor:
             return {world.state for world in with_coming(self.worlds)}
 
     def snapshots(self):
-        """(name, state) of those that there certainly are."""
+        """(name, state) of the snapshots that exist in every world."""
         with self.lock:
             return sorted(frozenset.intersection(*(w.snapshots for w in with_coming(self.worlds))))
 
@@ -133,24 +133,24 @@ class Actor:
         return self.open_outcomes() == 0 and len(self.worlds) == 1
 
     def may_come(self, *steps):
-        """From outside: this may happen to its VM at any time from now on."""
+        """Records that something else may change the VM by these steps at any time from now on."""
         with self.lock:
             self.worlds |= {w._replace(coming=(*w.coming, steps)) for w in self.worlds}
 
     def forget_coming(self):
-        """What has not happened will not happen any more."""
+        """Records that no change is under way any more."""
         with self.lock:
             self.worlds = {w._replace(coming=()) for w in with_coming(self.worlds)}
 
     def keep(self, fits, what):
-        """Rules out the worlds that what was seen does not fit."""
+        """Rules out the worlds that an observation contradicts."""
         kept = {world for world in with_coming(self.worlds) if fits(world)}
         assert kept, (f"{self.name}: {what}, which nothing explains: {self.worlds}; "
                       f"it did {self.history[-8:]}")
         self.worlds = kept
 
     def learn(self, effect, answer, fits):
-        """What the outcome of a mutation means for what the VM may be like."""
+        """Updates the worlds by the answer to a mutation; returns its outcome."""
         outcome = outcome_of(answer)
         told = not isinstance(answer, NoAnswer)
         if outcome is DONE:
@@ -168,9 +168,9 @@ class Actor:
         return outcome
 
     def change(self, kind, method, target, effect, fits=lambda world, answer: True, **how):
-        """Sends a mutation. effect(world): the ways in which it can go, each a tuple of steps, of
-        which the first is the right one; none: it must be refused. fits(world, answer): may it be
-        answered so there?"""
+        """Sends a mutation. effect(world) lists the ways it can go in that world, each a tuple of
+        steps and the successful one first; an empty list means that it must be refused. fits(world,
+        answer): is this answer right in that world?"""
         self.history.append(kind)
         answer = self.request(kind, method, target, **how)
         self.history[-1] = f"{kind}: {told(answer)}"
@@ -178,7 +178,7 @@ class Actor:
             return self.learn(effect, answer, lambda world: fits(world, answer))
 
     def see(self, kind, target, fits):
-        """Sends a read. fits(world, answer): may it be answered so, by 200 or 404?"""
+        """Sends a read. fits(world, answer): is this answer, a 200 or 404, right in that world?"""
         answer = self.request(kind, "GET", target)
         if isinstance(answer, NoAnswer) or answer.status >= 500:
             assert isinstance(answer, NoAnswer) or answer.code in self.tolerated, (target, answer)
@@ -191,7 +191,7 @@ class Actor:
     # What it does
 
     def create(self):
-        # Whatever comes of the start, it may fail, and all be undone.
+        # A create whose start fails is rolled back.
         right = (("make",), ("state", "paused"), ("state", "running"))
         ways = [right, (*right, ("state", "shutoff"), ("remove",))]
         return self.change(
@@ -222,7 +222,7 @@ class Actor:
             if world.state is None:
                 return []
             kept = ("snapshot", name, world.state)
-            # QEMU stands still while its memory is written.
+            # QEMU is paused while its memory is written.
             return [(("state", "paused"), kept, ("state", world.state))
                     if world.state == "running" else (kept,)]
 
@@ -232,12 +232,12 @@ class Actor:
         if not self.snapshots():
             return None
         name, state = self.random.choice(self.snapshots())
-        # QEMU is started anew.
+        # A revert restarts QEMU.
         steps = (("state", "shutoff"), ("state", "paused"), ("state", state))
         ways = [steps, (*steps, ("state", "shutoff"))]
         return self.change("revert", "POST", f"{self.at}/snapshots/{name}/revert",
                            lambda w: ways if (name, state) in w.snapshots else [],
-                           # unknown: it was reverted, and then the host could not be asked
+                           # unknown: the host failed between the revert and the read of the state
                            lambda w, answer: answer.json["state"] in (state, "unknown"))
 
     def forget(self):
@@ -273,7 +273,7 @@ class Actor:
                         lambda w, answer: (w.state is not None) == (answer.status == 200))
 
     def changes(self):
-        """What may be done next, as often as it is likely."""
+        """The possible next steps, each as often as its weight."""
         if self.states() == {None}:
             return [self.create] * 4
         steps = [self.act] * 8 + [self.delete]

@@ -25,7 +25,7 @@ def limited(pid, *limits):
         yield
     finally:
         for which, old in before:
-            with contextlib.suppress(ProcessLookupError):  # it did not survive that
+            with contextlib.suppress(ProcessLookupError):  # the process has died
                 resource.prlimit(pid, which, old)
 
 
@@ -46,7 +46,8 @@ class Backend:
         self.thread = threading.Thread(target=self.supervise)
 
     def spawn(self):
-        # The number of a process that is to be handed a socket must be known to it alone.
+        # LISTEN_PID must be the process's own id, which only the process itself knows before it
+        # runs.
         script = 'exec 3<&"$1"; export LISTEN_PID=$$ LISTEN_FDS=1; exec "$2"'
         with open(self.log_file, "a") as log:
             return subprocess.Popen(
@@ -79,7 +80,7 @@ class Backend:
         return self.process.pid
 
     def signal(self, number):
-        """Returns when a process that this ends has been succeeded by one that serves."""
+        """Sends a signal; if the signal ends the process, returns when its successor serves."""
         count = len(self.ends)
         os.kill(self.pid, number)
         if number in (signal.SIGKILL, signal.SIGTERM):
@@ -108,7 +109,7 @@ class Site(Gateway):
         self.backends = [Backend(self, self.dir / f"{'abcdef'[i]}.sock") for i in range(count)]
         (self.dir / "virtgate/backends.conf").write_text(
             "".join(f"server unix:{b.path} max_fails=0;\n" for b in self.backends))
-        # For a virtgate that hangs as a whole.
+        # nginx's timeouts matter when a whole virtgate hangs: virtgate answers earlier otherwise.
         self.set_nginx_patience(READ_DEADLINE + 1, LONG_DEADLINE + 1)
 
     def start_virtgate(self):

@@ -1,17 +1,17 @@
 # SPDX-License-Identifier: MIT
-"""The calls that a process's libvirt sends to a daemon, by what it writes down of them."""
+"""Counts the calls that libvirt in a process sends to its daemon, by libvirt's own log."""
 
 import re
 import time
 
 
 def traced(file):
-    """The variables that make it do so."""
+    """The environment variables that make libvirt log its calls to a file."""
     return {"LIBVIRT_LOG_OUTPUTS": f"1:file:{file}", "LIBVIRT_LOG_FILTERS": "1:rpc.netclient"}
 
 
 class Calls:
-    """Counts the calls that reach libvirtd, keepalive apart."""
+    """Counts the calls that reach libvirtd, without those of the keepalive protocol."""
 
     def __init__(self, file):
         self.file = file
@@ -26,9 +26,10 @@ class Calls:
         return self.count() - before
 
     def least(self, work, enough):
-        """What work takes itself: of many times the least, for others may send calls beside it.
+        """The least number of calls during work(), which is repeated until it is no more than
+        enough.
 
-        virtgate's sweep reads all VMs every 10 s, so within 30 s there is a moment without.
+        virtgate's own sweep reads all VMs every 10 s, and its calls may fall into a repetition.
         """
         end, least = time.monotonic() + 30, float("inf")
         while least > enough and time.monotonic() < end:

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""What goes wrong at libvirt, as requests, and what they are answered: the same on each driver.
+"""Requests that libvirt refuses, and the answers that clients must get with either driver.
 
-libvirt's drivers report one and the same thing by different numbers (virErrorNumber), and one
-number means different things. So each case has the number in its row, and status and code are
-compared. test_errors.py runs the cases on the test driver, test_qemu_errors.py under QEMU.
+libvirt's drivers report the same error by different numbers (virErrorNumber), and one number means
+different errors. Each case names the numbers that it covers, and its status and code are compared.
+test_errors.py runs the cases on the test driver, test_qemu_errors.py on QEMU.
 """
 
 from collections import namedtuple
@@ -32,9 +32,9 @@ def empty(dev, bus, device):
 VMS, AT = "/v1/vms", "/v1/vms/{name}"
 START, PASSING = VMS + "?start=1", VMS + "?persistent=0"
 
-# rows: virErrorNumbers. before: the VM's state, none, off, running, paused or transient, and
-# requests that make the case. A code of None: no error. test: what the test driver answers instead,
-# where it does not do what QEMU's driver does.
+# rows: virErrorNumbers. before: the VM's state (none, off, running, paused or transient), and
+# requests that prepare the case. code: None means no error. test: the answer with the test driver,
+# where that driver differs from QEMU's.
 Case = namedtuple("Case", "what rows before request status code test", defaults=[None])
 
 
@@ -50,14 +50,14 @@ def wrong(what, rows, document, code, status=422, target=VMS, **how):
     return Case(what, rows, ["none"], ("POST", target, {"xml": document}), status, code, **how)
 
 
-# The test driver starts whatever it is given, for nothing runs; and knows no machine's limits.
+# The test driver starts any VM, as nothing really runs, and has no limits of a machine.
 ANYTHING = (201, None)
 # libvirt 9.0.0 leaks the disk's name when it refuses one (virDomainSnapshotDiskDefParseXML), and the
 # test driver is in virtgate's own process, where the sanitizers see it.
 LEAKS = "not asked"
 
 CASES = [
-    # Actions: 200 where the state is the one aimed at, 409 where it cannot be reached.
+    # Actions: 200 if the VM has the target state already, 409 if it cannot be reached.
     act("running", "start", 200, None), act("running", "resume", 200, None),
     act("paused", "suspend", 200, None), act("off", "stop", 200, None),
     act("paused", "start", 409, "wrong_state"), act("off", "suspend", 409, "wrong_state"),
@@ -83,7 +83,7 @@ CASES = [
          ("DELETE", AT), 200, None),
     Case("deletion twice", "42", ["off", ("DELETE", AT)], ("DELETE", AT), 404, "vm_not_found"),
 
-    # What exists.
+    # Names and uuids that are taken.
     *[Case(f"creation at {target} under the name of a VM that is {before}", "9 55", [before],
            ("POST", target, {"xml": xml()}), 409, "already_exists")
       for before in ("off", "running", "transient") for target in (VMS, START, PASSING, "/vm")],
@@ -91,7 +91,7 @@ CASES = [
            ("POST", target, {"xml": xml(name="{name}-b", uuid="{uuid}")}), 409, "already_exists")
       for before in ("off", "running", "transient") for target in (VMS, START, PASSING, "/vm")],
 
-    # What does not exist.
+    # Things that do not exist.
     *[Case(f"{method} {path.format(name=ref)} of no VM", "42", ["none"], (method, path.format(name=ref)), 404,
            "vm_not_found")
       for ref in ("{name}", UUID) for method, path in [
@@ -192,7 +192,7 @@ CASES = [
     wrong("UEFI without ACPI", "67", xml(attrs=" firmware='efi'", os="<type>hvm</type>"),
           "unsupported", test=ANYTHING),
 
-    # What keeps a VM from starting, whatever way it is made.
+    # VMs that cannot start, by each route that starts one.
     *[Case(f"{what} at {target}", rows, ["none"], ("POST", target, {"xml": document}), status, code,
            ANYTHING)
       for target in (START, PASSING, "/vm") for what, rows, document, status, code in [
@@ -203,7 +203,7 @@ CASES = [
         "<serial type='pty'><target port='0'/></serial>" * 2), "start_failed", 409, START,
         test=ANYTHING),
 
-    # What needs no libvirt to be wrong.
+    # Requests that are refused before libvirt sees them.
     *[Case(f"a spec with {what}", "-", ["none"], ("POST", VMS, {"json": {"name": "{name}", **spec}}),
            status, code) for what, spec, status, code in [
         ("0 vcpus", {"memory_kib": 2048, "vcpus": 0}, 400, "bad_request"),
@@ -223,7 +223,7 @@ CASES = [
          ("POST", f"{AT}/start", {"headers": 'If-Match: "x"\r\n'}), 412, "precondition_failed"),
 ]
 
-# Rows of libvirt-facts.md, section 6, that no request of today's API leads to, and why.
+# Error numbers that no request of today's API leads to, and why.
 NOT_PROVOKED = {
     "3": "NO_SUPPORT: both drivers know all that the API asks for",
     "2": "NO_MEMORY: the host's memory would have to run out",
@@ -263,7 +263,7 @@ def send(client, request, names):
 
 
 def prepare(client, before, name, image):
-    """Brings the VM into the state; returns what may stand in requests."""
+    """Brings the VM into its state; returns the values of the placeholders in requests."""
     names = {"name": name, "uuid": UUID}
     state, with_disk, _ = before[0].partition(" with a disk")
     devices = disk("vda", "virtio", source=fill(QCOW2, {"image": image})) if with_disk else ""
@@ -299,7 +299,7 @@ def check(client, case, driver, name, image="none.qcow2"):
 
 
 def table():
-    """Which rows the cases cover, and which not."""
+    """The numbers that the cases cover, and those that they do not."""
     covered = {}
     for case in CASES:
         for row in case.rows.split():

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""A strict reader of Prometheus' text format 0.0.4: what the format allows and virtgate has no use
-for (timestamps, blank lines, comments, untyped metrics) is refused, too."""
+"""A strict reader of Prometheus' text format 0.0.4. It also refuses what the format allows but
+virtgate does not use: timestamps, blank lines, comments and untyped metrics."""
 
 import math
 import re
@@ -33,7 +33,7 @@ def belongs(sample, name, kind):
 
 
 def check_histogram(name, samples):
-    """Buckets rise in their bounds' order and end with +Inf, which is the count."""
+    """Buckets do not decrease with their bounds, and the last one, +Inf, equals the count."""
     series = {}
     for sample, labels, value in samples:
         rest = frozenset((k, v) for k, v in labels.items() if k != "le")
@@ -52,7 +52,7 @@ def check_histogram(name, samples):
 
 
 def read(text):
-    """{(sample's name, frozenset of (label, value)): value} of a text that is wholly right."""
+    """{(sample's name, frozenset of (label, value)): value} of a text; asserts that it is valid."""
     assert text.endswith("\n") and "\r" not in text
     values, kinds, current, samples = {}, {}, None, []
     lines = text[:-1].split("\n")

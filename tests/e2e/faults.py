@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: MIT
-"""A load of mixed requests, the faults that are injected into what serves it, and what clients saw.
+"""A load of mixed requests, faults that are injected meanwhile, and what the clients saw of them.
 
-A Load is a crowd of Watchers: clients with a VM each (see actor.py) that write down every request.
-A fault is a block under `with load.fault(name)`; afterwards load.report() waits until all goes well
-again and says what clients saw. The rows that were reported are printed as the table of
+A Load is a number of Watchers: clients with one VM each (see actor.py) that record every request. A
+fault is a block under `with load.fault(name)`. Afterwards load.report() waits until requests
+succeed again and returns what clients saw. The rows that were reported are printed as the table of
 docs/reliability.md when the process ends, if VIRTGATE_FAULT_TABLE is set: at that file's end.
 
-VIRTGATE_FAULT_SECONDS is how long what can last lasts: a daemon that hangs (8).
+VIRTGATE_FAULT_SECONDS is the duration of faults that have one, such as a hanging daemon (8).
 """
 
 import atexit
@@ -27,15 +27,15 @@ FAULT_SECONDS = float(os.environ.get("VIRTGATE_FAULT_SECONDS", "8"))
 READ_DEADLINE, ACTION_DEADLINE, LONG_DEADLINE = 3, int(6 * PATIENCE), int(12 * PATIENCE)
 DEADLINES = {"read_deadline": READ_DEADLINE, "action_deadline": ACTION_DEADLINE,
              "long_deadline": LONG_DEADLINE}
-# What a request may take beyond its deadline: what the machine itself needs for it.
+# How long after its deadline a request may be answered, on a slow machine.
 SLACK = 4 * PATIENCE
-# A client thinks this long between two requests, so that the load leaves the machine some air.
+# A client pauses this long between two requests, so that the load does not saturate the machine.
 THINK_SECONDS = 0.02
 READS = {"list", "get", "stats", "snapshots", "healthz", "readyz"}
 
 
 def deadline_of(kind):
-    """A read may be given to a virtgate that hangs first, and then to another."""
+    """nginx may send a read to a virtgate that hangs first, and then to another one."""
     return READ_DEADLINE + 1 + READ_DEADLINE if kind in READS else LONG_DEADLINE + 1
 
 
@@ -64,17 +64,17 @@ class Record(NamedTuple):
 
 
 class TimedClient(Client):
-    """Waits for an answer only so long; each request may have a connection of its own."""
+    """A client with a timeout. If kept is false, each request has a connection of its own."""
 
     def __init__(self, gateway, user="admin", kept=True):
         super().__init__(gateway, user)
         self.kept = kept
         self.seconds = READ_DEADLINE + SLACK
-        self.cache_control = ""  # as clients do that take what is stale
-        self.beyond = (500,)  # whether it is tolerated, the Watcher knows
+        self.cache_control = ""  # it accepts stale lists, as most clients do
+        self.beyond = (500,)  # the Watcher checks whether it is tolerated
 
     def connect(self):
-        # As HTTP libraries do: a kept connection that has something to say has its end to say.
+        # As HTTP libraries do: a readable idle connection has been closed by the server.
         if self.sock and select.select([self.sock], [], [], 0)[0]:
             self.close()
         super().connect()
@@ -87,7 +87,7 @@ class TimedClient(Client):
 
 
 class Watcher(Actor):
-    """Writes down what becomes of its requests, and goes on whatever that is."""
+    """Records the outcome of each request, and continues after a failure."""
 
     def __init__(self, gateway, name, make, seed, tolerated, kept=True, snapshots=True,
                  think=THINK_SECONDS):
@@ -95,7 +95,7 @@ class Watcher(Actor):
         self.records, self.think = [], think
         self.failure = None
         self.settling = False
-        self.turning = threading.Lock()  # held while it asks for something
+        self.turning = threading.Lock()  # held during a turn
 
     def request(self, kind, method, target, **how):
         self.client.seconds = deadline_of(kind) + SLACK
@@ -130,7 +130,7 @@ class Watcher(Actor):
             self.settle()
             self.settling = False
         steps = [self.look_at_list, self.look, self.stats, self.healthz, self.readyz] * 3
-        # Who does not know what of the last changes may still come had better look first.
+        # With several unknown outcomes, more changes would multiply the worlds: look first.
         if self.open_outcomes() < COMING_MAX:
             steps += self.changes()
         self.random.choice(steps)()
@@ -142,10 +142,11 @@ class Watcher(Actor):
         self.request("readyz", "GET", "/readyz")
 
     def settle(self):
-        """When no fault is left: makes sure of what its VM is like."""
+        """After all faults have ended: brings the VM into a known state."""
         deadline = time.monotonic() + 30 * PATIENCE
         while True:
-            # A VM's changes are made one by one: with this one those before it are through, too.
+            # A VM's changes are made one by one: once this one is done, no earlier one is under
+            # way.
             seen = self.look()
             if (self.create() if seen.status == 404 else self.act("stop")) is DONE:
                 break
@@ -164,7 +165,7 @@ crowds = itertools.count(1)
 
 
 class Load:
-    """make(name) -> what the VM of that name is made from."""
+    """make(name) returns what the VM of that name is made from."""
 
     def __init__(self, gateway, make, count=6, seed=0, tolerated=(), kept=True, snapshots=True,
                  think=THINK_SECONDS):
@@ -196,7 +197,7 @@ class Load:
                 raise watcher.failure
 
     def go_on_for(self, seconds, until_seen=False):
-        """How long a fault lasts, and until a client has seen it: they all may wait for long work."""
+        """Lets the load continue for so long and, if asked, until a client has seen a failure."""
         start = time.monotonic()
         while time.monotonic() < start + seconds and not self.stopping.wait(0.05):
             self.check()
@@ -205,14 +206,14 @@ class Load:
                        "a client sees the fault", LONG_DEADLINE + 1 + SLACK)
 
     def records(self, since=0.0, until=float("inf"), **where):
-        """Those sent in this time; where names members and the values that they may have."""
+        """The records of requests sent in this time. where: the allowed values of their members."""
         return sorted((r for w in self.watchers for r in list(w.records)
                        if since <= r.sent < until
                        and all(getattr(r, name) in values for name, values in where.items())),
                       key=lambda record: record.answered)
 
     def wait_for(self, count, what="more requests", since=None, seconds=60):
-        """Until each client has been answered so often since then."""
+        """Waits until each client has had so many answers since then."""
         since = time.monotonic() if since is None else since
 
         def enough():
@@ -228,7 +229,7 @@ class Load:
         fault.end = time.monotonic()
 
     def wait_recovered(self, fault, seconds=60):
-        """Until each client's last requests, sent after the fault, all went well."""
+        """Waits until each client's last requests, sent after the fault, all succeeded."""
         def recovered():
             self.check()
             for watcher in self.watchers:
@@ -240,7 +241,7 @@ class Load:
         wait_until(recovered, f"all goes well after: {fault.name}", seconds)
 
     def report(self, fault, others=None, before=None):
-        """Waits for the recovery, then makes the row of the table, which is returned."""
+        """Waits for the recovery; adds the fault's row to the table and returns it."""
         self.wait_recovered(fault)
         row = Row.of(self, fault, others, before)
         rows.append(row)
@@ -253,7 +254,7 @@ class Load:
                    "each client knows what its VM is like", 60)
 
     def settle(self):
-        """Ends the load, then makes sure of each VM and removes it."""
+        """Ends the load, checks each VM and removes it."""
         self.stopping.set()
         for thread in self.threads:
             thread.join(2 * (LONG_DEADLINE + SLACK))
@@ -282,16 +283,16 @@ def shorten(said):
 
 
 class Row(NamedTuple):
-    """What clients saw of a fault; times in seconds."""
+    """What clients saw of a fault. Times are in seconds."""
     fault: str
     lasted: float
-    requests: int  # sent while it lasted, and until all went well again
-    saw: Counter  # of failed ones: what they were told
+    requests: int  # sent during the fault and until requests succeeded again
+    saw: Counter  # status and code of failed requests
     unanswered: int
-    noticed: float | None  # from its beginning to the first failure
-    recovered: float  # from its end to the last failure, if there was one after it
+    noticed: float | None  # from the fault's start to the first failure
+    recovered: float  # from the fault's end to the last failure after it, or 0
     slowest: float
-    p99: float  # of those that did not fail
+    p99: float  # of requests that did not fail
     p99_before: float
 
     @classmethod
@@ -314,7 +315,7 @@ class Row(NamedTuple):
 
     @classmethod
     def worst(cls, rows):
-        """One of several of the same fault."""
+        """One row for several rows of the same fault: the worst of each figure."""
         def most(name):
             return max((getattr(r, name) for r in rows if getattr(r, name) is not None), default=None)
 
@@ -344,5 +345,5 @@ def write_table():
     file = os.environ.get("VIRTGATE_FAULT_TABLE")
     if file and rows:
         with open(file, "a") as out:
-            # Of several processes' rows it is one table.
+            # Several processes append to one table.
             print(table() if not out.tell() else table().removeprefix(HEAD + "\n"), file=out)

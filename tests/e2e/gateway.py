@@ -2,8 +2,8 @@
 """virtgate behind nginx, as in production, and an HTTPS client that checks every answer.
 
 A Gateway is a directory for nginx made from nginx-conf/, one process of virtgate and one nginx in
-front of it. A Client speaks HTTP over TLS to it, keeps its connection, and asserts of whatever
-comes back what docs/api.md promises of every answer: see check_answer().
+front of it. A Client speaks HTTP over TLS to it, keeps its connection, and asserts what docs/api.md
+promises of every answer: see check_answer().
 
 VIRTGATE_BIN names the program to test (build/virtgate), VIRTGATE_TEST_PATIENCE multiplies every
 time limit: for valgrind and the sanitizers.
@@ -37,23 +37,24 @@ BINARY = Path(os.environ.get("VIRTGATE_BIN", "build/virtgate"))
 PATIENCE = float(os.environ.get("VIRTGATE_TEST_PATIENCE", "1"))
 USERS = {"admin": "admin", "operator": "operator", "viewer": "viewer", "norole": None}
 
-# What must not stand in an answer: where things lie on the host.
+# A path of the host, which no answer may disclose.
 HOST_PATH = re.compile(
     r"(?:/var/(?:lib|log|cache|run)|/usr|/etc|/run|/tmp|/root|/home|/proc|/dev/shm|"
     + "|".join(map(re.escape, (tempfile.gettempdir(), str(REPO))))
     + r")/[^\s'\"<>,;:)\\]*"
 )
-# What a sanitizer or valgrind writes when it has found something.
+# What a sanitizer or valgrind prints about an error.
 COMPLAINT = re.compile(
     r"Sanitizer|runtime error:|ERROR SUMMARY: [1-9]|(?:definitely|indirectly|possibly) lost: [1-9]"
     r"|Invalid (?:read|write) of|uninitialised value|GLib-CRITICAL|\*\*\* .* \*\*\*"
 )
-# What nginx writes when its configuration or itself is at fault: not a client, not a backend.
+# What nginx logs about a fault of its own or of its configuration, not of a client or a backend.
 NGINX_COMPLAINT = re.compile(r"\[(?:alert|emerg|crit)\](?!.*(?:SSL_do_handshake|connect\(\)))")
 
 
 def read_error_table():
-    """The closed list of err.h: code -> (status, seconds of Retry-After, of nginx alone?)."""
+    """The list of error codes in err.h: code -> (status, seconds of Retry-After, only by
+    nginx?)."""
     text = (REPO / "fcgi-app/base/err.h").read_text()
     rows = re.compile(r'X\(ERR_\w+, (\d+), "(\w+)", (\d+)\)')
     marker = text.index("/* nginx */")
@@ -66,7 +67,7 @@ ERRORS = read_error_table()
 
 
 def wait_until(condition, what, seconds=10):
-    """Polls until condition() is true and returns its value; fails when that takes too long."""
+    """Polls until condition() is true and returns its value; fails after a timeout."""
     deadline = time.monotonic() + seconds * PATIENCE
     while True:
         value = condition()
@@ -77,7 +78,7 @@ def wait_until(condition, what, seconds=10):
 
 
 def free_port():
-    """Below the ports that the kernel gives to connections, so that none takes it meanwhile."""
+    """A port below those that the kernel gives to outgoing connections."""
     while True:
         port = random.randrange(10000, 32768)
         with socket.socket() as s:
@@ -107,20 +108,20 @@ class Process:
         return int(re.search(rf"^{field}:\s*(\d+)", (self.dir / "status").read_text(), re.M)[1])
 
     def threads(self):
-        """Its own: TSan's runtime has one beside them."""
+        """The number of threads, without the one that TSan's runtime adds."""
         return self.status("Threads") - ("libtsan" in (self.dir / "maps").read_text())
 
     def rss_kib(self):
         return self.status("VmRSS")
 
     def is_instrumented(self):
-        """A sanitizer and valgrind keep freed memory; they find leaks themselves."""
+        """Whether it runs under a sanitizer or valgrind, which keep freed memory and find leaks."""
         return re.search("lib[alt]san|valgrind|vgpreload", (self.dir / "maps").read_text()) is not None
 
 
 @contextlib.contextmanager
 def stopped(pid):
-    """A process that hangs, for the length of a block; it may end meanwhile."""
+    """Stops a process for the length of a block; the process may end meanwhile."""
     with contextlib.suppress(ProcessLookupError):
         os.kill(pid, signal.SIGSTOP)
     try:
@@ -135,7 +136,7 @@ LISTED = ("uuid name host state reason persistent autostart managed_save has_sna
 
 
 def as_listed(vm):
-    """What of a VM that was asked for alone stands in lists, too."""
+    """The item that a list has for this VM: the members that a GET of one VM and a list share."""
     return {name: vm[name] for name in LISTED}
 
 
@@ -167,7 +168,7 @@ class Answer:
 
 
 def check_answer(answer, method, target, user, sent, beyond=()):
-    """What is promised of every answer whatsoever."""
+    """Asserts what is promised of every answer."""
     assert re.fullmatch(r"[0-9a-f]{32}", answer.request_id or ""), (target, answer)
     assert len(answer.headers.get_all("X-Request-Id")) == 1, answer.headers
     assert answer.headers["X-Content-Type-Options"] == "nosniff", answer.headers
@@ -186,7 +187,7 @@ def check_answer(answer, method, target, user, sent, beyond=()):
 
 
 def is_open(problem):
-    """It may have been done, so it is not to be repeated unseen; or nginx says it, of a read."""
+    """Whether the request may have taken effect, so that Retry-After depends on its method."""
     return problem["code"] == "deadline_exceeded" or (
         problem["code"] == "hypervisor_unavailable" and "may have been done" in problem.get("hint", ""))
 
@@ -219,14 +220,14 @@ def check_no_host_path(answer, sent):
         value = answer.json
         if answer.status >= 400:
             value = {**value, "libvirt": None}
-            # These are the document's own, with its paths made absolute.
+            # The values are the client's own, with relative paths made absolute.
             value["violations"] = [{**v, "value": None} for v in value.get("violations", [])]
-        elif "dry_run" in value:  # a domain's own, as in its XML
+        elif "dry_run" in value:  # admins may see the paths of a domain
             value = {**value, "xml": None, "command_line": None}
         text = json.dumps(value, ensure_ascii=False)
     if not HOST_PATH.search(text):
         return
-    # What the client said itself may be said back.
+    # A path that the client sent may be repeated to it.
     said = urllib.parse.unquote_plus(sent.decode("latin-1"))
     said += html.unescape(re.sub(r"<!--.*?-->|<!\[CDATA\[|\]\]>", "", said))
     leaked = [path for path in HOST_PATH.findall(text) if path not in said]
@@ -234,7 +235,7 @@ def check_no_host_path(answer, sent):
 
 
 class Client:
-    """One kept-alive HTTPS connection of one user; opened anew when the server closes it."""
+    """One kept-alive HTTPS connection of one user, reopened after the server has closed it."""
 
     def __init__(self, gateway, user="admin", password=None):
         self.gateway = gateway
@@ -242,7 +243,7 @@ class Client:
         self.connections = 0
         self.sock = None
         self.beyond = ()  # see openapi.check()
-        # A test wants to see what is, however long a machine that is busy takes for it.
+        # Tests want the current state; without this a list may be stale on a busy machine.
         self.cache_control = "Cache-Control: no-cache\r\n"
         self.credentials = ""
         if user is not None:
@@ -281,7 +282,7 @@ class Client:
         return self.send(head.encode("latin-1") + b"\r\n" + (body or b""), method, target)
 
     def send(self, data, method="GET", target=""):
-        """Sends these very bytes, which are one request, and reads its answer."""
+        """Sends the bytes of one request unchanged and reads the answer."""
         self.connect()
         try:
             self.sock.sendall(data)
@@ -319,7 +320,8 @@ listen 127.0.0.1:{port} ssl http2;
 
 class Gateway:
     def __init__(self, uri="test:///default", listen=None, more_listen="", activated=False, **settings):
-        """settings are virtgate's, named as its variables are without VIRTGATE_, in lower case."""
+        """settings: virtgate's variables, in lower case and without VIRTGATE_; env_NAME sets
+        NAME."""
         self.dir = Path(tempfile.mkdtemp(prefix="virtgate-test."))
         self.dir.chmod(0o755)
         self.templates = self.dir / "templates"
@@ -376,7 +378,7 @@ class Gateway:
         self.tls = ssl.create_default_context(cafile=conf / "cert.pem")
 
     def set_nginx_patience(self, read_seconds, change_seconds):
-        """How long nginx waits for a virtgate, instead of what nginx-conf/ says."""
+        """Replaces the timeouts of nginx-conf/ for answers of virtgate."""
         for name, usual, seconds in (("virtgate-read.conf", "15s", read_seconds),
                                      ("virtgate.conf", "620s", change_seconds)):
             conf = self.dir / "virtgate" / name
@@ -399,7 +401,7 @@ class Gateway:
         return self.log_file.read_text(errors="replace")
 
     def nginx_requests(self, user):
-        """How many of the user's it has written down, which is each that it read."""
+        """The number of the user's requests in nginx's access log, which has each that it read."""
         lines = (self.dir / "access.log").read_text(errors="replace").splitlines()
         return sum(line.split(maxsplit=2)[1:2] == [user] for line in lines)
 
@@ -453,7 +455,7 @@ class Gateway:
         wait_until(ready, f"{path} answers 200", 20)
 
     def wait_serving(self):
-        """Waits for the virtgate that was started last; a signal before would find no handler."""
+        """Waits until the last started virtgate serves. An earlier signal would find no handler."""
         wait_until(lambda: " serves " in self.log()[self.log().rfind("stopped"):], "it serves")
 
     def processes(self):
@@ -481,7 +483,7 @@ class Gateway:
         return set(map(int, Path(f"/proc/{master}/task/{master}/children").read_text().split()))
 
     def reload_nginx(self):
-        """Returns when the workers of before are gone."""
+        """Reloads nginx; returns when the old workers have ended."""
         old = self.nginx_workers()
         self.nginx.send_signal(signal.SIGHUP)
         wait_until(lambda: not old & self.nginx_workers(), "nginx's workers are new ones", 60)
@@ -491,7 +493,7 @@ class Gateway:
         return self.end(nginx, signal.SIGTERM, "nginx") if nginx else 0
 
     def stop_virtgate(self):
-        """Ends virtgate by SIGTERM; it must exit with 0 and have nothing to complain of."""
+        """Ends virtgate by SIGTERM; asserts status 0 and a log without complaints of sanitizers."""
         virtgate, self.virtgate = self.virtgate, None
         if not virtgate:
             return
@@ -505,7 +507,7 @@ class Gateway:
         assert not bad, "\n".join(bad) + "\n" + self.log()[-6000:]
 
     def stop(self):
-        """Ends all, checks that nothing was left running or wrong, and removes the directory."""
+        """Ends all processes, asserts that none is left and no log complains, removes the files."""
         pids = self.processes()
         try:
             try:

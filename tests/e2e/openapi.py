@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""The program's OpenAPI document, as the judge of every answer.
+"""Checks every answer against the program's OpenAPI document.
 
-check() asserts that an answer is one that the document has for its operation: status, headers,
-media type, and a body that fits the schema and has no member beyond it. Which (operation, status)
-pairs have been seen is written down when the process ends; covered.py reads it.
+check() asserts that the document has the answer for its operation: status, headers, media type, and
+a body that matches the schema and has no other member. The (operation, status) pairs that were met
+are recorded when the process ends; covered.py reads them.
 """
 
 import atexit
@@ -21,7 +21,7 @@ REPO = Path(__file__).resolve().parents[2]
 PROGRAM = REPO / os.environ.get("VIRTGATE_DOCUMENT_BIN", "build/virtgate")
 SEEN = REPO / "build/seen"
 
-# What the document's "default" is for: nginx's own, and virtgate gone.
+# Statuses that the document's "default" stands for: nginx's own, also when virtgate is gone.
 OF_NGINX = {408, 411, 413, 414, 429, 431, 502, 503, 504}
 seen = set()
 
@@ -33,7 +33,7 @@ def document():
 
 
 def operations():
-    """(method, path, operation) of each."""
+    """(method, path, operation) of each operation."""
     return [(method.upper(), path, operation)
             for path, item in document()["paths"].items()
             for method, operation in item.items() if method != "parameters"]
@@ -41,7 +41,7 @@ def operations():
 
 @functools.cache
 def path_patterns():
-    """The paths without arguments come first: /v1/vms:start is no VM."""
+    """Path and pattern of each, those without arguments first: /v1/vms:start is not a VM."""
     paths = sorted(document()["paths"], key=lambda path: (path.count("{"), path))
     return [(path, re.compile(re.sub(r"\\{\w+\\}", "[^/]+", re.escape(path)))) for path in paths]
 
@@ -62,7 +62,7 @@ def resolve(node):
 
 
 def strict(schema):
-    """The same schema, of which an answer has every member and no other."""
+    """The schema with additional members forbidden in every object."""
     if isinstance(schema, list):
         return [strict(part) for part in schema]
     if not isinstance(schema, dict):
@@ -79,7 +79,7 @@ def strict(schema):
 
 
 def merged(parts):
-    """One object of several; the last says what a member is, for it is the narrowest."""
+    """Merges schemas of objects. A member has its schema of the last one, the narrowest."""
     properties, required, rest = {}, [], {}
     for part in parts:
         if "allOf" in part:
@@ -105,7 +105,7 @@ def validator(method, path, status, media):
 
 
 def check(answer, method, target, beyond=()):
-    """beyond: statuses that are not documented, which this client has reason to expect."""
+    """beyond: statuses that are not documented, but that this client expects."""
     path = find_path(target)
     if not target or (answer.status == 404 and answer.body and answer.code == "not_found"):
         return  # sent raw; or no path that any route could have

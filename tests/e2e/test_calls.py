@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""How many calls to libvirtd a request for one VM costs: no more than are counted here.
+"""The number of calls to libvirtd that a request for one VM makes.
 
-Runs in tests/e2e/namespace. virtgate's libvirt writes down what it sends.
+The tests count them in the log of virtgate's libvirt.
 """
 
 import shutil
@@ -16,8 +16,8 @@ IMAGES = "/var/lib/libvirt/images"
 SPEC = {"template": "helloworld", "name": "counted", "persistent": False,
         "interfaces": [{"bridge": "virbr0"}]}
 
-# Finding it, and reading what it is: state, whether it is persistent, and has snapshots; if it is
-# persistent, whether it starts with the host, and was saved.
+# One call to find the VM, one each for state, persistence, snapshots and so on; a persistent VM has
+# two more: autostart and managed save.
 LOOK = {True: 1 + 5, False: 1 + 3}
 REASON = 1
 ACTION = 1
@@ -26,7 +26,7 @@ DOCUMENTS = 2
 
 @pytest.fixture(scope="module", params=["qemu:///system", "test+unix:///default"])
 def counted(request, tmp_path_factory):
-    """(client, calls, refs, calls of a look) of a VM that runs."""
+    """(client, calls, refs, number of calls for reading it) of a running VM."""
     log = tmp_path_factory.mktemp("calls") / "log"
     variables = {f"env_{name}": value for name, value in traced(log).items()}
     qemu = request.param.startswith("qemu")

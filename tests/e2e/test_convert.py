@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""QEMU command lines: what becomes of each, through the API and on a terminal."""
+"""The conversion of QEMU command lines, through the API and by the command."""
 
 import json
 import re
@@ -14,7 +14,7 @@ ROUTE = "/v1/convert/qemu-argv"
 
 
 def read_cases():
-    """The paragraphs of tests/corpus/qemu-argv: a command line, and key -> list of what follows it."""
+    """The paragraphs of tests/corpus/qemu-argv: a command line, and key -> list of values."""
     cases = []
     for line in (REPO / "tests/corpus/qemu-argv").read_text().splitlines():
         key, _, rest = line.partition(" ")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What deploy/ has for systemd agrees with the program and with nginx-conf/."""
+"""The units and settings in deploy/ agree with the program and with nginx-conf/."""
 
 import contextlib
 import os
@@ -32,7 +32,7 @@ def rows():
 
 
 def unit(name):
-    """Its lines NAME=VALUE; none of those used here may be there twice."""
+    """The settings of a unit, NAME -> VALUE; those used here occur once."""
     lines = (REPO / "deploy" / name).read_text().splitlines()
     return dict(line.split("=", 1) for line in lines if "=" in line and not line.startswith("#"))
 
@@ -51,7 +51,7 @@ def test_the_sample_file_has_each_setting_with_its_default(rows):
 
 
 def test_the_defaults_in_the_sample_file_are_valid(rows, tmp_path):
-    """All but those of the machine, which need not have these directories."""
+    """All but those that name directories, which need not exist on this machine."""
     settings = dict(re.findall(r"^#(VIRTGATE_\w+)=(.*)$", SAMPLE.read_text(), re.M))
     assert list(settings) == [row["name"] for row in rows]
     here = {"VIRTGATE_URI": "test:///default", "VIRTGATE_TEMPLATES": str(REPO / "xml"),

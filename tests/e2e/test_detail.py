@@ -55,7 +55,7 @@ def files(images):
 
 @pytest.fixture
 def web(admin, files):
-    """A VM with something of everything, off."""
+    """A shut-off VM with one of each kind of device."""
     answer = admin.post("/v1/vms", json=SPEC)
     assert answer.status == 201, answer
     yield f"/v1/vms/{answer.json['uuid']}"
@@ -68,7 +68,7 @@ def moment(text):
 
 
 def since(client, at, state):
-    """Events come a moment after the fact."""
+    """The VM's "since", once it is known: events arrive a moment after the change."""
     wait_until(lambda: client.get(at).json["since"], f"it is known since when it is {state}")
     vm = client.get(at).json
     assert vm["state"] == state, vm
@@ -123,7 +123,7 @@ def test_only_a_running_vm_has_interface_names_and_addresses(admin, web):
     on = admin.get(web).json["interfaces"]
     assert all(i["target"] for i in on)
     for i in on:
-        # The test driver tells the same of each source: one entry, as of the better one.
+        # The test driver reports the same address by each source; it is listed once.
         assert [(a["family"], a["prefix"], a["source"]) for a in i["addresses"]] == [
             ("ipv4", 24, "lease")]
     admin.post(f"{web}/stop")
@@ -187,11 +187,11 @@ def test_since_is_when_virtgate_saw_the_state_change(admin, web):
 
 
 def test_since_is_null_if_virtgate_did_not_see_the_change(viewer):
-    # The test driver's own VM has run from the beginning.
+    # The test driver's built-in VM was running before virtgate connected.
     assert viewer.get("/v1/vms/test").json["since"] is None
 
 
-# What waits for the next start
+# Pending changes
 
 
 def put_xml(admin, at, xml):

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""docs/api.md says what the program does: it names all that the OpenAPI document and the table of
-errors have, and its cookbook works as it stands."""
+"""docs/api.md agrees with the program: it names everything that the OpenAPI document and the table
+of errors have, and its cookbook works."""
 
 import json
 import re
@@ -14,12 +14,12 @@ TEXT = (REPO / "docs/api.md").read_text()
 
 
 def section(title):
-    """What stands below a heading of the second level."""
+    """The text below a heading of the second level."""
     return re.search(rf"^## {title}\n(.*?)(?=^## |\Z)", TEXT, re.M | re.S)[1]
 
 
 def rows(text):
-    """The cells of each row of its tables."""
+    """The cells of each row of the tables in a text."""
     for line in text.splitlines():
         if line.startswith("| "):
             yield [cell.strip() for cell in line.strip("|").replace("\\|", " ").split("|")]
@@ -34,8 +34,8 @@ NAMED = set(re.findall(r"\w+", CODE))
 
 
 def documented_routes():
-    """(method, path) -> role and statuses. "/x/suspend, /resume" is two paths that differ at their
-    end; what "?name=" a row asks for is seen with the parameters."""
+    """(method, path) -> role and statuses. "/x/suspend, /resume" means two paths that differ in
+    their last segment. Another test checks the parameters."""
     found = {}
     for what, role, statuses, *_ in rows(section("Routes")):
         method, _, paths = what.partition(" ")
@@ -87,7 +87,7 @@ def members(schema, seen=()):
 
 
 def names_of(operation):
-    """(where, name) of what a request may say and what its answers have."""
+    """(where, name) of each parameter and member of an operation's requests and answers."""
     for parameter in map(openapi.resolve, operation["parameters"]):
         if parameter["in"] == "query":
             yield "query", parameter["name"]
@@ -101,7 +101,7 @@ def names_of(operation):
 def test_each_parameter_and_member_is_documented():
     missing = sorted({f"{name}: {where} of {method} {path}"
                       for method, path, operation in openapi.operations()
-                      if path != "/v1/openapi.json"  # whose answer is OpenAPI's
+                      if path != "/v1/openapi.json"  # its answer's members are OpenAPI's
                       for where, name in names_of(operation) if name not in NAMED})
     assert not missing, "docs/api.md does not name:\n" + "\n".join(missing)
 
@@ -110,7 +110,7 @@ def test_each_parameter_and_member_is_documented():
 
 
 def recipes():
-    """heading -> what stands in its block."""
+    """heading -> its block of commands."""
     found = re.findall(r"^### (.*?)\n.*?^```sh\n(.*?)^```", section("Cookbook"), re.M | re.S)
     assert len(found) == section("Cookbook").count("\n### ") >= 10
     return dict(found)
@@ -127,8 +127,8 @@ def gateway(tmp_path_factory):
 
 
 def run_recipes(gateway, directory):
-    """heading -> what its block has printed, all in one shell. `api` is what README.md has, but that
-    an answer of 400 and above ends it."""
+    """heading -> the lines that its block prints. One shell runs all blocks, with README.md's
+    `api`, but ends at an answer of 400 and above."""
     (directory / "curl.conf").write_text(
         f'cacert = "{gateway.dir}/virtgate/cert.pem"\nuser = "admin:{gateway.passwords["admin"]}"\n'
         'noproxy = "*"\nsilent\nshow-error\nwrite-out = "\\n"\n')
@@ -140,7 +140,7 @@ def run_recipes(gateway, directory):
                          capture_output=True, timeout=60 * PATIENCE)
     assert ran.returncode == 0, f"{ran.stdout[-2000:]}\n{ran.stderr}"
     assert not ran.stderr, ran.stderr
-    # curl.conf adds a line's end to each answer, also to one that goes into a file.
+    # curl.conf adds an end of line to each answer, which leaves empty lines.
     parts = [[line for line in part.splitlines() if line] for part in ran.stdout.split("@@ ")[1:]]
     return {heading: printed for heading, *printed in parts}
 

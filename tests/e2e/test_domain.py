@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Domains by spec, template and XML, tried and replaced: behind nginx, on libvirt's test driver."""
+"""VMs from specs, templates and XML, dry runs, and definitions that are replaced, on libvirt's test
+driver."""
 
 import re
 import xml.etree.ElementTree as ET
@@ -18,7 +19,7 @@ def tree(answer):
 
 
 def found(root, path):
-    """Texts of the elements at a path, or of their attribute: "devices/disk/source@file"."""
+    """The texts of the elements at a path, or the values of an attribute: "devices/disk@type"."""
     path, _, attribute = path.partition("@")
     elements = root.findall(path) if path else [root]
     return [e.get(attribute) if attribute else e.text for e in elements]
@@ -26,7 +27,7 @@ def found(root, path):
 
 @pytest.fixture
 def dry(admin):
-    """The document that a spec becomes, with nothing made."""
+    """The domain XML that a dry run makes of a spec."""
     def dry(spec):
         return tree(admin.post("/v1/vms?dry_run=1", json=spec))
     return dry
@@ -34,7 +35,7 @@ def dry(admin):
 
 @pytest.fixture
 def made(admin):
-    """Creates by spec; deletes afterwards."""
+    """Creates VMs from specs and deletes them afterwards."""
     uuids = []
 
     def make(spec):
@@ -141,7 +142,7 @@ def test_xml_is_overridden_like_a_template(dry):
 
 
 def test_a_dry_run_lists_the_changes_made_to_the_xml(admin):
-    """The type's last, after those of 16 interfaces."""
+    """Also if there are many: the domain's type changes last, after 16 interfaces."""
     taps = "".join(f"<interface type='bridge'><source bridge='virbr0'/><target dev='tap{i}'/></interface>"
                    for i in range(16))
     xml = test_domain("told", f"<devices>{taps}</devices>").replace("type='test'", "type='kvm'")
@@ -258,7 +259,7 @@ def test_a_dry_run_creates_no_vm(admin, query):
     assert (answer.status, answer.json["dry_run"], answer.json["name"]) == (200, True, "dry")
     assert "Location" not in answer.headers
     assert admin.get("/v1/vms").json == before
-    # What it says would be made is what is made.
+    # A create makes the XML that the dry run has shown.
     assert admin.post("/v1/vms", xml=answer.json["xml"]).status == 201
     vm = admin.get("/v1/vms/dry").json
     assert vm["uuid"] == answer.json["uuid"]
@@ -283,7 +284,7 @@ def test_a_dry_run_finds_a_name_in_use(admin, new_vm):
 
 
 def test_a_dry_run_validates_by_libvirts_schema(admin):
-    # The policy lets it through: a title is any text to it.
+    # Only the schema refuses this: the policy accepts any text as a title.
     xml = test_domain("dry", "<title>two\nlines</title>")
     answer = admin.post("/v1/vms?dry_run=1", xml=xml)
     assert answer.status == 200 and answer.json["ok"] is False
@@ -446,7 +447,7 @@ def test_a_put_needs_xml_and_an_admin(admin, operator, new_vm):
     assert answer.status == 400 and "definition" in answer.json["detail"]
 
 
-# Labels and documents of others
+# Metadata of other tools
 
 
 def test_metadata_of_other_tools_is_kept(admin, made):
@@ -455,7 +456,7 @@ def test_metadata_of_other_tools_is_kept(admin, made):
     root = tree(admin.get("/v1/vms/meta/xml"))
     assert [e.text for e in root.iter("{urn:other}id")] == ["7"]
     assert [e.text for e in root.iter(f"{NS}label")] == ["1"]
-    # A spec's labels replace those that are there.
+    # A spec's labels replace the labels of the XML.
     text = admin.get("/v1/vms/meta/xml").body.decode()
     answer = admin.post("/v1/vms?dry_run=1", json={"xml": text, "labels": {"b": "2"}})
     assert [e.get("name") for e in tree(answer).iter(f"{NS}label")] == ["b"]
@@ -464,7 +465,7 @@ def test_metadata_of_other_tools_is_kept(admin, made):
 
 
 def test_every_template_can_be_created(admin, new_gateway, tmp_path):
-    """With the files that they expect, in directories of our own."""
+    """The test provides the files that the templates name."""
     (tmp_path / "fs0").mkdir()
     header = bytearray(b"QFI\xfb\0\0\0\3") + bytes(96)
     header[103] = 104

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""SIGTERM under load, without nginx in between: whatever was sent before it is answered."""
+"""SIGTERM under load, without nginx in between: every request sent before it is answered."""
 
 import random
 import signal
@@ -17,7 +17,7 @@ BEGIN_REQUEST, END_REQUEST, PARAMS, STDIN = 1, 3, 4, 5
 
 
 def record(kind, content=b""):
-    """FastCGI specification section 3.3; all of one request, number 1."""
+    """A record of request 1 (FastCGI specification, section 3.3)."""
     return struct.pack(">BBHHBB", 1, kind, 1, len(content), 0, 0) + content
 
 

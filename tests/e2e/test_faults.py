@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""What is done to nginx, by clients, and to virtgate's descriptors: all others are served on."""
+"""Faults of nginx, of clients and of virtgate's supply of descriptors: other requests are
+served."""
 
 import contextlib
 import resource
@@ -17,8 +18,8 @@ pytestmark = pytest.mark.faults
 
 WORKERS = 16
 CONNECTIONS = 1000
-# Others' latency under a fault, of what it was before: of small figures, on a machine with much to
-# do, a multiple says nothing.
+# Bounds of the latency during a fault: a multiple of the latency before, which counts as at least
+# so many seconds, because a multiple of a few milliseconds says nothing on a busy machine.
 RATIO, AT_LEAST_SECONDS = 5, 0.2 * PATIENCE
 
 
@@ -45,8 +46,8 @@ def assert_latency_kept(row):
 
 @pytest.mark.parametrize("kept", [False, True])
 def test_nginx_reloads_and_no_request_fails(gateway, kept):
-    """A connection that is kept may be closed by the old nginx just when the client sends its next
-    request on it, which RFC 9112 section 9.3.1 says clients have to live with; nothing else."""
+    """The old nginx may close a kept connection just when the client sends its next request on it,
+    which clients have to expect (RFC 9112, section 9.3.1). Nothing else may fail."""
     with load_on(gateway, kept=kept) as load:
         load.wait_for(20)
         with load.fault(f"nginx: reload (5 times), {'' if kept else 'no '}kept connections") as fault:
@@ -61,8 +62,8 @@ def test_nginx_reloads_and_no_request_fails(gateway, kept):
 
 
 def test_nginx_answers_accepted_requests_when_it_is_restarted(gateway):
-    """Connections are refused meanwhile; those that it had not accepted yet are reset by the kernel
-    when it closes its socket. What it has accepted it answers."""
+    """Connections are refused meanwhile, and the kernel resets those that nginx had not accepted
+    when it closed its socket. nginx answers every request that it has accepted."""
     with load_on(gateway, kept=False) as load:
         load.wait_for(20)
         with load.fault("nginx: SIGQUIT, restarted") as fault:
@@ -75,7 +76,7 @@ def test_nginx_answers_accepted_requests_when_it_is_restarted(gateway):
     assert set(row.saw) <= {"refused", "connection lost (ConnectionResetError)"}, row
     assert row.recovered < 1 * PATIENCE
     answered = sum(1 for record in load.records() if record.status)
-    # nginx writes a request down just after its answer.
+    # nginx logs a request just after its answer.
     wait_until(lambda: gateway.nginx_requests("admin") >= answered, "each answer is in nginx's log")
     assert gateway.nginx_requests("admin") == answered
 
@@ -84,7 +85,7 @@ def test_nginx_answers_accepted_requests_when_it_is_restarted(gateway):
 
 
 class Rude(contextlib.AbstractContextManager):
-    """Connections of clients that misbehave, all held until the end of the block."""
+    """Connections of misbehaving clients, all held until the end of the block."""
 
     def __init__(self, gateway, user="admin"):
         self.client = gateway.client(user)
@@ -110,7 +111,7 @@ class Rude(contextlib.AbstractContextManager):
         return f"{line} HTTP/1.1\r\nHost: x\r\n{self.client.credentials}{more}".encode()
 
     def drip(self, piece, seconds=0.2):
-        """Sends a piece more on each, time and again, until nginx has had enough of it."""
+        """Keeps sending small pieces on each connection until nginx closes it."""
         def run():
             while not self.stopping.wait(seconds):
                 for sock in self.sockets:
@@ -147,7 +148,8 @@ def test_slow_clients_do_not_slow_others_down(gateway, what):
 
 
 def go_away(rude, data, after=None):
-    """Sends this and closes; after: only when something has come back."""
+    """Sends data and closes the connection. after: waits for the first bytes of the answer
+    before."""
     rude.send(data)
     if after:
         assert select.select([rude.sockets[-1]], [], [], 10 * PATIENCE)[0]
@@ -165,7 +167,7 @@ def test_clients_that_go_away_leave_nothing_behind(gateway):
                 go_away(rude, rude.head("GET /v1/openapi.json", "\r\n"), after="the first bytes")
         row = load.report(fault)
         load.settle()
-        # They come at one time, and each is worked on until it is noticed that it has gone.
+        # All arrive at once, and virtgate works on each until it notices that the client has gone.
         assert set(row.saw) <= {"503 overloaded"} and not row.unanswered, row
         assert_latency_kept(row)
     gateway.stop_nginx()
@@ -176,7 +178,7 @@ def test_clients_that_go_away_leave_nothing_behind(gateway):
 
 
 def established(gateway):
-    """Connections of nginx to virtgate."""
+    """The number of connections from nginx to virtgate."""
     with open("/proc/net/unix") as lines:
         return sum(line.rstrip().endswith(" " + gateway.listen) for line in lines) - 1
 
@@ -209,13 +211,13 @@ def test_a_thousand_connections_at_once(gateway):
 
 def test_requests_are_answered_once_descriptors_are_available_again(gateway):
     process = Process(gateway.virtgate.pid)
-    # libvirt's test driver is in virtgate here, and then cannot open its schemas.
+    # libvirt's test driver runs inside virtgate and cannot open its schemas without a descriptor.
     with load_on(gateway, tolerated={"unsupported", "internal"}) as load:
         load.wait_for(20)
         with Rude(gateway) as rude:
             with load.fault("virtgate: no descriptor left") as fault, \
                     limited(gateway.virtgate.pid, (resource.RLIMIT_NOFILE, process.descriptors())):
-                # More at once than nginx has connections to virtgate.
+                # More requests than nginx keeps connections to virtgate.
                 rude.send(rude.head("GET /v1/vms", "\r\n"), 70)
                 load.go_on_for(1)
             statuses = [sock.recv(12)[-3:] for sock in rude.sockets]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""virtgate behind nginx on libvirt's test driver: who may, what is refused, and how.
+"""virtgate behind nginx on libvirt's test driver: authentication, roles, refusals and the process.
 
 What holds for every answer (problem+json, request ids, codes, no host paths, ...) is asserted by
 the client itself, in gateway.check_answer().
@@ -33,7 +33,7 @@ from gateway import (
     wait_until,
 )
 
-# The routes as docs/api.md has them. read_routes() finds what the program has; both must agree.
+# The routes as docs/api.md has them. read_routes() reads those of the program; both must agree.
 Route = namedtuple("Route", "method path role status body query")
 V, O, A = "viewer", "operator", "admin"
 ROUTES = [
@@ -125,7 +125,7 @@ def test_the_list_of_routes_matches_the_program():
     assert program == {r[:4] for r in ROUTES}
 
 
-# Who may
+# Authentication and roles
 
 
 @each_route
@@ -180,7 +180,7 @@ def test_an_unauthenticated_client_cannot_find_out_which_paths_exist(stranger, c
     "/./healthz", "/healthz%3f/../v1", "/%68ealthz/../v1", "/readyz//../v1/vms", "/v1/vms?/../healthz",
 ])
 def test_no_spelling_of_a_path_gets_past_the_credentials(stranger, clients, target):
-    """nginx chooses by the path it has tidied up, virtgate by the one that was sent."""
+    """nginx decides by the normalized path, virtgate by the path as it was sent."""
     for client in stranger, clients("norole"):
         for method in "GET", "POST", "DELETE":
             assert client.request(method, target).status in (401, 403), (method, target)
@@ -289,7 +289,7 @@ def test_a_wrong_method_is_405_with_the_allowed_ones(admin, path, method):
     assert answer.status == 405, answer
     allowed = set(answer.headers["Allow"].split(", "))
     if method == "TRACE":
-        assert method not in allowed  # nginx itself refuses it, whatever the path
+        assert method not in allowed  # nginx refuses the method for any path
         return
     assert allowed == right
     if method != "HEAD":
@@ -512,7 +512,7 @@ def test_a_large_body_is_413_and_the_connection_stays_usable(clients, route, siz
     for kind in "application/json", "application/xml":
         answer = client.request(route.method, target_of(route), body=b" " * size, type=kind)
         assert answer.status == 413 and answer.code == "body_too_large"
-        # On this connection and, as nginx keeps those to virtgate, on that one.
+        # Usable on the client's connection and on nginx's connection to virtgate.
         assert client.get("/v1").json["user"] == client.user
     assert client.connections == 1
 
@@ -621,11 +621,11 @@ def test_requests_work_over_http_2(gateway, tmp_path):
             assert body["request_id"] == headers["x-request-id"]
 
 
-# States and clashes
+# States and conflicts
 
 
 @pytest.mark.parametrize("action, start, first, again", [
-    # from shutoff (False) or running (True): status and state, and the same once more
+    # from shutoff (False) or running (True): status and state, and the same for a repetition
     ("start", False, (200, True, "running"), (200, False, "running")),
     ("start", True, (200, False, "running"), (200, False, "running")),
     ("stop", True, (200, True, "shutoff"), (200, False, "shutoff")),
@@ -851,7 +851,7 @@ def test_an_unknown_template_is_404(admin, template):
     assert (answer.status, answer.code) == (404, "template_not_found")
 
 
-# The seed's defects: field.md, "The seed's own defects"
+# Defects of virtgate's predecessor, the seed, whose routes are kept
 
 
 def test_seed_1_errors_are_not_200(admin):
@@ -1213,10 +1213,10 @@ def test_shutdown_drains_and_ends_with_0(new_gateway):
 
 
 class Traffic:
-    """Clients that send requests, each the next as soon as the last is answered, until stopped."""
+    """Clients that send requests without a pause until they are stopped."""
 
     def __init__(self, gateway, count, step):
-        """step(client, number of the client, number of its request) sends one."""
+        """step(client, number of the client, number of the request) sends a request."""
         self.gateway, self.step = gateway, step
         self.answers, self.failures = [], []
         self.stopping = threading.Event()
@@ -1244,7 +1244,7 @@ class Traffic:
 
 
 def served_requests(gateway):
-    """What virtgate itself has answered: request id -> status."""
+    """The requests in virtgate's log: request id -> status."""
     return {i: int(s) for i, s in re.findall(r"request id=(\w+) .*? status=(\d+) ", gateway.log())}
 
 

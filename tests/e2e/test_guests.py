@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """The web guest under QEMU, made from the templates http-reply and nginx by the API.
 
-Runs in tests/e2e/namespace. The guest is tests/guests/web.c: its page, or the files of the shared
-directory, are got over the bridge. A Peer speaks to it past the kernel, as a kernel never would.
+The guest is tests/guests/web.c. Its page, or the files of the shared directory, are fetched over
+the bridge. A Peer sends it frames that no kernel would send.
 """
 
 import concurrent.futures
@@ -56,7 +56,7 @@ def answers(address=ADDRESS, timeout=0.2 * PATIENCE):
 
 
 def wait_for_answer(name, address=ADDRESS):
-    # A question for its hardware address that came too early would be repeated after a second.
+    # An ARP request that comes too early is repeated after a second only.
     subprocess.run(["ip", "neighbour", "replace", address, "lladdr", mac_of(name), "dev", "virbr0",
                     "nud", "permanent"], check=True)
     wait_until(lambda: answers(address), f"{name} answers at {address}", 30)
@@ -97,7 +97,7 @@ def start(gateway):
 
 @pytest.fixture(scope="module")
 def http_reply(gateway):
-    """One for all tests that leave it as it is."""
+    """One VM for all tests that do not change it."""
     with Starter(gateway) as start:
         yield start("http-reply", "http-reply", ADDRESS)
 
@@ -139,7 +139,7 @@ def dhcp_leases(tmp_path):
         server.wait(10 * PATIENCE)
 
 
-# As its users see it
+# HTTP, ping and addresses
 
 
 def test_http_reply_serves_its_page(http_reply, admin):
@@ -176,7 +176,7 @@ def test_http_reply_answers_pings(http_reply):
 def test_http_reply_can_be_suspended_resumed_and_restarted(http_reply, admin):
     assert admin.post(f"{http_reply}/suspend").json["state"] == "paused"
     assert not answers(timeout=0.5 * PATIENCE)
-    # A connection that is asked for meanwhile waits, like anybody who asked before.
+    # A connection attempt during the suspension waits, as do earlier ones.
     with socket.socket() as waiting:
         waiting.setblocking(False)
         waiting.connect_ex((ADDRESS, 80))
@@ -300,7 +300,7 @@ def test_a_snapshot_with_a_share_mounted_is_409(nginx, admin):
     assert fetch(address=SHARED)[0] == 200
 
 
-# As nobody should treat it
+# Misbehaving peers
 
 
 def test_a_guest_survives_random_bytes_on_its_port(http_reply):
@@ -333,7 +333,7 @@ def checksum(data):
 
 
 class Peer:
-    """An address of its own beside the host's, and frames made by hand."""
+    """A peer with an address of its own that sends handmade frames."""
 
     ports = itertools.count(1024)
 
@@ -447,7 +447,8 @@ def test_a_guest_ignores_invalid_segments(http_reply):
         peer.send(peer.tcp(ACK, seq=5, ack=7))
         assert peer.receive()[:2] == (RST, 7)
         seq = peer.connect()
-        # What must not end the connection is answered by where it is, or not at all.
+        # A segment that must not end the connection is answered by an ACK of its state, or not at
+        # all.
         where = (ACK, seq + 1, 1, b"")
         for flags, at in (SYN, 5), (RST, 9), (ACK, 1000), (ACK | FIN, 1000), (ACK, 0):
             peer.send(peer.tcp(flags, b"x" if at == 1000 else b"", seq=at, ack=seq + 1))
@@ -455,7 +456,7 @@ def test_a_guest_ignores_invalid_segments(http_reply):
         peer.send(peer.tcp(RST, seq=1 << 31, ack=seq + 1))
         peer.send(peer.tcp(ACK, REQUEST, seq=1, ack=seq + 100000))
         assert peer.receive() == where
-        # The request in two parts which overlap.
+        # The request in two overlapping parts.
         peer.send(peer.tcp(ACK, REQUEST[:8], seq=1, ack=seq + 1))
         assert peer.receive()[::2] == (ACK, 9)
         peer.send(peer.tcp(ACK, REQUEST[4:], seq=5, ack=seq + 1))
@@ -466,7 +467,7 @@ def test_a_guest_ignores_invalid_segments(http_reply):
 
 
 def malformed(peer, chance):
-    """Frames that are wrong in a place each, in many places, or too short."""
+    """Frames with one wrong byte, with many, or too short."""
     for first in 0x40, 0x44, 0x46, 0x4f, 0x65, 0x00:
         yield peer.tcp(SYN, first=first)
     for size in 0, 19, 20, 21, 39, 41, 1500, 65535:
@@ -503,7 +504,7 @@ def test_no_malformed_packet_stops_a_guest(http_reply):
         for frame in malformed(peer, random.Random(4)):
             peer.send(frame)
         assert answers(timeout=10 * PATIENCE)
-        # More connections begun than it has room for.
+        # More half-open connections than the guest has room for.
         for _ in range(200):
                 peer.send(peer.tcp(SYN))
         for _ in range(5):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What the service tells of its host and of itself, on libvirt's test driver."""
+"""GET /v1 and /v1/host, on libvirt's test driver."""
 
 from gateway import running_gateway
 

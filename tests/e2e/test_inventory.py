@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""Lists that many share, and lists while libvirt does not answer.
+"""Lists that concurrent requests share, and lists while libvirt does not answer.
 
-Runs in tests/e2e/namespace, where libvirtd can be stopped: libvirt's test driver, and for a VM that
-hangs while it is destroyed, QEMU.
+The host is libvirt's test driver in a daemon that can be stopped, and QEMU for a destroy that
+hangs.
 """
 
 import contextlib
@@ -21,8 +21,8 @@ from gateway import PATIENCE, REPO, running_gateway, wait_until
 
 pytestmark = [pytest.mark.qemu, pytest.mark.faults]
 
-SOON = 0.5  # what a request waits before a list that is stale will do
-WAIT = 10  # what it waits at most
+SOON = 0.5  # seconds after which a request accepts a stale list
+WAIT = 10  # seconds that a request waits for a list at most
 NO_CACHE = "Cache-Control: no-cache\r\n"
 
 
@@ -44,7 +44,7 @@ def viewer(gateway):
 
 @contextlib.contextmanager
 def stopped_libvirtd():
-    """Yields how to let it go on; it does at the block's end."""
+    """Stops libvirtd for the length of a block; yields a function that continues it earlier."""
     pid = int(Path(os.environ["LIBVIRTD_PID_FILE"]).read_text())
     os.kill(pid, signal.SIGSTOP)
     try:
@@ -55,7 +55,7 @@ def stopped_libvirtd():
 
 @pytest.fixture
 def ask(gateway):
-    """Sends a request from a thread and a connection of its own: the answer to come."""
+    """Sends a request from its own thread and connection; returns a future of the answer."""
     with ThreadPoolExecutor(64) as pool:
         def send(method, target, user="viewer", **how):
             with gateway.client(user) as client:
@@ -109,7 +109,7 @@ def test_concurrent_lists_share_one_fetch_and_one_rendering(gateway, viewer, ask
         check_fresh(answer)
     assert len({(answer.body, answer.headers["ETag"]) for answer in answers}) == 1
     fetches, fresh, stale = (b - a for a, b in zip(before, counts(viewer)))
-    # One that was under way already, one for all who came meanwhile, and a sweep.
+    # One fetch that was under way, one for all requests that came meanwhile, and a sweep.
     assert (fresh, stale) == (60, 0) and fetches <= 3, (fetches, fresh, stale)
 
 
@@ -122,7 +122,7 @@ def test_a_list_is_marked_stale_while_libvirt_does_not_answer(viewer, ask, targe
         assert stale.status == 200 and stale.json == {**fresh.json, "stale": True}
         assert SOON <= stale.seconds < 2 * SOON * PATIENCE, stale.seconds
         assert 1 <= int(stale.headers["Age"]) <= 3 * PATIENCE
-        # It is another answer than the fresh one, whatever the VMs are now, and a name of its own.
+        # A stale list has an entity tag of its own even if the VMs are the same.
         tag = stale.headers["ETag"]
         assert tag != fresh.headers["ETag"]
         other = viewer.get(target, headers=f"If-None-Match: {fresh.headers['ETag']}\r\n")
@@ -139,7 +139,7 @@ def test_a_request_with_no_cache_waits_for_a_fresh_list(viewer, ask):
     viewer.get("/v1/vms", headers=NO_CACHE)
     with stopped_libvirtd() as go_on:
         waiting = ask("GET", "/v1/vms", headers="Cache-Control: max-age=0, No-Cache\r\n")
-        # This one came later and has its answer, so the other is still waiting.
+        # This request came later and was answered, so the other one has arrived and waits.
         assert viewer.get("/v1/vms").json["stale"] is True
         assert not waiting.done()
         go_on()
@@ -160,7 +160,7 @@ def test_each_request_meets_its_time_limit_while_libvirt_hangs(gateway, viewer, 
                      **({"json": {"refs": ["one"]}} if method == "POST" else {}))
                  for user, method, target, headers, *_ in cases + insisting]
         *answers, listed, started = [answer.result() for answer in asked]
-    # At the end of their time, or as soon as it is clear that there is no connection to be had.
+    # At the deadline, or earlier if virtgate finds that no connection can be opened.
     assert listed.code in ("deadline_exceeded", "hypervisor_unavailable"), listed
     assert started.code == "hypervisor_unavailable", started
     assert max(listed.seconds, started.seconds) < WAIT + PATIENCE

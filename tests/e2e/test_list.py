@@ -93,7 +93,7 @@ def test_fields_selects_the_members_of_items(viewer, fleet):
 def test_pages_join_to_the_whole_list(viewer, fleet):
     for limit in 1, 3, 5, 9, 10, 11:
         assert walk(viewer, "&name=fleet-*", limit) == fleet_names(*range(10))
-    # What it came after need not be there any more, nor ever have been.
+    # The name in "after" need not exist.
     assert names(viewer.get("/v1/vms?name=fleet-*&after=fleet-41")) == fleet_names(*range(5, 10))
     assert names(viewer.get("/v1/vms?after=zzz")) == []
 
@@ -128,7 +128,7 @@ def test_paging_neither_misses_nor_repeats_a_vm_while_others_come_and_go(gateway
 
 
 def test_a_list_shows_every_create_and_delete_that_was_answered_before(gateway):
-    """While others list, too, so that a fetch is always under way."""
+    """Eight clients at once, so that a fetch is always under way when a request arrives."""
     def live(n):
         with gateway.client("admin") as admin:
             for i in range(25):
@@ -151,7 +151,7 @@ def test_an_unchanged_list_is_304_and_a_changed_one_is_not(viewer, operator, fle
     again = viewer.get("/v1/vms?name=fleet-*", headers=held)
     assert again.status == 304 and not again.body and again.headers["ETag"] == first.headers["ETag"]
     assert again.headers["Vary"] == "Accept-Encoding"
-    # Of another question it is no answer.
+    # The tag does not match another query.
     assert viewer.get("/v1/vms?name=fleet-1", headers=held).status == 200
     assert operator.post("/v1/vms/fleet-0/suspend").status == 200
     changed = viewer.get("/v1/vms?name=fleet-*", headers=held)
@@ -190,7 +190,7 @@ SETS = {
 
 @pytest.mark.parametrize("flag", SETS)
 def test_a_flag_is_right_whether_few_or_most_vms_have_it(new_gateway, flag):
-    """virtgate asks for the fewer: those that have it, or those that do not."""
+    """virtgate asks libvirt for the smaller set: the VMs that have the flag, or those without."""
     gateway = new_gateway()
     with gateway.client("admin") as admin:
         count = 5
@@ -203,8 +203,8 @@ def test_a_flag_is_right_whether_few_or_most_vms_have_it(new_gateway, flag):
             values = list(expected[name])
             values[FLAGS.index(flag)] = True
             expected[name] = tuple(values)
-            assert flags_of(admin) == expected  # by what the list before had
-            assert flags_of(admin) == expected  # by this one
+            assert flags_of(admin) == expected  # by the counts of the list before
+            assert flags_of(admin) == expected  # by the counts of the last list
 
 
 def test_persistence_is_right_whether_few_or_most_vms_have_it(new_gateway):

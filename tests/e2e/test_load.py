@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""Many mixed requests at once: each is answered as it must be, and nothing grows.
+"""Many mixed requests at once: each is answered correctly, and virtgate does not grow.
 
-32 workers of virtgate behind nginx, and as many clients with a connection each: more would be
-turned away. Every client has a VM of its own, of which it knows what each request must do to it, and all of them pull at a few shared
-VMs, where any of the documented answers is right.
+virtgate has 32 workers behind nginx, and there are as many clients with a connection each. Every
+client has a VM of its own and knows what each request must do to it. All clients also act on a few
+shared VMs, for which every documented answer is right.
 
 VIRTGATE_TEST_REQUESTS is how many requests are sent (10000).
 """
@@ -24,15 +24,16 @@ REQUESTS = int(os.environ.get("VIRTGATE_TEST_REQUESTS", "10000"))
 CLIENTS = 32
 WORKERS = 32
 SHARED = [f"shared-{i}" for i in range(4)]
-# What RSS may grow in the second half of the requests. Memory that was freed stays in the malloc
-# arena of its thread, and the schemas that the test driver loads to check a definition leave up to
-# 12 MiB in each: one that grows late must not fail the test. Measured: -2 to +4 MiB, and no trend in
-# 30000 requests. A leak of 4 KiB a request would be seen; smaller ones are LeakSanitizer's.
+# How much RSS may grow in the second half of the requests. Freed memory stays in the malloc arena
+# of its thread, and the schemas that the test driver loads to validate a definition leave up to 12
+# MiB in each arena: one that grows late must not fail the test. Measured: -2 to +4 MiB, and no
+# trend in 30000 requests. A leak of 4 KiB a request would be seen; smaller ones are
+# LeakSanitizer's.
 GROWTH_KIB = 16 * 1024
 
 
 class LoadActor(Actor):
-    """Every answer is one that it must get; it pulls at the shared VMs, too."""
+    """A client that asserts that each answer is right, and that acts on the shared VMs, too."""
 
     def __init__(self, gateway, number):
         name = f"own-{number}"
@@ -49,7 +50,7 @@ class LoadActor(Actor):
         return answer
 
     def send(self, method, target, right, **how):
-        """Sends a request that must be answered by one of the statuses, or by a busy host."""
+        """Sends a request whose answer must have one of the statuses."""
         answer = self.request("other", method, target, **how)
         assert answer.status in right or answer.code in self.tolerated, (method, target, answer)
         return answer
@@ -64,7 +65,7 @@ class LoadActor(Actor):
             pass
 
     def take_most_memory(self):
-        """libvirt's schemas for domains and snapshots are by far the largest thing in memory."""
+        """Makes libvirt load its schemas for domains and snapshots, its largest allocations."""
         for step in [self.create, self.snapshot, self.delete] * 2:
             self.insist(step)
 
@@ -74,7 +75,8 @@ class LoadActor(Actor):
         self.client.close()
 
     def turn(self):
-        # Whatever libvirt checks by its schema, creations and snapshots, costs it 15 ms and more.
+        # Creations and snapshots are rare, as libvirt validates them by its schema for 15 ms and
+        # more.
         steps = [self.read, self.read, self.shared, self.wrong]
         if self.states() != {None}:
             steps += [*steps, self.clash]
@@ -117,14 +119,14 @@ class LoadActor(Actor):
 
 
 class Crowd:
-    """All actors, each in a thread of its own, sending a number of requests between them."""
+    """All clients, each in a thread of its own, which share a number of requests."""
 
     def __init__(self, gateway):
         self.gateway = gateway
         self.actors = [LoadActor(gateway, number) for number in range(CLIENTS)]
 
     def warm_up(self):
-        """Makes every worker do what takes most memory: malloc keeps it for the next time."""
+        """Makes every worker allocate its maximum, which malloc keeps for later requests."""
         self.act_all(LoadActor.take_most_memory)
 
     def run(self, requests):
@@ -163,7 +165,7 @@ class Crowd:
         return dict(sorted(sum((actor.counts for actor in self.actors), Counter()).items()))
 
     def connections(self):
-        """Of nginx to virtgate, as the kernel counts those that were accepted on the socket."""
+        """The number of connections from nginx to virtgate, by the kernel's table."""
         lines = Path("/proc/net/unix").read_text().splitlines()
         return sum(line.endswith(" " + self.gateway.listen) for line in lines) - 1
 
@@ -189,7 +191,7 @@ def gateway(new_gateway):
 
 
 def idle_descriptors(gateway, process):
-    """How many descriptors virtgate has once nginx has gone with all its connections."""
+    """The number of virtgate's descriptors while nginx is down and has no connection to it."""
     gateway.stop_nginx()
     counts = []
 
@@ -226,7 +228,7 @@ def test_many_mixed_requests_are_answered_correctly_without_growth(gateway, caps
               f"({sum(counts.values()) / seconds:.0f}/s): {counts}; "
               f"RSS {rss[0]} -> {rss[1]} -> {rss[2]} KiB; at most {most} connections", end=" ")
 
-    # One connection of nginx for each of its clients, and it keeps as many.
+    # nginx uses one connection for each client, and keeps at most as many more.
     assert all(actor.client.connections == 1 for actor in crowd.actors)
     assert most <= 2 * CLIENTS
     crowd.leave()

@@ -1,8 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A thousand VMs, on libvirt's test driver in a daemon, so that calls to it can be counted.
-
-Runs in tests/e2e/namespace. virtgate's libvirt writes down what it sends.
-"""
+"""A thousand VMs on libvirt's test driver in a daemon, so that the calls to it can be counted."""
 
 from concurrent.futures import ThreadPoolExecutor
 
@@ -67,7 +64,7 @@ def test_a_full_list_is_one_page_per_limit(viewer):
 
 def test_a_list_of_a_thousand_vms_makes_as_few_calls_as_a_short_one(host, viewer):
     _, calls = host
-    viewer.get("/v1/vms")  # whatever is new is read once
+    viewer.get("/v1/vms")  # each new VM is read once
     everything = calls.least(lambda: viewer.get("/v1/vms?limit=1000"), CALLS)
     one = calls.least(lambda: viewer.get("/v1/vms?name=many-0000"), CALLS)
     assert everything == one == CALLS

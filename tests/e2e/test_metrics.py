@@ -63,7 +63,7 @@ def test_requests_are_counted_by_route_method_and_status(admin, viewer, stranger
     assert viewer.request("OPTIONS", "/v1").status == 204
     tag = viewer.get("/v1/openapi.json").headers["ETag"]
     assert viewer.get("/v1/openapi.json", headers=f"If-None-Match: {tag}\r\n").status == 304
-    assert stranger.get("/v1").status == 401  # nginx's own: it asks nobody
+    assert stranger.get("/v1").status == 401  # by nginx, which does not ask virtgate
     after = scrape(viewer)
     counted = {key: value - before.get(key, 0) for key, value in after.items()
                if key[0] == "virtgate_requests_total" and value != before.get(key, 0)}
@@ -105,7 +105,7 @@ def test_every_one_of_many_concurrent_requests_is_counted(gateway, viewer):
 
 
 def test_no_lock_or_connection_is_in_use_at_rest(viewer):
-    # The inventory's own sweep has a connection now and then.
+    # The inventory's sweep leases a connection now and then.
     def leased():
         metrics = scrape(viewer)
         return sum(metrics[("virtgate_libvirt_connections_leased", frozenset({("host", "local"), ("class", name)}))]
@@ -206,7 +206,7 @@ def test_process_metrics_do_not_need_libvirt(new_gateway):
     assert not [name for name, _ in metrics if re.match("virtgate_vms?(_|$)", name)]
 
 
-# Who
+# Roles
 
 
 def test_metrics_need_a_role(clients, stranger):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""One VM by one Idempotency-Key, however often it is asked for; and races of those without."""
+"""An Idempotency-Key creates one VM for any number of requests; races of requests without one."""
 
 from concurrent.futures import ThreadPoolExecutor
 
@@ -15,7 +15,7 @@ def key(value):
 
 @pytest.fixture
 def many(gateway):
-    """Does something with that many clients at once; returns what each got."""
+    """Calls work with each of that many clients at once; returns the results."""
     def at_once(work, count=CLIENTS):
         def one(number):
             with gateway.client("admin") as admin:
@@ -27,7 +27,7 @@ def many(gateway):
 
 @pytest.fixture
 def gone(admin):
-    """Removes the VMs of a test by name."""
+    """A list of names: the VMs are removed after the test."""
     names = []
     yield names
     for name in names:
@@ -61,7 +61,7 @@ def test_a_different_request_with_a_used_key_is_refused(admin, new_name, gone):
     ):
         answer = admin.post("/v1/vms", headers=key(name), **how)
         assert answer.status == 422 and answer.code == "key_reused" and name in answer.json["detail"]
-    # So it is with another query; but a dry run asks for nothing.
+    # A different query is a different request, too; a dry run creates nothing and is allowed.
     target = "/v1/vms?start=1"
     answer = admin.post(target, json={"template": "helloworld", "name": name}, headers=key(name))
     assert answer.code == "key_reused"

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""Every operation of the OpenAPI document, with what its tables say of parameters and bodies.
+"""Tries every operation of the OpenAPI document with good and bad parameters and bodies.
 
-openapi.check(), which the client calls for every answer, is the judge: the status must be one that
-the document has, and the body must fit. Here it is only seen to that everything is tried.
+The client calls openapi.check() for every answer: the document must have its status, and the body
+must match the schema. The tests here only make sure that everything is tried.
 """
 
 import json
@@ -23,7 +23,7 @@ LONG = 70_000
 
 @pytest.fixture(scope="module")
 def gateway(tmp_path_factory):
-    """One of its own: what is thrown at it here may change any VM."""
+    """A gateway of its own, as these requests may change any VM."""
     images = tmp_path_factory.mktemp("images")
     with running_gateway(images=str(images)) as gateway:
         yield gateway
@@ -31,7 +31,7 @@ def gateway(tmp_path_factory):
 
 @pytest.fixture
 def probe(admin):
-    """Sees to it that the VM and its snapshot are there; called before every request."""
+    """Restores the VM and its snapshot if a request has removed them; called before each."""
     def make():
         answer = admin.get(f"/v1/vms/{VM}/snapshots/{SNAPSHOT}")
         if answer.status == 200:
@@ -50,7 +50,7 @@ def parameters(operation, place):
 
 
 def query_for(operation, **given):
-    """The query that an operation needs, with these in it."""
+    """The query with these parameters and those that the operation needs."""
     for parameter in parameters(operation, "query"):
         if parameter["required"]:
             given.setdefault(parameter["name"], VM)
@@ -66,7 +66,7 @@ def media_of(operation):
 
 
 def valid_body(operation):
-    """(type, body) of a request that could be meant."""
+    """(type, body) of a valid request."""
     content = media_of(operation)
     for media, about in content.items():
         if media.endswith("json"):
@@ -91,7 +91,7 @@ def numbers(schema):
 
 
 def of_kind(schema, depth=0):
-    """Good and bad values of a kind, at its bounds."""
+    """Good and bad values of a kind of parameter, at its bounds."""
     kinds = schema.get("type", [])
     kinds = [kinds] if isinstance(kinds, str) else kinds
     if "string" in kinds:
@@ -120,7 +120,7 @@ def objects(schema, depth=0):
 
 
 def bodies(schema, example):
-    """The example with one member after the other replaced, removed or added."""
+    """The example body with one member replaced, removed or added at a time."""
     for name in example:
         yield {key: value for key, value in example.items() if key != name}
     for name, of in schema.get("properties", {}).items():
@@ -138,14 +138,14 @@ XML = [b"<", b"<a/>", b"<domain/>", b"<domain><name/></domain>", b"<domainsnapsh
 
 
 def send(client, probe, method, target, **how):
-    """No answer of the service's own fault, whatever was sent."""
+    """Sends a request; no request may cause an internal error."""
     probe()
     answer = client.request(method, target, **how)
     assert answer.status < 500, (method, target[:200], how, answer)
     return answer
 
 
-# What is tried
+# Parameters, bodies and refusals
 
 
 @each_operation
@@ -187,7 +187,7 @@ def test_every_broken_body_has_a_documented_answer(admin, probe, method, path, o
     if method == "GET":
         return
     target = at(path) + query_for(operation)
-    if path != "/shutdown":  # some of these could be meant
+    if path != "/shutdown":  # some of these are valid
         for raw in RAW:
             send(admin, probe, method, target, type="application/json", body=raw)
         for xml in XML:
@@ -219,7 +219,7 @@ def test_every_route_makes_the_common_refusals(gateway, admin, viewer, operator,
         tag = admin.get(target).headers["ETag"]
         for held in tag, f"W/{tag}", f'"x", {tag}', "*":
             answer = admin.get(target, headers=f"If-None-Match: {held}\r\n")
-            # What changes at every look is another answer.
+            # Routes whose answer differs each time have no stable entity tag.
             assert answer.status == 304 or (path.endswith(("/stats", "/metrics")) and answer.status == 200), answer
 
 

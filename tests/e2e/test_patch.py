@@ -25,7 +25,7 @@ def definition(client, ref, live=False):
 
 
 def values(root):
-    """What a patch can change, as a tree has it."""
+    """The members that a patch can change, read from a domain's XML."""
     def text(name):
         return root.findtext(name)
 
@@ -50,7 +50,7 @@ def patch(operator):
 
 @pytest.fixture
 def make(admin, new_name):
-    """Creates by XML with two vcpus; deletes afterwards."""
+    """Creates VMs with two vcpus and deletes them afterwards."""
     made = []
 
     def make(inside="", vcpus="<vcpu>2</vcpu>", balloon="virtio", **options):
@@ -275,7 +275,7 @@ def spec(new_name):
 
 @pytest.fixture
 def keep(store, images):
-    """Creates by spec at the store; VM and images are gone afterwards."""
+    """Creates VMs from specs at the store; removes VMs and images afterwards."""
     made = []
 
     def keep(spec, status=201, code=None, query=""):
@@ -387,7 +387,7 @@ def test_a_dry_run_describes_a_disk_without_making_it(keep, spec, images):
     assert answer["ok"] is False and (images / "x").stat().st_size == 0
 
 
-# Whose a disk is
+# The record of made disks
 
 
 CLAIM = ("<metadata><v:vm xmlns:v='urn:virtgate:vm:1'><v:label name='a'>b</v:label>"
@@ -422,7 +422,7 @@ def test_a_put_keeps_the_record_of_made_disks(keep, spec, store, images):
     one = re.sub(r"<disk type.*?</disk>", "", bare, count=1, flags=re.S)
     assert store.request("PUT", at, xml=one).status == 200
     assert recorded(store, vm["name"]) == [str(images / "b")]
-    assert store.request("PUT", at, xml=xml).status == 200  # it has been somebody's in between
+    assert store.request("PUT", at, xml=xml).status == 200  # the file was the user's own in between
     assert recorded(store, vm["name"]) == [str(images / "b")]
     store.request("PATCH", f"/v1/vms/{vm['name']}", json={"labels": None})
     assert recorded(store, vm["name"]) == [str(images / "b")]
@@ -442,7 +442,7 @@ def overlay(images, name, backing, *more):
 
 @pytest.fixture
 def delete(store):
-    """Deletes by uuid; what became of each disk, by its source."""
+    """Deletes a VM with its disks; returns source -> what became of the disk."""
     def delete(vm, query="?disks=1"):
         answer = store.delete(f"/v1/vms/{vm['uuid']}{query}")
         assert answer.status == 200 and "definition" in answer.json["removed"], answer

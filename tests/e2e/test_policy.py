@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""The policy on a real libvirtd and QEMU: what the attacks of tests/corpus would have touched.
+"""The policy on a real libvirtd and QEMU, tried with the attacks of tests/corpus.
 
-Runs in tests/e2e/namespace. The canaries are files of the host in /var/lib/libvirt/canary, beside
-the directories that VMs may use; an attack that works leaves a trace among them, as the same
-documents do with VIRTGATE_POLICY=off.
+Canaries are files in /var/lib/libvirt/canary, outside the directories that VMs may use. An attack
+that succeeds leaves a trace among them, as the same documents do with VIRTGATE_POLICY=off.
 """
 
 import os
@@ -26,7 +25,7 @@ RULES = [line.split("\t") for line in (CORPUS / "attacks/rules").read_text().spl
 
 
 def trace(directory):
-    """All that an attack could change of what lies below: names, owners, modes, contents, times."""
+    """Names, owners, modes, contents and times of all files below, which an attack could change."""
     seen = {}
     for path in sorted([directory, *directory.rglob("*")]):
         st = path.lstat()
@@ -80,7 +79,7 @@ def unguarded():
 
 @pytest.fixture
 def network():
-    """libvirt's default network, as far as VMs need it to start."""
+    """libvirt's default network, reduced to what VMs need to start."""
     file = CANARY.parent / "default.xml"
     file.write_text("<network><name>default</name><forward mode='bridge'/><bridge name='virbr0'/></network>")
     virsh("net-define", str(file))
@@ -133,7 +132,7 @@ def test_no_document_of_the_attack_corpus_has_an_effect(admin, canaries):
         assert names_of_vms() == ["bystander"], name
     assert admin.get("/v1/vms/bystander/xml").body == definition
     assert {p.name for p in IMAGES.iterdir()} == images
-    # The name ".." would have deleted what libvirt knows of all snapshots.
+    # A domain named ".." makes libvirt delete the metadata of all snapshots.
     assert [s["name"] for s in admin.get("/v1/vms/bystander/snapshots").json["items"]] == ["before"]
     assert admin.post("/v1/vms/bystander/snapshots/before/revert").status == 200
 
@@ -149,10 +148,10 @@ WORKING = {
 
 @pytest.mark.parametrize("name", WORKING)
 def test_attacks_succeed_with_the_policy_off(unguarded, canaries, name):
-    """Else the test above would show nothing."""
+    """Otherwise the test above would prove nothing."""
     touched = WORKING[name]
     with unguarded.client("admin") as client:
-        client.beyond = (500,)  # what libvirt makes of a script that fails
+        client.beyond = (500,)  # libvirt's error for a script that fails
         answer = client.post("/v1/vms?start=1", body=attack(name), type="application/xml")
         wait_until(lambda: trace(CANARY).get(touched) != canaries.get(touched), f"{name}: {answer}")
 
@@ -172,7 +171,7 @@ def test_with_the_policy_off_a_name_deletes_other_vms_snapshots(unguarded):
     assert kept.exists()
     file = CANARY.parent / "dots.xml"
     file.write_text(domain("..", type="qemu", log=False).replace("hello_", f"{IMAGES}/hello_"))
-    # virtgate refuses the name even so, so libvirt is asked directly.
+    # virtgate refuses the name with the policy off, too, so the test asks libvirt directly.
     subprocess.run(["virsh", "-c", "qemu:///system", "define", str(file)], capture_output=True, check=False)
     assert not kept.exists()
 
@@ -258,7 +257,7 @@ def test_a_file_exchanged_after_the_check_is_found_at_the_start(admin, canaries,
     if (IMAGES / "sub").is_symlink():
         (IMAGES / "sub").unlink()
         shutil.move(IMAGES / "old", IMAGES / "sub")
-    # Mended, it starts.
+    # With the file repaired the VM starts.
     (IMAGES / "sub/swap.qcow2").unlink()
     make_disk("sub/swap.qcow2")
     (IMAGES / "sub/kernel").unlink()
@@ -269,7 +268,7 @@ def test_a_file_exchanged_after_the_check_is_found_at_the_start(admin, canaries,
 
 
 def test_a_restore_checks_the_files_of_the_saved_state(admin, canaries):
-    """Which has a definition of its own: the present one may not even name the file any more."""
+    """The saved state has its own definition, which may name other files than the current one."""
     vm = admin.post("/v1/vms?start=1", xml=disk("led.qcow2") if make_disk("led.qcow2") else "")
     assert vm.status == 201, vm
     virsh("managedsave", "led")
@@ -286,7 +285,8 @@ def test_a_restore_checks_the_files_of_the_saved_state(admin, canaries):
 
 
 def test_an_image_in_use_by_another_guest_is_refused(admin, operator, canaries):
-    """Raw to the one, qcow2 to the other: its guest could write a header that leads anywhere."""
+    """If one VM uses the image as raw and another as qcow2, the first VM's guest could write a
+    header with any backing file."""
     (IMAGES / "shared.img").write_bytes(bytes(1 << 20))
     writer = admin.post("/v1/vms", xml=domain("writer", devices=DISK.replace("qcow2", "raw").format("shared.img")))
     assert writer.status == 201, writer
@@ -299,7 +299,7 @@ def test_an_image_in_use_by_another_guest_is_refused(admin, operator, canaries):
         assert "another VM that runs is writing to it" in answer.json["detail"]
     answer = admin.post("/v1/vms?start=1", xml=disk("shared.img").replace(">led<", ">third<"))
     assert (answer.status, answer.code) == (409, "storage_unavailable"), answer
-    # What it has written by the time it stops is looked at.
+    # After the guest has stopped, the header that it wrote is checked.
     assert admin.post("/v1/vms/writer/stop", json={"mode": "kill"}).status == 200
     subprocess.run(["qemu-img", "create", "-q", "-u", "-f", "qcow2", "-b", CANARY / "victim", "-F", "raw",
                     IMAGES / "shared.img", "1M"], check=True)
@@ -312,7 +312,7 @@ def test_an_image_in_use_by_another_guest_is_refused(admin, operator, canaries):
 
 
 def test_deleting_a_snapshot_of_a_shut_off_vm_checks_its_image(admin, operator, canaries):
-    """libvirt has qemu-img do it, as root and without a format, on the disks that the snapshot knows."""
+    """libvirt runs qemu-img as root and without a format on the disks that the snapshot names."""
     make_disk("led.qcow2")
     assert admin.post("/v1/vms", xml=disk("led.qcow2")).status == 201
     assert operator.post("/v1/vms/led/snapshots", json={"name": "one"}).status == 201
@@ -371,7 +371,7 @@ def test_a_vm_with_efi_firmware_can_be_deleted(admin):
     "<vcpu>1</vcpu><devices/>{os}<clock offset='utc'/><memory>2048</memory><features><acpi/></features>",
 ])
 def test_elements_may_be_in_any_order(admin, inside):
-    """libxml2 loses its way in libvirt's schema when they stand as they like."""
+    """libxml2 fails to validate some orders that libvirt's schema allows."""
     os = f"<os><type>hvm</type><kernel>{IMAGES}/hello_qemu-x86_64</kernel></os>"
     xml = f"<domain type='kvm'>{inside.format(os=os)}<name>ordered</name></domain>"
     for body in {"xml": xml}, {"xml": xml, "vcpus": 2, "title": "x", "labels": {"a": "b"}}:
@@ -407,7 +407,7 @@ def test_a_vm_that_another_tool_defined_with_files_elsewhere_can_be_started(admi
     assert operator.post("/v1/vms/theirs/start").json["state"] == "running"
 
 
-# What has to work
+# Documents that must work
 
 
 GOOD = sorted(p.name for p in (CORPUS / "good").glob("*.xml"))
@@ -529,7 +529,7 @@ def test_a_vm_that_cannot_boot_is_422_before_it_is_started(admin, what):
     assert virsh("domstate", "cannot") == "shut off"
 
 
-# The definition of a VM that runs
+# The definition of a running VM
 
 
 def test_a_guest_keeps_running_while_its_definition_is_replaced(admin):

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""Stopping, saving and acting on many, behind nginx on libvirt's test driver.
+"""Stops, saves and bulk requests, on libvirt's test driver.
 
-That driver's guests obey at once: those that do not are in test_qemu_power.py.
+The test driver's guests obey at once; test_qemu_power.py has guests that do not.
 """
 
 import concurrent.futures
@@ -18,7 +18,7 @@ HINT_KILL = '{"mode":"kill"} stops the VM at once'
 
 @pytest.fixture
 def put(admin, new_vm):
-    """Makes a VM and brings it into a state."""
+    """Creates VMs and brings each into a state."""
     def put(state, inside=ACPI, **options):
         vm = new_vm(inside=inside, start=state != "shutoff" and state != "saved", **options)
         at = f"/v1/vms/{vm['uuid']}"
@@ -32,7 +32,7 @@ def put(admin, new_vm):
 
 
 def expected_stop(state, acpi, mode, then):
-    """Status, and code or how, of a stop as docs/api.md has it."""
+    """The status of a stop, and its code or "how", as docs/api.md says."""
     if state in ("shutoff", "saved"):
         return 200, "none"
     if mode == "kill":
@@ -168,12 +168,12 @@ def test_a_viewer_may_not_save(viewer, put):
     assert viewer.get(at).json["state"] == "running"
 
 
-# Many at once
+# Bulk requests
 
 
 @pytest.fixture
 def names(new_vm, new_name):
-    """Makes so many VMs whose names begin alike, and returns these."""
+    """Creates so many VMs whose names have a common prefix; returns the names."""
     def make(count, **options):
         prefix = new_name()
         return [new_vm(f"{prefix}-{i:03}", **options)["name"] for i in range(count)]
@@ -347,7 +347,7 @@ def test_a_bulk_request_refuses_if_match(operator):
     assert answer.status == 400 and "If-Match" in answer.json["detail"]
 
 
-# Many at a time
+# Concurrent requests
 
 
 def test_concurrent_changes_of_one_vm_have_answers_that_explain_its_state(gateway, operator, put):
@@ -372,7 +372,7 @@ def test_concurrent_changes_of_one_vm_have_answers_that_explain_its_state(gatewa
     finally:
         for client in clients:
             client.close()
-    # Changes alternate, so the last one is told by how many there were of each.
+    # Changes alternate, so the numbers of each kind show which was the last.
     paused, resumed = done.count(("suspend", True)), done.count(("resume", True))
     assert paused - resumed in (0, 1) and paused > 0, done
     assert operator.get(at).json["state"] == ("paused" if paused > resumed else "running")

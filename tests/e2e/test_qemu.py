@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""The real thing: guests under QEMU, on a libvirtd that can be killed.
+"""Guests under QEMU, on a libvirtd that can be killed.
 
-Runs in tests/e2e/namespace, a machine of its own. The guests are tests/guests: hello greets and
-halts, ticker counts seconds aloud, so that one hears it stand still and go back.
+The guests are those of tests/guests. hello prints a greeting and halts. ticker prints a number each
+second, which shows whether it is suspended, resumed or reverted.
 """
 
 import concurrent.futures
@@ -74,13 +74,14 @@ def qemu_pid(name):
 
 
 def is_halted(name):
-    """Its first processor."""
+    """Whether the guest's first vcpu is halted."""
     return "HLT=1" in virsh("qemu-monitor-command", name, "--hmp", "info registers")
 
 
 @contextlib.contextmanager
 def hanging(gateway, vm, method, what, user="admin"):
-    """A QEMU that hangs, and a request that waits for it: its process, and the answer to come."""
+    """Stops a VM's QEMU and sends a request that waits for it; yields the process id and a future
+    of the answer."""
     pid = qemu_pid(vm)
 
     def wait():
@@ -144,7 +145,7 @@ def test_the_lifecycle_of_hello_world_by_the_seeds_routes(admin):
     assert "qemu" in answer.json["warnings"][0]
     assert names_in(admin.get("/vms")) == ["vm_helloworld"] == virsh("list", "--name").split()
 
-    # Its greeting may have been before anybody listened: press the reset button and listen.
+    # The greeting may have been printed before the log was opened: reset the VM to see it again.
     pty = re.search(r"<serial type='pty'>\s*<source path='([^']+)'",
                     admin.get(answer.location + "/xml?live=1").body.decode())[1]
     terminal = os.open(pty, os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK)
@@ -158,7 +159,7 @@ def test_the_lifecycle_of_hello_world_by_the_seeds_routes(admin):
         return b"Hello, world!" in heard
 
     try:
-        # Of a reset in its first milliseconds SeaBIOS never recovers.
+        # SeaBIOS never recovers from a reset in its first milliseconds.
         wait_until(lambda: is_halted("vm_helloworld"), "the guest has run")
         assert admin.post(answer.location + "/reset").status == 200
         wait_until(greeted, "the guest greets", 20)
@@ -199,7 +200,7 @@ def test_the_lifecycle_of_a_persistent_vm_by_v1(admin, create):
         else:
             answer = admin.post(f"{at}/{action}")
         assert answer.status == status, (action, answer)
-        # The machine that is resumed was reset before.
+        # The VM was reset while it was paused.
         if changed and (action == "resume" or action in ("start", "reset") and state != "paused"):
             wait_until(lambda: said("hello").count("Hello, world!") > greeted, "it greets", 20)
         if status == 409:
@@ -231,7 +232,7 @@ def test_a_guests_count_follows_suspend_resume_and_revert(admin, create):
     stood = last_tick("ticker")
     deadline = time.monotonic() + 1.6
     while time.monotonic() < deadline:
-        assert last_tick("ticker") <= stood + 1  # one may still have been on its way
+        assert last_tick("ticker") <= stood + 1  # one tick may have been under way
         time.sleep(0.05)
     stood = last_tick("ticker")
     assert admin.post(f"{at}/resume").json["state"] == "running"
@@ -248,7 +249,7 @@ def test_a_guests_count_follows_suspend_resume_and_revert(admin, create):
                       "it ticks again", 30)
     assert early <= back <= late + 1, (early, late, ticks("ticker"))
 
-    # A second one, child of the first; then the seed's revert, which means the current one.
+    # A second snapshot, a child of the first; then the seed's revert to the current one.
     answer = admin.post("/vm/snapshot?name=ticker",
                         xml="<domainsnapshot><name>late</name></domainsnapshot>")
     assert (answer.status, answer.json["parent"]) == (201, "early"), answer
@@ -365,7 +366,7 @@ def test_a_vm_that_cannot_start_is_refused_and_leaves_nothing(gateway, admin, wh
     assert virsh("list", "--all", "--name") == ""
     assert names_in(admin.get("/v1/vms")) == []
     assert admin.get("/v1/vms/broken").status == 404
-    # Nothing in the way of a better one.
+    # A corrected VM of the same name can be created.
     answer = admin.post("/v1/vms?start=1", xml=domain("broken"))
     assert answer.status == 201, answer
 
@@ -403,7 +404,7 @@ def test_many_creations_of_one_name_at_once_make_one_vm(gateway, admin):
     assert names_in(admin.get("/v1/vms")) == ["one"]
 
 
-# VMs that virtgate did not make
+# VMs of other tools
 
 
 @pytest.mark.parametrize("name", ["two words", "Ünïcødé ☃", "a'b\"c", "100%", "a+b&c=d?e#f", "-x"])
@@ -472,7 +473,7 @@ def test_a_vm_with_much_metadata_can_be_deleted(tmp_path, admin):
     assert virsh("list", "--all", "--name") == ""
 
 
-# How much a list costs
+# Calls of a list
 
 
 def test_a_list_makes_the_same_number_of_calls_for_any_number_of_vms(new_gateway, tmp_path):
@@ -481,13 +482,13 @@ def test_a_list_makes_the_same_number_of_calls_for_any_number_of_vms(new_gateway
                           env_LIBVIRT_LOG_OUTPUTS=f"2:file:{log}")
 
     def calls():
-        # Those of libvirt's own protocol, of type "call": not the keepalive's.
+        # Messages of type "call", without those of the keepalive protocol.
         return len(re.findall(r"RPC_CLIENT_MSG_TX_QUEUE:.* prog=536903814 .* type=0 ",
                               log.read_text()))
 
     def cost(client, count):
         seen = []
-        for _ in range(5):  # a sweep, every ten seconds, may come between
+        for _ in range(5):  # virtgate's sweep, every ten seconds, may add its calls
             before = calls()
             assert len(client.get("/v1/vms").json["items"]) == count
             seen.append(calls() - before)
@@ -509,7 +510,7 @@ def test_a_list_makes_the_same_number_of_calls_for_any_number_of_vms(new_gateway
 
 
 def use_all_connections(gateway):
-    """So that the pool holds several, all of which the daemon's end breaks."""
+    """Makes the gateway open all its connections, which the daemon's end then breaks."""
     def get(_):
         with gateway.client("admin") as client:
             return [client.get("/v1/vms").status for _ in range(5)]
@@ -541,7 +542,7 @@ def test_requests_are_503_while_the_daemon_is_dead_and_work_after_its_return(gat
         assert seconds < 1 * PATIENCE, (target, seconds)
     assert admin.get("/healthz").status == 200
     assert admin.get("/v1").json["hosts"][0]["reachable"] is False
-    assert admin.get("/v1/vms/none?x=1").status == 400  # needs no hypervisor to be wrong
+    assert admin.get("/v1/vms/none?x=1").status == 400  # refused without a hypervisor
     libvirtd("start")
     gateway.wait_ready()
     answer = admin.get("/v1/vms")

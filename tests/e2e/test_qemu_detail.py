@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Reading one VM, its counters and its job, under QEMU. Runs in tests/e2e/namespace."""
+"""Reading one VM, its counters and its job, under QEMU."""
 
 import concurrent.futures
 import datetime
@@ -29,7 +29,7 @@ from test_qemu import (  # noqa: F401
 pytestmark = pytest.mark.qemu
 
 MIB = 1 << 20
-# Not virbr0, which is there already; open: without rules for the firewall.
+# Not virbr0, which exists already. open: libvirt adds no firewall rules.
 NETWORK = """<network><name>default</name><forward mode='open'/>
   <bridge name='virbr1' stp='off' delay='0'/><ip address='192.168.123.1' netmask='255.255.255.0'>
   <dhcp><range start='192.168.123.100' end='192.168.123.120'/></dhcp></ip></network>"""
@@ -103,7 +103,7 @@ def test_disks_have_their_sizes_and_graphics_their_ports_while_it_runs(admin, cr
             assert ports == (None, None)
 
 
-# With what libvirt chooses by itself, as far as it does in this namespace.
+# A VM for which libvirt chooses as many values as possible.
 RICH = """<domain type='qemu'><name>rich</name><title>T</title><memory unit='KiB'>65536</memory>
 <currentMemory unit='KiB'>32768</currentMemory><vcpu current='1'>2</vcpu>
 <os><type machine='q35'>hvm</type><boot dev='hd'/><bootmenu enable='yes'/></os>
@@ -170,7 +170,7 @@ def test_a_get_of_a_vm_makes_the_same_number_of_calls_whatever_devices_it_has(ne
     assert costs[0] == costs[1] and costs[0] <= 13, costs
 
 
-# Since when, and for how long a tag is good
+# since and entity tags
 
 
 def test_since_covers_changes_by_other_tools_and_is_lost_with_the_daemon(admin, create):  # noqa: F811
@@ -194,7 +194,7 @@ def test_since_covers_changes_by_other_tools_and_is_lost_with_the_daemon(admin, 
     libvirtd("start")
     wait_until(lambda: admin.get("/v1/vms/hello").status == 200, "the daemon is back")
     assert since("running") is None
-    # It watches again.
+    # virtgate receives events again.
     wait_until(lambda: [virsh("suspend", "hello"), since("paused"), virsh("resume", "hello")][1],
                "a change is seen again", 30)
 
@@ -277,7 +277,7 @@ def test_vcpu_counters_have_the_numbers_of_their_vcpus(admin, tmp_path):
 
 @pytest.fixture
 def saving():
-    """Saves a VM as nobody's request; its end is waited for."""
+    """Saves a VM by virsh for the length of a block, and waits for the end of the save."""
     runs = []
 
     def save(name):
@@ -291,7 +291,7 @@ def saving():
 
 
 def test_a_save_shows_its_progress_and_can_be_aborted(admin, create, saving):  # noqa: F811
-    # Much memory, of which the guest uses next to nothing: it takes a moment to look through.
+    # Much memory, though hardly used, makes the save last a moment.
     xml = domain("hello").replace("2048", str(8 << 20))
     create(xml)
     at = "/v1/vms/hello"

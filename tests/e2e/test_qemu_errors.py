@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The errors of error_cases.py under QEMU. Runs in tests/e2e/namespace."""
+"""The errors of error_cases.py under QEMU."""
 
 import subprocess
 

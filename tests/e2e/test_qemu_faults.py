@@ -1,9 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Faults of libvirtd, of a QEMU and of the disk, under a load of mixed requests on real VMs, which
-two virtgates behind one nginx serve.
-
-Runs in tests/e2e/namespace.
-"""
+"""Faults of libvirtd, of a QEMU and of the disk, under a load of mixed requests on real VMs. Two
+virtgates behind one nginx serve the load."""
 
 import concurrent.futures
 import contextlib
@@ -25,10 +22,10 @@ pytestmark = [pytest.mark.qemu, pytest.mark.faults]
 
 SOCKET = Path("/run/libvirt/libvirt-sock")
 SMALL = Path("/var/lib/libvirt/small")
-# Others' latency under a fault, of what it was before: of small figures, on a machine with much to
-# do, a multiple says nothing.
+# Bounds of the latency during a fault; see test_faults.py.
 RATIO, AT_LEAST_SECONDS = 5, 0.2 * PATIENCE
-# A listing waits for a VM that is being destroyed; after half a second it answers by the last one.
+# A list waits for a VM that is being destroyed; after half a second it is answered from the last
+# one.
 STALE_SECONDS = 0.5
 UNREACHABLE = {"hypervisor_unavailable", "deadline_exceeded"}
 
@@ -92,7 +89,7 @@ def halt(site, load):
 
 
 def take_socket_away(site, load):
-    """Connections that there are stay; a virtgate that starts has none."""
+    """Existing connections remain; a virtgate that starts meanwhile cannot connect."""
     away = SOCKET.with_name("away")
     SOCKET.rename(away)
     try:
@@ -113,7 +110,7 @@ LIBVIRTD = {
 
 @pytest.mark.parametrize("what", LIBVIRTD)
 def test_faults_of_libvirtd_are_reported_and_recovered_from(site, what):
-    """A list that lacks a VM would be found out by the VM's client."""
+    """Each client also checks that every list has its VM."""
     with load_on(site, tolerated={*UNREACHABLE, "start_failed"}) as load:
         load.wait_for(12)
         with load.fault(f"libvirtd: {what}") as fault:
@@ -126,7 +123,7 @@ def test_faults_of_libvirtd_are_reported_and_recovered_from(site, what):
     assert not row.unanswered and row.recovered < 5 * PATIENCE, row
     health = [r for r in load.records(fault.start) if r.kind == "healthz"]
     assert health and not [r for r in health if r.failed]
-    # virtgate itself says so, before nginx does.
+    # virtgate answers before nginx's timeout.
     slow = [r for r in load.records(fault.start) if r.kind in READS and r.seconds > READ_DEADLINE + SLACK]
     assert not slow, slow[:3]
 
@@ -135,7 +132,8 @@ def test_faults_of_libvirtd_are_reported_and_recovered_from(site, what):
 
 
 def kill_one(watchers):
-    """The QEMU of one of them, who asks for nothing meanwhile: whose it was. None: none runs."""
+    """Kills the QEMU of one client's VM between two of its requests; returns the client, or None if
+    no VM runs."""
     for watcher in watchers:
         with watcher.turning, contextlib.suppress(FileNotFoundError, ValueError, ProcessLookupError):
             pid = qemu_pid(watcher.name)
@@ -167,8 +165,7 @@ def kill_when_born(name, given_up):
 
 
 def test_a_qemu_killed_during_its_start_leaves_nothing(site):
-    # libvirt has many words for it, of which not all tell it apart: files in /proc are missing, or
-    # something else is that nobody has met yet.
+    # libvirt has many messages for this, and some do not say that QEMU died.
     codes = {"start_failed", "storage_unavailable", "internal"}
     carriers = set(IMAGES.glob("carrier-*"))
     with site.client("admin") as admin, concurrent.futures.ThreadPoolExecutor(1) as pool:
@@ -179,7 +176,7 @@ def test_a_qemu_killed_during_its_start_leaves_nothing(site):
             answer = admin.post("/v1/vms?start=1", **spec(name))
             created.set()
             killed.result()
-            if answer.status == 201:  # it was quicker
+            if answer.status == 201:  # the VM had started before the kill
                 assert admin.delete(f"/v1/vms/{name}").status == 200
             else:
                 assert answer.code in codes, answer
@@ -188,7 +185,7 @@ def test_a_qemu_killed_during_its_start_leaves_nothing(site):
 
 
 def test_a_hanging_qemu_disturbs_no_other_vm_and_can_be_killed():
-    """libvirt gives it 10 s to die."""
+    """libvirt sends SIGTERM, and SIGKILL after 10 s."""
     with running_site(long_deadline=int(25 * PATIENCE)) as site, site.client("admin") as admin, \
             load_on(site, count=3) as load, concurrent.futures.ThreadPoolExecutor(1) as pool:
         assert admin.post("/v1/vms?start=1", **spec("victim")).status == 201
@@ -246,7 +243,7 @@ def test_a_change_under_way_when_virtgate_is_killed_is_made_once_and_its_outcome
         assert admin.post("/v1/vms?start=1", **spec("cut")).status == 201
         os.kill(qemu_pid("cut"), signal.SIGSTOP)
         try:
-            # Without a name: if it were sent twice, there would be two.
+            # Without a name: a repeated request would make a second snapshot.
             asked = pool.submit(admin.post, "/v1/vms/cut/snapshots")
             wait_until(lambda: "ok" not in virsh("domcontrol", "cut"), "QEMU is waited for")
             for backend in site.backends:
@@ -281,7 +278,7 @@ def test_a_change_is_made_although_its_client_disconnects(site):
 
 @contextlib.contextmanager
 def filled(directory):
-    """No room for the length of a block: whatever becomes free is taken at once."""
+    """Fills the file system for the length of a block, and keeps filling what becomes free."""
     filler, ended = directory / "filler", threading.Event()
 
     def fill():
@@ -305,7 +302,7 @@ def filled(directory):
 
 
 def refused(client, target, body, made):
-    """The answer to a POST that needs room; what was freed just then may have been enough for one."""
+    """Repeats a POST that needs space until it is refused: space may have become free just then."""
     def ask():
         answer = client.post(target, json=body)
         if answer.status != 201:

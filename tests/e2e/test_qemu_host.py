@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The host and /metrics under QEMU. Runs in tests/e2e/namespace."""
+"""The host and /metrics under QEMU."""
 
 import concurrent.futures
 import os

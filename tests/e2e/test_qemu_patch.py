@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""VMs changed and deleted with their disks, for real: on libvirtd and QEMU (tests/e2e/namespace)."""
+"""VMs changed by a merge patch and deleted with their disks, under QEMU."""
 
 import re
 import subprocess
@@ -36,7 +36,7 @@ def test_a_patch_changes_the_running_guest(create, patch, admin):
     assert now(admin, "live")["labels"] == {"a": "b"}
     assert values(definition(admin, "live"))["title"] is None
 
-    answer = patch("live", {"memory_kib": 4096}, "?apply=live")  # which is the balloon's affair
+    answer = patch("live", {"memory_kib": 4096}, "?apply=live")  # the balloon changes this one
     assert answer["applied"]["live"] == ["memory_kib"]
     patch("live", {"memory_kib": 9000}, "?apply=live", 422, "invalid_spec")
     patch("live", {"vcpus": 3}, "?apply=both", 422, "invalid_spec")
@@ -52,7 +52,7 @@ def test_a_patch_changes_a_transient_guest(create, patch, admin):
 def test_a_patch_of_the_definition_takes_effect_at_the_next_start(create, patch, admin):
     create(guest("next"), "")
     before = admin.get("/v1/vms/next/xml").body
-    patch("next", {"memory_kib": 8000, "vcpus": 1})  # which libvirt has rounded up before
+    patch("next", {"memory_kib": 8000, "vcpus": 1})  # libvirt has rounded it up
     assert admin.get("/v1/vms/next/xml").body == before
     assert patch("next", CHANGES | {"vcpus": 2})["applied"]["config"] == list(CHANGES)
     assert values(definition(admin, "next")) == {**CHANGES, "vcpus": 2}

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""Stopping, saving and acting on many under QEMU, where guests take their time or do not obey.
+"""Stops, saves and bulk requests under QEMU, with guests that ignore shutdown requests.
 
-Runs in tests/e2e/namespace. The guests know nothing of ACPI: with it in their XML they are asked
-and do not mind, without it they are never asked. One that obeys is in tests/slow.
+The guests do not implement ACPI. With ACPI in their XML they are asked to shut down and ignore it;
+without it they are never asked. tests/slow has a guest that obeys.
 """
 
 import concurrent.futures
@@ -29,7 +29,7 @@ from test_qemu import (  # noqa: F401
 pytestmark = pytest.mark.qemu
 
 SAVES = Path("/var/lib/libvirt/qemu/save")
-LONG = 60  # seconds that no stop here shall wait to the end
+LONG = 60  # seconds; no stop here waits that long
 
 
 def with_acpi(name, kernel="hello"):
@@ -43,14 +43,14 @@ def timed(call):
 
 @pytest.fixture
 def narrow():
-    """A gateway that has room for one long work alone, and one connection."""
+    """A gateway that allows one long operation at a time and has one connection."""
     with running_gateway(uri="qemu:///system", accel="tcg", workers=4, connections=1) as gateway:
         yield gateway
 
 
 @contextlib.contextmanager
 def waiting_stop(gateway, ref, **how):
-    """A stop that has asked its guest and is waiting: no other long work finds a place then."""
+    """Starts a stop that has asked its guest and waits, and so occupies the only long operation."""
     def stop():
         with gateway.client("operator") as client:
             return client.post(f"/v1/vms/{ref}/stop", json={"timeout": LONG, **how})
@@ -128,16 +128,12 @@ def test_a_vm_can_be_killed_while_a_stop_waits(narrow, create):
     assert answer.json["reason"] == "destroyed" and seconds < 20 * PATIENCE
 
 
-def test_a_stop_does_not_kill_a_vm_that_was_started_again(narrow, create):
-    create(with_acpi("again"))
-    with waiting_stop(narrow, "again", then="kill") as stop:
-        virsh("destroy", "again")
-        virsh("start", "again")
-        pid = qemu_pid("again")
-        answer = stop.result()
-    assert answer.status == 200 and answer.json["how"] == "acpi", answer
-    assert answer.json["state"] in ("running", "shutoff", "paused")  # at its start it is paused
-    assert virsh("domstate", "again") == "running" and qemu_pid("again") == pid
+    def test_a_stop_does_not_kill_a_vm_that_was_started_again(narrow, create):
+    create(with_acpi("again")) with waiting_stop(narrow, "again", then="kill") as stop:
+    virsh("destroy", "again") virsh("start", "again") pid = qemu_pid("again") answer = stop.result()
+    assert answer.status == 200 and answer.json["how"] == "acpi", answer assert answer.json["state"]
+    in ("running", "shutoff", "paused")  # a VM is paused while it starts assert virsh("domstate",
+    "again") == "running" and qemu_pid("again") == pid
 
 
 def test_a_transient_vm_that_ends_while_a_stop_waits_is_gone(narrow, create):
@@ -152,13 +148,13 @@ def test_a_waiting_stop_holds_no_connection_and_long_work_is_limited(narrow, cre
     create(with_acpi("rude"))
     create(with_acpi("other"))
     with waiting_stop(narrow, "rude") as stop, narrow.client("admin") as admin:
-        for _ in range(20):  # of one connection
+        for _ in range(20):  # the only connection is free
             assert admin.get("/v1/vms/rude").json["state"] == "running"
         for target in "/v1/vms/other/stop", "/v1/vms/other/save":
             answer = admin.post(target)
             assert (answer.status, answer.code) == (503, "host_busy"), answer
         assert admin.get("/v1/vms/other").json["state"] == "running"
-        # What does not wait needs no place.
+        # A stop that does not wait is no long operation.
         assert admin.post("/v1/vms/other/suspend").json["changed"] is True
         assert admin.post("/v1/vms/other/stop", json={"then": "kill"}).json["how"] == "kill"
         assert admin.post("/v1/vms/other/stop").json["how"] == "none"
@@ -245,7 +241,7 @@ def test_a_save_file_with_other_content_is_reported_as_unreadable(admin, create)
     assert admin.get(at).json["managed_save"] is True
 
 
-# Many at once
+# Bulk requests
 
 
 def test_a_bulk_stop_asks_all_guests_before_it_waits(admin, create):
@@ -279,8 +275,8 @@ def test_a_bulk_stop_asks_all_guests_before_it_waits(admin, create):
 
 @contextlib.contextmanager
 def waiting_bulk_stop(gateway, create, refs, **how):
-    """The same of many. With one connection they are asked one after the other, and the last one,
-    which is deaf, is killed then."""
+    """The same by a bulk request. One connection asks the VMs one after the other; the last VM,
+    which has no ACPI, is killed then."""
     create(domain("deaf"))
 
     def stop():

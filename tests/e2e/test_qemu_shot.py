@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Screenshots, and saves that are dropped, of guests that QEMU runs. In tests/e2e/namespace."""
+"""Screenshots and dropped saves, under QEMU."""
 
 import os
 import signal

@@ -1,8 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Snapshots under QEMU: which VMs can have one, what is refused and why, and keys.
-
-Runs in tests/e2e/namespace.
-"""
+"""Snapshots under QEMU: which VMs can have one, what is refused and why, and keys."""
 
 import concurrent.futures
 import re
@@ -20,7 +17,7 @@ pytestmark = pytest.mark.qemu
 
 
 def disk(image, target="vda", bus="virtio", format="qcow2", more="", device="disk", setting=""):
-    """A disk of an image of its own; a `setting` is of the disk, `more` in it."""
+    """XML of a disk with a new image. setting: more attributes; more: more elements."""
     path = IMAGES / f"{image}-{target}.img"
     size = "1440K" if device == "floppy" else "1M"
     subprocess.run(["qemu-img", "create", "-q", "-f", format, path, size], check=True)
@@ -37,7 +34,7 @@ RO = "<readonly/>"
 
 @pytest.fixture
 def define(tmp_path):
-    """Defines a VM past virtgate, whose policy knows less."""
+    """Defines a VM by virsh, as virtgate's policy would refuse it."""
     def define(xml, os=""):
         file = tmp_path / "vm.xml"
         xml = xml.replace("type='kvm'", "type='qemu'").replace("hello_", f"{IMAGES}/hello_")
@@ -51,7 +48,7 @@ def define(tmp_path):
         virsh("undefine", "--nvram", "--snapshots-metadata", vm)
 
 
-# What can have a snapshot
+# Snapshots of kinds of disks
 
 
 def many_disks(name):
@@ -75,7 +72,7 @@ def test_a_snapshot_leaves_out_read_only_and_empty_disks(admin, create):
 
 UEFI = ("<loader readonly='yes' type='pflash'>/var/lib/libvirt/images/code.fd</loader>"
         "<nvram>/var/lib/libvirt/images/vars.fd</nvram>")
-# Why it is refused, what the hint says, the VM's devices, and its <os> when that is not a kernel.
+# The reason of the refusal, a part of the hint, the VM's devices, and its <os> if not a kernel.
 REFUSED = {
     "no disk": ("has no disk", "carrier_disk", lambda: ""),
     "an empty drive": ("has no disk", "carrier_disk", lambda: empty("floppy", "fda", "fdc")),
@@ -117,7 +114,7 @@ def test_a_vm_that_cannot_be_snapshotted_is_409_with_the_reason(admin, define, w
     assert admin.get("/v1/vms/refused").json["state"] == ("running" if running else "shutoff")
 
 
-# What a client may say of disks and memory, and does so in vain.
+# Valid choices of disks and memory that do not work for the VM.
 CHOSEN = {
     "a disk left out": "<disks><disk name='vda' snapshot='no'/></disks>",
     "no memory": "<memory snapshot='no'/>",
@@ -217,7 +214,7 @@ def test_a_revert_that_fails_after_the_stop_says_that_the_vm_is_off(admin, creat
     at = f"/v1/vms/{vm['uuid']}"
     assert admin.post(f"{at}/snapshots", json={"name": "a"}).status == 201
     assert admin.post(f"{at}/stop", json={"mode": "kill"}).status == 200
-    # Its table still names it, but its state is no longer one.
+    # The image's table still has the snapshot, but its content is lost.
     image = IMAGES / "fails-vda.img"
     subprocess.run(["qemu-img", "snapshot", "-d", "a", image], check=True)
     subprocess.run(["qemu-img", "snapshot", "-c", "a", image], check=True)

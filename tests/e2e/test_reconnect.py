@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""A libvirtd that dies, hangs or cannot be found, and QEMUs that hang: who is served, who is refused,
-and how soon all is well again. Runs in tests/e2e/namespace."""
+"""A libvirtd that dies, hangs or cannot be found, and QEMUs that hang: which requests are served
+and which refused, and how soon virtgate recovers."""
 
 import contextlib
 import os
@@ -61,7 +61,7 @@ def test_many_requests_for_a_dead_daemon_are_answered_at_once_with_few_attempts_
         answers = [answer for seen in pool.map(ask, range(64)) for answer in seen]
     assert {answer[:2] for answer in answers} == {(503, "hypervisor_unavailable")}
     assert len(answers) >= 64 and max(answer[2] for answer in answers) < 1.5 * PATIENCE
-    # The shortest pauses that five attempts in two seconds have: 50, 100, 200, 400 and 800 ms.
+    # The pauses before new attempts are at least 50, 100, 200, 400 and 800 ms: five in two seconds.
     assert of_host(viewer, "virtgate_libvirt_opens_total") - before <= 6
     libvirtd("start")
     wait_until(lambda: is_ready(viewer), "it is noticed that the daemon is back", RECOVERY * PATIENCE)
@@ -75,7 +75,7 @@ def test_the_return_of_the_daemon_is_noticed_without_a_request(gateway, viewer, 
     wait_until(lambda: of_host(viewer, "virtgate_libvirt_pause_seconds") == 0, "it is connected again",
                RECOVERY * PATIENCE)
     assert viewer.get("/v1/vms/hello").json["state"] == "running"
-    # Events come again, too.
+    # virtgate receives events again, too.
     wait_until(lambda: [virsh("suspend", "hello"), viewer.get("/v1/vms/hello").json["since"],
                         virsh("resume", "hello")][1], "a change is seen again", 30)
 
@@ -122,7 +122,7 @@ def test_a_socket_that_comes_back_is_found_again(gateway, viewer, create, new_ga
         second.wait_ready("/healthz")
         with second.client("viewer") as client:
             assert client.get("/v1/vms/hello").code == "hypervisor_unavailable"
-            assert viewer.get("/v1/vms/hello").status == 200  # by the connection that is there
+            assert viewer.get("/v1/vms/hello").status == 200  # by the existing connection
             away.rename(SOCKET)
             wait_until(lambda: client.get("/v1/vms/hello").status == 200, "the socket is found",
                        RECOVERY * PATIENCE)

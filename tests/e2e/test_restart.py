@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
 """Two virtgates behind one nginx, each under a supervisor that holds its socket: what clients see
-when one of them ends, in whatever way.
+when one of them ends or hangs.
 
-Runs in tests/e2e/namespace. Their host is libvirt's test driver in the daemon: a mutation takes as
-good as no time there, so that many are made, and one is everywhere between client and libvirt.
+The host is libvirt's test driver in the daemon. Its mutations take hardly any time, so that many
+are made, and a fault meets them at every point between client and libvirt.
 """
 
 import contextlib
@@ -29,7 +29,7 @@ TURNS = 6
 
 @pytest.fixture(scope="module")
 def host():
-    """What the test driver has is gone with its last connection: this keeps one."""
+    """The test driver loses its VMs with its last connection: this fixture keeps one open."""
     keeper = subprocess.Popen(["virsh", "-q", "-c", URI, "event", "--all", "--loop"],
                               stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
     try:
@@ -66,7 +66,8 @@ def load_on(site, **how):
 
 
 def failed_but_readyz(load, fault):
-    """What /readyz says while it ends, on a connection that nginx keeps, is no failure."""
+    """The failed requests, but for a 503 of /readyz, which a draining virtgate is meant to
+    answer."""
     return [r for r in load.records(fault.start)
             if r.failed and (r.kind, r.said()) != ("readyz", "503 draining")]
 
@@ -98,7 +99,7 @@ def test_no_request_fails_when_one_of_two_virtgates_is_asked_to_end(site, how):
 
 
 def test_no_request_fails_when_the_only_virtgate_is_asked_to_end(single):
-    """Its supervisor holds the socket: who comes meanwhile waits a moment."""
+    """The supervisor holds the socket: a request that arrives meanwhile waits a moment."""
     with load_on(single) as load:
         load.wait_for(30)
         with load.fault(f"virtgate: SIGTERM, the only one ({TURNS} times)") as fault:
@@ -126,12 +127,12 @@ def test_no_read_fails_and_no_change_is_repeated_when_a_virtgate_is_killed(site)
     assert not reads, reads[:3]
     assert set(row.saw) <= {"502 backend_unavailable"} and not row.unanswered, row
     assert max(took) < 1 * PATIENCE, took
-    # A read may be, whose answer was lost.
+    # nginx repeats a read whose answer was lost.
     assert max(served(site, "POST|DELETE").values()) == 1, "no change is sent twice"
 
 
 def test_another_virtgate_takes_over_the_reads_of_one_that_hangs(site):
-    """nginx does not know that it hangs before its own time-out, and does not repeat a change."""
+    """nginx notices by its timeout that one hangs; it repeats reads, but not changes."""
     with load_on(site, tolerated={"backend_unavailable", "deadline_exceeded"}) as load:
         load.wait_for(30)
         with load.fault("virtgate: SIGSTOP, one of two") as fault:
@@ -157,7 +158,7 @@ def test_a_virtgate_out_of_memory_answers_500_or_is_restarted(site):
         with load.fault("virtgate: no memory left, one of two") as fault, site.client("admin") as admin, \
                 limited(backend.pid, (resource.RLIMIT_AS, size), (resource.RLIMIT_DATA, data)):
             admin.beyond = (500,)
-            # It may still have some at hand that it was given before.
+            # virtgate may still have enough freed memory for the first of them.
             large = [admin.post("/v1/vms", body=b" " * (250 << 10), type="application/json")
                      for _ in range(20)]
             load.wait_for(10)

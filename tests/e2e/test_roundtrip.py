@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""A QEMU command line becomes a domain, and libvirt makes a QEMU command line of that again.
+"""A QEMU command line is converted to a domain, which libvirt converts to a QEMU command line
+again.
 
-Runs in tests/e2e/namespace. Both command lines are read by the converter, so what is compared is
-what they say, option by option, whatever their words.
+The converter reads both command lines, so that the tests compare specs and not the options' text.
 """
 
 import re
@@ -36,7 +36,7 @@ LINES = {
 
 
 def absolute(spec):
-    """Paths as libvirt's command line has them."""
+    """The spec with absolute paths, as in libvirt's command line."""
     spec = {**spec}
     for key in "kernel", "initrd":
         if key in spec:
@@ -67,13 +67,13 @@ def test_libvirts_command_line_converts_to_the_same_spec(admin, name):
         disk.setdefault("device", "disk")
         if "-boot" in LINES[name]:  # libvirt numbers the devices instead
             disk.pop("boot_order", None)
-        if "boot_order" in disk:  # QEMU counts from 0 and libvirt from 1; the order is what counts
+        if "boot_order" in disk:  # QEMU counts from 0 and libvirt from 1; only the order matters
             disk["boot_order"] -= 1
     key = lambda disk: disk["source"]  # noqa: E731
     wanted["disks"].sort(key=key)
     got["disks"].sort(key=key)
     assert got == wanted
-    # What has no field in a spec.
+    # Elements that have no field in a spec.
     told = {"boot", "uuid", "disk driver"} | ({"video"} if "-vga none" in LINES[name] else set())
     for what in set(first.json["spec_lacks"]) - told:
         assert what in second.json["spec_lacks"], (what, second.json["spec_lacks"])
@@ -84,7 +84,7 @@ def test_libvirts_command_line_converts_to_the_same_spec(admin, name):
                     "network": ["(?!.*vga)(?!.*VGA)"],
                     "blockdevs": ['"serial":"S1"', '"bootindex":1']}.get(name, []):
         assert re.search(pattern, line), (pattern, line)
-    # And it runs.
+    # The VM starts.
     answer = admin.post("/v1/vms?start=1", xml=first.json["xml"])
     assert answer.status == 201 and answer.json["state"] == "running", answer
     assert virsh("domstate", first.json["spec"]["name"]) == "running"

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""Screenshots, and saves that are dropped, behind nginx on libvirt's test driver.
+"""Screenshots and dropped saves, on libvirt's test driver.
 
-What a real screen shows, and QEMU that hangs, is in test_qemu_shot.py.
+test_qemu_shot.py has real screens and a QEMU that hangs.
 """
 
 import pytest

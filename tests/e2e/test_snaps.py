@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Snapshots on libvirt's test driver: what their answers say, keys, tags, states, deletions."""
+"""Snapshots on libvirt's test driver: answers, keys, entity tags, states and deletions."""
 
 import concurrent.futures
 import re
@@ -21,7 +21,7 @@ def if_match(tag):
 
 @pytest.fixture
 def vm(new_vm):
-    """A running VM: its path."""
+    """The path of a running VM."""
     return f"/v1/vms/{new_vm(start=True)['uuid']}"
 
 
@@ -46,7 +46,7 @@ def names(client, vm):
     return {s["name"] for s in items(client, vm)}
 
 
-# What a snapshot says
+# Members of a snapshot
 
 
 def test_a_snapshot_says_where_memory_and_disks_are_stored(admin, new_vm):
@@ -75,7 +75,7 @@ def test_snapshots_and_their_list_have_entity_tags(admin, vm, take):
         before = admin.get(target).headers["ETag"]
         answer = admin.get(target, headers=f"If-None-Match: {before}\r\n")
         assert (answer.status, answer.body) == (304, b"")
-    take("b")  # its child, and the current one in its stead
+    take("b")  # its child, which is the current one
     assert admin.get(f"{vm}/snapshots/a", headers=f"If-None-Match: {before}\r\n").status == 200
 
 

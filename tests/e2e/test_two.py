@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""Two virtgates on one libvirtd, as behind one nginx: what is one at a time is so for both.
+"""Two virtgates on one libvirtd, as behind one nginx: changes exclude each other across both.
 
-Runs in tests/e2e/namespace; libvirt's test driver in the daemon is their host.
+The host is libvirt's test driver in the daemon.
 """
 
 from concurrent.futures import ThreadPoolExecutor
@@ -15,11 +15,11 @@ pytestmark = pytest.mark.qemu
 
 @pytest.fixture(scope="module")
 def pair(tmp_path_factory):
-    """Clients of the one and of the other."""
+    """A client of each of two virtgates."""
     images = str(tmp_path_factory.mktemp("images"))
     first = Gateway(uri="test+unix:///default", images=images)
     second = Gateway(uri="test+unix:///default", images=images, listen=str(first.dir / "second.sock"))
-    # The same users: a key is a user's.
+    # The same users, as an Idempotency-Key belongs to a user.
     second.passwords = first.passwords
     (second.dir / "virtgate/htpasswd").write_text(second.htpasswd())
     try:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""A libvirtd that hangs: each request is answered in time, and the workers it holds are replaced.
+"""A libvirtd that hangs: each request is answered in time, and stuck workers are replaced.
 
-Runs in tests/e2e/namespace, where the daemon is a test's own to stop; its test driver is the host.
+The host is libvirt's test driver in the daemon.
 """
 
 import os
@@ -26,7 +26,7 @@ def hung_daemon():
 
 @pytest.fixture
 def gateway(new_gateway):
-    """Made with few workers and short deadlines; with one running VM."""
+    """Makes gateways with few workers, short deadlines and one running VM."""
 
     def make(workers, read_deadline=DEADLINE, **how):
         gateway = new_gateway(uri="test+unix:///default", workers=workers,
@@ -41,7 +41,7 @@ def gateway(new_gateway):
 
 
 def ask(gateway, method, target):
-    """The answer, and after how many seconds it came."""
+    """The answer, and the seconds that it took."""
     with gateway.client("admin") as admin:
         start = time.monotonic()
         answer = admin.request(method, target)
@@ -50,14 +50,14 @@ def ask(gateway, method, target):
 
 def figure(gateway, name):
     with gateway.client("viewer") as viewer:
-        # With few workers it may be refused before one is back.
+        # With few workers a request may be refused until one is free again.
         answer = wait_until(lambda: (a := viewer.get("/metrics?vms=0")).status == 200 and a, "metrics")
     text = answer.body.decode()
     return int(re.search(rf"^{re.escape(name)} (\d+)$", text, re.M)[1])
 
 
 def open_connections(gateway, count):
-    """So many to libvirt, each of which can hang: where none is idle, nobody can get a new one."""
+    """Opens so many connections to libvirt while it answers: none can be opened while it hangs."""
     def enough():
         with ThreadPoolExecutor(count) as pool:
             list(pool.map(lambda _: ask(gateway, "GET", "/v1/vms/watched"), range(4 * count)))
@@ -95,7 +95,7 @@ def test_a_change_past_its_deadline_says_that_it_may_still_be_made(gateway):
         answer, _ = ask(gateway, "POST", "/vm/suspend?name=watched")
         assert answer.json["hint"].endswith("GET /v1/vms"), answer
     wait_until(lambda: figure(gateway, "virtgate_workers_stuck") == 0, "it has come back")
-    # Here it was the lookup that hung, and what follows in the request was done all the same.
+    # The lookup hung, and the rest of the request was done afterwards.
     assert ask(gateway, "GET", "/v1/vms/watched")[0].json["state"] == "paused"
     assert ask(gateway, "POST", "/v1/vms/watched/resume")[0].json["changed"] is True
 

@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Real Linux guests: Debian's kernel, which takes seconds where a unikernel takes less than one.
 
-Runs in tests/e2e/namespace with the guest that tests/slow/build makes. By its command line it gets
-its address, and serves either the share fs0 by nginx, or by busybox two words: one that it
-remembers and one on its disk.
+The guest is made by tests/slow/build. Its command line gives it an address and says what it serves:
+the share fs0 by nginx, or by busybox two words, one in memory and one on its disk.
 """
 
 import contextlib
@@ -51,14 +50,14 @@ def timed(what):
 
 
 class Guest:
-    """What its server says."""
+    """A client of the guest's web server."""
 
     def __init__(self, name, address):
         self.name = name
         self.address = address
 
     def get(self, path="/"):
-        """Status, Server and body; or None where nobody answers."""
+        """(status, Server, body), or None if there is no answer."""
         connection = http.client.HTTPConnection(self.address, timeout=SILENCE * PATIENCE)
         try:
             connection.request("GET", path)
@@ -70,7 +69,7 @@ class Guest:
             connection.close()
 
     def wait(self, path="/", body=b"", seconds=120):
-        """Waits until it answers with 200, and with this body if there is one."""
+        """Waits for a 200, with this body if one is given."""
         def serves():
             assert "Kernel panic" not in said(self.name)
             answer = self.get(path)
@@ -83,7 +82,7 @@ class Guest:
             raise
 
     def state(self, word=""):
-        """Which boot it is and what the words are, after the change to another one."""
+        """The boot id and the two words, after an optional change of a word."""
         return json.loads(self.wait(f"/cgi-bin/state?{word}")[2])
 
 
@@ -92,7 +91,7 @@ def test_nginx_on_linux_serves_a_share_through_the_life_of_its_vm(admin):
     page = SHARE / "index.html"
     page.write_text("the first page\n")
     guest = Guest("web", "192.168.122.50")
-    # With a disk, or a snapshot would fail for want of one.
+    # With a disk, as a snapshot needs one.
     spec = linux("web", guest.address, "nginx", template="nginx", carrier_disk=True)
 
     with timed("dry run"):
@@ -116,7 +115,7 @@ def test_nginx_on_linux_serves_a_share_through_the_life_of_its_vm(admin):
         page.write_text("the second page\n")
         guest.wait(body=b"the second page\n")
 
-    # A request that comes while it is suspended is answered when it goes on.
+    # A request during the suspension is answered after the resume.
     connection = http.client.HTTPConnection(guest.address, timeout=60 * PATIENCE)
     connection.request("GET", "/")
     connection.getresponse().read()
@@ -225,7 +224,7 @@ def test_addresses_from_the_guest_agent_are_shown_without_delay(admin):
     assert said_by_agent[guest.address] == {
         "address": guest.address, "prefix": 24, "family": "ipv4", "source": "agent"}
     assert any(a["family"] == "ipv6" for a in said_by_agent.values())
-    # One that does not answer: it is asked, and what it said before is shown meanwhile.
+    # An agent that does not answer: its last addresses are shown meanwhile.
     assert admin.post(f"{at}/suspend").json["state"] == "paused"
     until = time.monotonic() + 7 * PATIENCE
     while time.monotonic() < until:

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""Mixed requests for SOAK_SECONDS (600), with one fault after the other: each time all must go well
-again, at the end each VM be as the accepted requests explain, and virtgate no larger than before.
+"""Mixed requests for SOAK_SECONDS (600) with one random fault after the other.
 
-Runs in tests/e2e/namespace, by make soak. SOAK_SEED repeats a run's order of faults. Of the two
-virtgates, the first is never ended, so that it shows what may have piled up.
+After each fault all requests must succeed again. At the end each VM must be as the accepted
+requests explain, and virtgate no larger than before. SOAK_SEED repeats a run's order of faults. The
+first of the two virtgates is never ended, so that it shows what accumulates.
 """
 
 import contextlib
@@ -29,18 +29,18 @@ pytestmark = [pytest.mark.qemu, pytest.mark.faults]
 SECONDS = float(os.environ.get("SOAK_SECONDS", "600"))
 SEED = int(os.environ.get("SOAK_SEED", "0")) or random.randrange(1, 1 << 31)
 CLIENTS = 6
-CONNECTIONS = 8  # of a virtgate to libvirt
-# What may differ between two moments of rest. Connections to libvirt are opened as they are needed
-# and have two descriptors each; memory that was freed stays with malloc.
+CONNECTIONS = 8  # from a virtgate to libvirt
+# How much may differ between two idle moments. Connections to libvirt are opened as needed and have
+# two descriptors each; malloc keeps freed memory.
 MORE_DESCRIPTORS, MORE_THREADS, MORE_KIB = 2 * CONNECTIONS, 2, 8 * 1024
 TOLERATED = {
     "hypervisor_unavailable", "deadline_exceeded", "backend_unavailable", "internal",
     "start_failed", "storage_unavailable", "snapshot_unsupported",
-    "policy_denied",  # out of descriptors it cannot look at a VM's files, and then allows none
+    "policy_denied",  # without descriptors it cannot check a VM's files, and refuses them
 }
 
 
-# Each is a function of the site, the load and the source of chance.
+# The faults. Each is a function of the site, the load and the random generator.
 
 def kill_qemu(site, load, chance):
     kill_one(chance.sample(load.watchers, CLIENTS))
@@ -127,7 +127,7 @@ FAULTS = {
 
 
 class Size:
-    """Of a virtgate at rest, with all its connections to libvirt and none from nginx."""
+    """The size of an idle virtgate, with all its connections to libvirt and none from nginx."""
 
     def __init__(self, site):
         def ask(_):
@@ -166,7 +166,7 @@ def site():
 
 
 def play(site, chance, seconds):
-    """A load with faults, each as often as any other: fault -> rows; and all requests."""
+    """Runs a load with faults, each equally often; returns fault -> rows, and all requests."""
     rows, names = {}, []
     end = time.monotonic() + seconds
     with Load(site, spec, count=CLIENTS, seed=chance.random(), tolerated=TOLERATED) as load:
