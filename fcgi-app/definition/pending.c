@@ -144,8 +144,7 @@ static const struct xml_node *skip_chosen(
 }
 
 /* As deep as a document may be, which xml.h bounds. */
-static bool same_node( // NOLINT(misc-no-recursion)
-	const struct xml_node *live, const struct xml_node *definition)
+static bool same_node(const struct xml_node *live, const struct xml_node *definition)
 {
 	if (strcmp(xml_name(live), xml_name(definition)) != 0 || !same_attributes(live, definition))
 		return false;

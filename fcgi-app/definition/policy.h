@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 /*
- * What domain XML may say. Default deny: an element or attribute that the table of policy.c does
- * not list is refused, and each that it lists has a rule for its value and a count. Why so strict:
- * defining a domain runs its <emulator>, starting one runs an interface's <script> as root, and
- * most of libvirt's 151 path-typed nodes name files that it opens as root.
+ * What domain XML may say. The policy denies by default: an element or attribute without a row in
+ * policy_table.c is refused; each row has a rule for the value and a maximum count. It is so strict
+ * because defining a domain runs its <emulator>, starting one runs an interface's <script> as root,
+ * and most of libvirt's 151 nodes of type path name files that libvirt opens as root.
  *
- * The tree that is checked is the one that is serialised for libvirt. Thread-safe.
+ * The tree that is checked is the tree that is serialised for libvirt. Thread-safe.
  */
 #include "base/config.h"
 #include "files/hostpath.h"
@@ -18,7 +18,7 @@ struct policy_violation {
 	char rule[160]; /* in words */
 };
 
-/* With so many found the rest is not looked at: that bounds what a document can cost. */
+/* The check ends at this many violations, which bounds what a document can cost. */
 enum { POLICY_REPORT_MAX = 32 };
 struct policy_report {
 	size_t count;
@@ -26,40 +26,39 @@ struct policy_report {
 };
 
 /*
- * A <domain> or <domainsnapshot>; a disk that its metadata records is one that virtgate is about to
- * make, so a client's records have been taken out before. -1 only when memory is out; a report
- * without violations means the document may pass.
+ * Checks a <domain> or <domainsnapshot>. A report without violations means that the document may
+ * pass; -1 if memory or file descriptors are exhausted (ERR_HOST_BUSY: try later). An image that
+ * the document's metadata records (metadata.h) is taken for one that virtgate is about to make, so
+ * what a client recorded there must have been removed before.
  */
 int policy_check(const struct xml *doc, const struct config *config, struct policy_report *ret,
 	struct err *err);
 
 /*
- * Calls each(path, data, err) for every path of the host that a <domain> names where the policy
- * allows one; -1 from it ends that.
+ * Calls each(path, data, err) for every path of the host that a <domain> names in a place where the
+ * policy allows paths; a -1 from it ends the walk.
  */
 struct policy_path {
-	const char *where;   /* the row's: /domain/os/kernel, /domain/devices/disk/source/@file */
-	const char *root;    /* the directory that it lies beneath, by the settings */
-	const char *setting; /* their variable's name */
+	const char *where;   /* /domain/os/kernel, /domain/devices/disk/source/@file */
+	const char *root;    /* the directory that it has to lie beneath */
+	const char *setting; /* the name of the setting for that directory */
 	enum hostpath_kind kind;
 	struct xml_node *node;
-	const char *attr;  /* NULL: it is the node's text */
-	const char *value; /* with the white space that stands around it */
+	const char *attr;  /* NULL: the path is the node's text */
+	const char *value; /* as written, with the white space around it */
 };
 typedef int policy_path_fn(const struct policy_path *path, void *data, struct err *err);
 int policy_each_path(const struct xml_node *domain, const struct config *config,
 	policy_path_fn *each, void *data, struct err *err);
 
 /*
- * Do the files lead nowhere else still? For a <domain> that libvirt has kept meanwhile; what lies
- * outside the directories was put there by somebody else and is theirs. ERR_POLICY_DENIED. Of a VM
- * that is off, `off`, no other may be writing to the images either: ERR_STORAGE_UNAVAILABLE.
+ * Looks at the files of a <domain> that libvirt keeps once more: links and headers may have changed
+ * since the definition was checked. ERR_POLICY_DENIED. With `off`, for a VM that does not run, no
+ * other VM may be writing to the images either: ERR_STORAGE_UNAVAILABLE. A path outside the
+ * directories passes: an administrator put it there.
  */
 int policy_recheck(
 	const struct xml_node *domain, const struct config *config, bool off, struct err *err);
 
-/* A size as libvirt writes it, with its unit (NULL: KiB), of which there is none above GiB here. */
-bool policy_read_size(const char *value, const char *unit, uint64_t *ret_bytes);
-
-/* The table, as text. */
+/* Prints the table. */
 void policy_print(FILE *out);

@@ -3,6 +3,7 @@
 
 #include "base/text.h"
 #include "definition/policy.h"
+#include "definition/policy_rule.h"
 #include "files/hostpath.h"
 
 #include <elf.h>

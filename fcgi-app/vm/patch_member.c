@@ -2,7 +2,7 @@
 #include "vm/patch_member.h"
 
 #include "definition/metadata.h"
-#include "definition/policy.h"
+#include "definition/policy_rule.h"
 
 #include <stdio.h>
 #include <string.h>

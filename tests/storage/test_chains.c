@@ -26,6 +26,12 @@ static void write_file(const char *name, const void *data, size_t size)
 	assert_int_equal(write(fd, data, size), size);
 }
 
+static void put_text(unsigned char *at, const char *text)
+{
+	while (*text)
+		*at++ = (unsigned char)*text++;
+}
+
 /* A qcow2 header of version 3; format NULL: it does not state its backing file's. */
 static void write_qcow2(const char *name, const char *backing, const char *format, bool data_file)
 {
@@ -35,14 +41,14 @@ static void write_qcow2(const char *name, const char *backing, const char *forma
 	h[79] = data_file ? 4 : 0;
 	h[103] = HEADER;
 	if (format) {
-		memcpy(h + HEADER, "\xe2\x79\x2a\xca", 4);
+		put_text(h + HEADER, "\xe2\x79\x2a\xca");
 		h[HEADER + 7] = (unsigned char)strlen(format);
-		memcpy(h + HEADER + 8, format, strlen(format));
+		put_text(h + HEADER + 8, format);
 	}
 	if (backing) {
 		h[15] = NAME;
 		h[19] = (unsigned char)strlen(backing);
-		memcpy(h + NAME, backing, strlen(backing));
+		put_text(h + NAME, backing);
 	}
 	write_file(name, h, sizeof h);
 }
