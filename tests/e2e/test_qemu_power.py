@@ -128,12 +128,17 @@ def test_a_vm_can_be_killed_while_a_stop_waits(narrow, create):
     assert answer.json["reason"] == "destroyed" and seconds < 20 * PATIENCE
 
 
-    def test_a_stop_does_not_kill_a_vm_that_was_started_again(narrow, create):
-    create(with_acpi("again")) with waiting_stop(narrow, "again", then="kill") as stop:
-    virsh("destroy", "again") virsh("start", "again") pid = qemu_pid("again") answer = stop.result()
-    assert answer.status == 200 and answer.json["how"] == "acpi", answer assert answer.json["state"]
-    in ("running", "shutoff", "paused")  # a VM is paused while it starts assert virsh("domstate",
-    "again") == "running" and qemu_pid("again") == pid
+def test_a_stop_does_not_kill_a_vm_that_was_started_again(narrow, create):
+    create(with_acpi("again"))
+    with waiting_stop(narrow, "again", then="kill") as stop:
+        virsh("destroy", "again")
+        virsh("start", "again")
+        pid = qemu_pid("again")
+        answer = stop.result()
+    assert answer.status == 200 and answer.json["how"] == "acpi", answer
+    # A VM is paused while it starts.
+    assert answer.json["state"] in ("running", "shutoff", "paused")
+    assert virsh("domstate", "again") == "running" and qemu_pid("again") == pid
 
 
 def test_a_transient_vm_that_ends_while_a_stop_waits_is_gone(narrow, create):
