@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: MIT
+"""`make run` without make: deploy/quickstart starts, prints what works, and stops."""
+
+import re
+import shlex
+import signal
+import subprocess
+
+import pytest
+from gateway import BINARY, PATIENCE, REPO, free_port, wait_until
+
+
+@pytest.fixture(scope="module")
+def quickstart(tmp_path_factory):
+    """(the running process, its directory, what it has printed)"""
+    directory = tmp_path_factory.mktemp("quickstart")
+    run = directory / "run"
+    output = directory / "output"
+    with output.open("wb") as out:
+        process = subprocess.Popen(
+            ["env", f"PORT={free_port()}", f"RUN_DIR={run}", f"BUILD={BINARY.resolve().parent}",
+             REPO / "deploy/quickstart"], stdout=out, stderr=subprocess.STDOUT)
+    try:
+        wait_until(lambda: process.poll() is not None or "Ctrl-C stops it" in output.read_text(),
+                   "quickstart is ready", 30)
+        assert process.poll() is None, output.read_text()
+        yield process, run, output.read_text()
+    finally:
+        process.terminate()
+        process.wait(60 * PATIENCE)
+
+
+def curl(*arguments):
+    done = subprocess.run(["curl", "-q", *arguments], capture_output=True, text=True,
+                          timeout=30 * PATIENCE, check=True)
+    return done.stdout
+
+
+def test_the_printed_commands_work(quickstart):
+    commands = re.findall(r"^    curl (.*)$", quickstart[2], re.M)
+    assert len(commands) == 3
+    listed, created, suspended = [curl(*shlex.split(command)) for command in commands]
+    assert '"name":"test"' in listed
+    assert '"state":"running"' in created and '"state":"paused"' in suspended
+
+
+def test_a_wrong_password_is_refused(quickstart):
+    _, run, printed = quickstart
+    url = re.search(r"virtgate is at (\S+)", printed)[1]
+    status = curl("-s", "--cacert", run / "nginx/virtgate/cert.pem", "--noproxy", "*",
+                  "-u", "admin:wrong", "-o", "/dev/null", "-w", "%{http_code}", url)
+    assert status == "401"
+
+
+def test_the_random_password_has_a_hash_that_costs_nothing(quickstart):
+    """{SSHA} is one SHA-1; apr1 would be a thousand MD5s for every request."""
+    assert (quickstart[1] / "nginx/virtgate/htpasswd").read_text().startswith("admin:{SSHA}")
+
+
+def test_ctrl_c_stops_everything(quickstart):
+    process, run, _ = quickstart
+    process.send_signal(signal.SIGINT)
+    assert process.wait(60 * PATIENCE) == 0
+    assert not (run / "virtgate.sock").exists() and not (run / "nginx/nginx.pid").exists()
