@@ -10,32 +10,25 @@
 #include <stdio.h>
 #include <string.h>
 
+LIST_HEAD(gate_list, gate);
+
 struct gates {
-	int file; /* that other processes lock, too; -1: there is none */
-	int max_long;
-	int max_calls;
+	int file; /* the file that other processes lock too; -1: there is none */
 
 	pthread_mutex_t lock; /* of what follows */
 	pthread_cond_t changed;
-	struct gate *held;
-	struct gate *waiting;
-
-	pthread_cond_t long_changed;
-	int long_count;
-	int long_calls; /* of them */
+	struct gate_list held;
+	struct gate_list waiting;
 };
 
-struct gates *gates_new(int max_long, int max_calls)
+struct gates *gates_new(void)
 {
 	struct gates *gates = calloc(1, sizeof *gates);
 	if (!gates)
 		return NULL;
 	gates->file = -1;
-	gates->max_long = max_long > 1 ? max_long : 1;
-	gates->max_calls = max_calls > 1 ? max_calls : 1;
 	(void)pthread_mutex_init(&gates->lock, NULL);
 	cond_init_monotonic(&gates->changed);
-	cond_init_monotonic(&gates->long_changed);
 	return gates;
 }
 
@@ -44,12 +37,9 @@ void gates_free(struct gates *gates)
 	if (gates->file >= 0)
 		(void)close(gates->file);
 	(void)pthread_cond_destroy(&gates->changed);
-	(void)pthread_cond_destroy(&gates->long_changed);
 	(void)pthread_mutex_destroy(&gates->lock);
 	free(gates);
 }
-
-/* The gate */
 
 int gate_share(struct hypervisor *hypervisor, const char *path, struct err *err)
 {
@@ -61,9 +51,12 @@ int gate_share(struct hypervisor *hypervisor, const char *path, struct err *err)
 	return 0;
 }
 
+/* Between processes */
+
 /*
- * A key is a byte of the file, which the kernel lets go when the process ends. The locks are of the
- * open file and not of the thread, so they keep only other processes off. false: one has it.
+ * Locks or unlocks (F_WRLCK, F_UNLCK) the byte of the file that stands for the key. The lock
+ * belongs to the open file and not to the thread (F_OFD_SETLK), so it excludes other processes
+ * only. Returns false if another process has it.
  */
 static bool lock_key(const struct gates *gates, const char *key, short type)
 {
@@ -82,99 +75,73 @@ static bool lock_key(const struct gates *gates, const char *key, short type)
 	return !fcntl(gates->file, F_OFD_SETLK, &lock) || (errno != EAGAIN && errno != EACCES);
 }
 
-/* Nobody tells when another process lets go. */
-static bool await_key(const struct gates *gates, const char *key, const struct timespec *deadline)
+/* Tries again and again: nothing reports that another process has unlocked a byte. */
+static bool await_other_processes(const struct gates *gates, const char *key, int64_t until)
 {
 	static const struct timespec pause = { .tv_nsec = 5000000 };
 	while (!lock_key(gates, key, F_WRLCK)) {
-		struct timespec now = clock_after_ms(0);
-		if (now.tv_sec > deadline->tv_sec ||
-			(now.tv_sec == deadline->tv_sec && now.tv_nsec >= deadline->tv_nsec))
+		if (clock_ms() >= until)
 			return false;
 		(void)clock_nanosleep(CLOCK_MONOTONIC, 0, &pause, NULL);
 	}
 	return true;
 }
 
-static struct gate *find_holder(const struct gates *gates, const char *key)
+/* Between threads */
+
+static const struct gate *gate_holder(const struct gates *gates, const char *key)
 {
-	struct gate *g = gates->held;
-	while (g && strcmp(g->key, key) != 0)
-		g = g->next;
-	return g;
+	const struct gate *gate;
+	LIST_FOREACH(gate, &gates->held, entry)
+	if (!strcmp(gate->key, key))
+		return gate;
+	return NULL;
 }
 
-static void push(struct gate **list, struct gate *gate)
+/* A holder that has had the gate for longer than we would wait will hardly leave it in time. */
+static bool is_worth_waiting(const struct gates *gates, const struct gate *holder, int ms)
 {
-	gate->next = *list;
-	*list = gate;
-}
-
-static void pull(struct gate **list, struct gate *gate)
-{
-	while (*list != gate)
-		list = &(*list)->next;
-	*list = gate->next;
-}
-
-/* Is it worth waiting for? Who has it for so long already will hardly leave it sooner. */
-static bool has_prospect(const struct gates *gates, const struct gate *holder, int ms)
-{
+	const struct gate *gate;
 	int waiting = 0;
-	for (const struct gate *g = gates->waiting; g; g = g->next)
-		waiting += !strcmp(g->key, holder->key);
+	LIST_FOREACH(gate, &gates->waiting, entry)
+	waiting += !strcmp(gate->key, holder->key);
 	return clock_ms() - holder->since < ms && waiting < GATE_WAITERS_MAX;
 }
 
-/* Until nobody has it here. */
-static bool await_here(
-	struct gates *gates, struct gate *gate, int ms, const struct timespec *deadline)
+static bool await_other_threads(struct gates *gates, struct gate *gate, int ms, int64_t until)
 {
-	const struct gate *holder = find_holder(gates, gate->key);
-	if (!holder)
-		return true;
-	if (!has_prospect(gates, holder, ms))
-		return false;
-	bool late = false;
-	push(&gates->waiting, gate);
-	while (!late && find_holder(gates, gate->key))
-		late = pthread_cond_timedwait(&gates->changed, &gates->lock, deadline) == ETIMEDOUT;
-	pull(&gates->waiting, gate);
-	return !find_holder(gates, gate->key);
-}
-
-static bool enter_here(struct hypervisor *hypervisor, const char *key, int ms,
-	const struct timespec *deadline, struct gate *ret)
-{
-	struct gates *gates = hypervisor->gates;
 	LOCK(&gates->lock);
-	(void)snprintf(ret->key, sizeof ret->key, "%s", key);
-	if (!await_here(gates, ret, ms, deadline))
+	const struct gate *holder = gate_holder(gates, gate->key);
+	if (holder) {
+		struct timespec deadline = clock_after_ms(until - clock_ms());
+		bool late = !is_worth_waiting(gates, holder, ms);
+		LIST_INSERT_HEAD(&gates->waiting, gate, entry);
+		while (holder && !late) {
+			late = pthread_cond_timedwait(&gates->changed, &gates->lock, &deadline) ==
+				ETIMEDOUT;
+			holder = gate_holder(gates, gate->key);
+		}
+		LIST_REMOVE(gate, entry);
+	}
+	if (holder)
 		return false;
-	ret->hypervisor = hypervisor;
-	ret->since = clock_ms();
-	push(&gates->held, ret);
+	gate->since = clock_ms();
+	LIST_INSERT_HEAD(&gates->held, gate, entry);
 	return true;
-}
-
-static void leave_here(struct gate *gate)
-{
-	struct gates *gates = gate->hypervisor->gates;
-	LOCK(&gates->lock);
-	pull(&gates->held, gate);
-	gate->hypervisor = NULL;
-	(void)pthread_cond_broadcast(&gates->changed);
 }
 
 int gate_enter_within(
 	struct hypervisor *hypervisor, const char *key, int ms, struct gate *ret, struct err *err)
 {
-	struct timespec deadline = clock_after_ms(ms);
-	bool entered = enter_here(hypervisor, key, ms, &deadline, ret);
-	if (entered && await_key(hypervisor->gates, key, &deadline))
-		return 0;
-	if (entered)
-		leave_here(ret);
+	struct gates *gates = hypervisor->gates;
+	int64_t until = clock_ms() + ms;
+	(void)snprintf(ret->key, sizeof ret->key, "%s", key);
+	if (await_other_threads(gates, ret, ms, until)) {
+		ret->hypervisor = hypervisor;
+		if (await_other_processes(gates, key, until))
+			return 0;
+		gate_leave(ret);
+	}
 	return err_set(err, ERR_VM_BUSY, "another operation on this VM is running");
 }
 
@@ -195,75 +162,22 @@ void gate_leave(struct gate *gate)
 {
 	if (!gate->hypervisor)
 		return;
-	(void)lock_key(gate->hypervisor->gates, gate->key, F_UNLCK);
-	leave_here(gate);
-}
-
-/* Long work */
-
-static bool take_place(struct hypervisor *hypervisor, enum long_kind kind, struct long_work *ret)
-{
-	struct gates *gates = hypervisor->gates;
-	if (gates->long_count >= gates->max_long ||
-		(kind == LONG_CALL && gates->long_calls >= gates->max_calls))
-		return false;
-	gates->long_count++;
-	gates->long_calls += kind == LONG_CALL;
-	*ret = (struct long_work){ hypervisor, kind };
-	return true;
-}
-
-bool long_try(struct hypervisor *hypervisor, enum long_kind kind, struct long_work *ret)
-{
-	LOCK(&hypervisor->gates->lock);
-	return take_place(hypervisor, kind, ret);
-}
-
-int long_enter(
-	struct hypervisor *hypervisor, enum long_kind kind, struct long_work *ret, struct err *err)
-{
-	struct timespec deadline = clock_after_ms(LONG_WAIT_MS);
-	struct gates *gates = hypervisor->gates;
+	struct gates *gates = gate->hypervisor->gates;
+	(void)lock_key(gates, gate->key, F_UNLCK);
 	LOCK(&gates->lock);
-	for (bool late = false; !take_place(hypervisor, kind, ret);) {
-		if (late)
-			return err_set(err, ERR_HOST_BUSY,
-				"as much long work as host '%s' may have at a time is under way",
-				hypervisor->name);
-		late = pthread_cond_timedwait(&gates->long_changed, &gates->lock, &deadline) ==
-			ETIMEDOUT;
-	}
-	return 0;
-}
-
-void long_rest(struct long_work *work)
-{
-	struct gates *gates = work->hypervisor->gates;
-	LOCK(&gates->lock);
-	gates->long_calls -= work->kind == LONG_CALL;
-	work->kind = LONG_WAIT;
-	(void)pthread_cond_broadcast(&gates->long_changed);
-}
-
-void long_leave(struct long_work *work)
-{
-	if (!work->hypervisor)
-		return;
-	struct gates *gates = work->hypervisor->gates;
-	LOCK(&gates->lock);
-	gates->long_count--;
-	gates->long_calls -= work->kind == LONG_CALL;
-	(void)pthread_cond_broadcast(&gates->long_changed);
-	work->hypervisor = NULL;
+	LIST_REMOVE(gate, entry);
+	gate->hypervisor = NULL;
+	(void)pthread_cond_broadcast(&gates->changed);
 }
 
 struct gates_load gates_load(struct gates *gates)
 {
+	struct gates_load load = { 0 };
+	const struct gate *gate;
 	LOCK(&gates->lock);
-	struct gates_load load = { .long_works = gates->long_count, .max_long = gates->max_long };
-	for (const struct gate *g = gates->held; g; g = g->next)
-		load.gates++;
-	for (const struct gate *g = gates->waiting; g; g = g->next)
-		load.waiting++;
+	LIST_FOREACH(gate, &gates->held, entry)
+	load.held++;
+	LIST_FOREACH(gate, &gates->waiting, entry)
+	load.waiting++;
 	return load;
 }

@@ -1,74 +1,63 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 /*
- * What is done on a host by one at a time, and what by a few: one mutation per VM, and long work.
+ * A gate is a lock with a key: of all who want the gate of one key, one has it at a time. Keys are
+ * the uuids of VMs above all, so that each VM sees one change at a time.
+ *
+ * The lock holds between the threads of this process, and between all processes that share a file
+ * with gate_share(): those that serve one host. The kernel releases a process's gates when it ends.
  *
  * All functions may be called from any thread.
  */
 #include "libvirt/virt.h"
 
-/* Of a host that has room for max_long long works at a time, max_calls of them inside libvirt. */
-struct gates *gates_new(int max_long, int max_calls);
+#include <sys/queue.h>
+
+/* All gates of a hypervisor, for hypervisor.c alone. NULL: no memory. */
+struct gates *gates_new(void);
 void gates_free(struct gates *gates); /* none may be held */
 
 /*
- * Shares the gates below with the other processes that have this file, which is made if need be:
- * the virtgates of one host. Once, before the first gate.
+ * From now on the file at path, which is made if it does not exist, stands between this process and
+ * the others that share it. Call it once, before the first gate. ERR_INTERNAL.
  */
 int gate_share(struct hypervisor *hypervisor, const char *path, struct err *err);
 
+struct gate {
+	struct hypervisor *hypervisor; /* NULL: not held */
+	LIST_ENTRY(gate) entry;
+	int64_t since; /* clock_ms() when it was entered */
+	char key[256];
+};
+
 /*
- * At most one mutation per VM at a time, from all processes that share the gates; key is the VM's
- * uuid, or the name that is being created. Waits GATE_WAIT_MS at most, then ERR_VM_BUSY; that at
- * once when somebody has had it for so long already, or GATE_WAITERS_MAX wait for it: each of them
- * holds a worker, and one VM that hangs must not have them all.
+ * Waits at most GATE_WAIT_MS for the gate, then ERR_VM_BUSY. ERR_VM_BUSY at once if somebody has
+ * had it for that long already, or if GATE_WAITERS_MAX threads wait for it: each waiting thread is
+ * a worker, and one hung VM must not take them all.
  *	AUTO_GATE struct gate gate = { 0 };
- *	if (gate_enter(host, uuid, &gate, err) < 0)
+ *	if (gate_enter(hypervisor, uuid, &gate, err) < 0)
  *		return -1;
  */
 enum { GATE_WAIT_MS = 2000, GATE_WAITERS_MAX = 16 };
-struct gate {
-	struct hypervisor *hypervisor;
-	struct gate *next;
-	int64_t since; /* clock_ms() */
-	char key[256];
-};
 int gate_enter(struct hypervisor *hypervisor, const char *key, struct gate *ret, struct err *err);
-/* One kind of work on a VM apart, which may be done beside a mutation: its own gate. */
-int gate_enter_for(struct hypervisor *hypervisor, const char *what, const char *uuid,
-	struct gate *ret, struct err *err);
-/* The same with another patience; 0: without waiting. */
+
+/* Like gate_enter(), but waits at most ms instead of GATE_WAIT_MS; 0: does not wait. */
 int gate_enter_within(
 	struct hypervisor *hypervisor, const char *key, int ms, struct gate *ret, struct err *err);
-void gate_leave(struct gate *gate);
-#define AUTO_GATE __attribute__((cleanup(gate_leave)))
 
 /*
- * Long work holds its worker for minutes: only so many of them may at a time, so that the rest stay
- * free for short requests. A call is inside libvirt all that time, with a connection, and takes at
- * most half of these. Waits for a place LONG_WAIT_MS at most, then ERR_HOST_BUSY.
- *	AUTO_LONG struct long_work work = { 0 };
- *	if (long_enter(host, LONG_CALL, &work, err) < 0)
- *		return -1;
+ * Like gate_enter(), for one kind of operation that may run beside a change of the VM: what names
+ * the kind, and each kind of each VM has a gate of its own.
  */
-enum { LONG_WAIT_MS = 2000 };
-enum long_kind { LONG_WAIT, LONG_CALL };
-struct long_work {
-	struct hypervisor *hypervisor; /* NULL: it is none, or has been left */
-	enum long_kind kind;
-};
-int long_enter(
-	struct hypervisor *hypervisor, enum long_kind kind, struct long_work *ret, struct err *err);
-bool long_try(struct hypervisor *hypervisor, enum long_kind kind,
-	struct long_work *ret);         /* without waiting */
-void long_rest(struct long_work *work); /* from now on it only waits */
-void long_leave(struct long_work *work);
-#define AUTO_LONG __attribute__((cleanup(long_leave)))
+int gate_enter_for(struct hypervisor *hypervisor, const char *what, const char *uuid,
+	struct gate *ret, struct err *err);
 
-/* What is held now. */
+void gate_leave(struct gate *gate); /* does nothing if it is not held */
+#define AUTO_GATE __attribute__((cleanup(gate_leave)))
+
+/* What this process holds now, and how many of its threads wait. */
 struct gates_load {
-	int gates;   /* one for each VM */
-	int waiting; /* for them */
-	int long_works, max_long;
+	int held;
+	int waiting;
 };
 struct gates_load gates_load(struct gates *gates);

@@ -19,9 +19,11 @@ struct hypervisor *hypervisor_new(
 	hypervisor->name = strdup(name);
 	hypervisor->local = !has_host(uri);
 	hypervisor->leases = leases_new(uri, max_connections);
-	hypervisor->gates =
-		hypervisor->leases ? gates_new(max_long, leases_max(hypervisor->leases) / 2) : NULL;
-	if (hypervisor->name && hypervisor->gates)
+	hypervisor->gates = gates_new();
+	if (hypervisor->leases)
+		hypervisor->long_works =
+			long_works_new(max_long, leases_max(hypervisor->leases) / 2);
+	if (hypervisor->name && hypervisor->gates && hypervisor->long_works)
 		return hypervisor;
 	hypervisor_free(hypervisor);
 	return NULL;
@@ -33,6 +35,8 @@ void hypervisor_free(struct hypervisor *hypervisor)
 		leases_free(hypervisor->leases);
 	if (hypervisor->gates)
 		gates_free(hypervisor->gates);
+	if (hypervisor->long_works)
+		long_works_free(hypervisor->long_works);
 	free(hypervisor->name);
 	free(hypervisor);
 }
@@ -52,5 +56,6 @@ struct hypervisor_load hypervisor_load(struct hypervisor *hypervisor)
 	return (struct hypervisor_load){
 		.leases = leases_load(hypervisor->leases),
 		.gates = gates_load(hypervisor->gates),
+		.long_works = long_works_load(hypervisor->long_works),
 	};
 }

@@ -1,17 +1,19 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 /*
- * A libvirt daemon that virtgate talks to: its connections (lease.h) and what runs on it one at a
- * time (gate.h).
+ * A libvirt daemon that virtgate talks to: its connections (lease.h), its locks (gate.h), and its
+ * limit of long operations (long_work.h).
  *
  * All functions may be called from any thread between virt_start() and virt_stop().
  */
 #include "libvirt/gate.h"
 #include "libvirt/lease.h"
+#include "libvirt/long_work.h"
 
 /*
- * At most max_connections are opened, each when first needed; at most max_long long operations run
- * at a time. NULL: memory or no thread.
+ * At most max_connections are opened, each when first needed. At most max_long long operations run
+ * at a time, and at most half as many as there are connections keep one all that time. NULL: no
+ * memory, or no thread.
  */
 struct hypervisor *hypervisor_new(
 	const char *name, const char *uri, int max_connections, int max_long);
@@ -26,9 +28,10 @@ const char *hypervisor_name(const struct hypervisor *hypervisor);
  */
 bool hypervisor_is_local(const struct hypervisor *hypervisor);
 
-/* What is in use now. Never asks libvirt. */
+/* What is in use now. Does not ask libvirt. */
 struct hypervisor_load {
 	struct leases_load leases;
 	struct gates_load gates;
+	struct long_works_load long_works;
 };
 struct hypervisor_load hypervisor_load(struct hypervisor *hypervisor);

@@ -26,9 +26,10 @@ void virt_stop(void);
 /* A libvirt daemon. hypervisor.h makes it; its parts belong to the files that are named here. */
 struct hypervisor {
 	char *name;
-	bool local;            /* hypervisor_is_local() */
-	struct leases *leases; /* lease.c */
-	struct gates *gates;   /* gate.c */
+	bool local;                    /* hypervisor_is_local() */
+	struct leases *leases;         /* lease.c */
+	struct gates *gates;           /* gate.c */
+	struct long_works *long_works; /* long_work.c */
 };
 
 /* A connection to libvirt that one thread has for itself: lease.h. */

@@ -206,9 +206,9 @@ static void run_round(struct job *job, void (*each)(const struct job *, struct b
 	job->each = each;
 	atomic_store(&job->next, 0);
 	while (count < ARRAY_LEN(helpers) && count + 1 < job->bulk->count &&
-		long_try(host->hypervisor, LONG_CALL, &places[count])) {
+		long_work_try(host->hypervisor, LONG_WORK_CALL, &places[count])) {
 		if (thread_start(&helpers[count], "bulk", work, job) < 0) {
-			long_leave(&places[count]);
+			long_work_end(&places[count]);
 			break;
 		}
 		count++;
@@ -216,7 +216,7 @@ static void run_round(struct job *job, void (*each)(const struct job *, struct b
 	(void)work(job);
 	while (count) {
 		(void)pthread_join(helpers[--count], NULL);
-		long_leave(&places[count]);
+		long_work_end(&places[count]);
 	}
 }
 
@@ -316,7 +316,7 @@ static void wait_for_all(const struct job *job)
 int bulk_run(const struct config *config, struct host *host, enum bulk_action action,
 	const struct stop_how *stop, struct bulk *bulk, struct err *err)
 {
-	AUTO_LONG struct long_work place = { 0 };
+	AUTO_LONG_WORK struct long_work place = { 0 };
 	struct job job = {
 		.config = config,
 		.host = host,
@@ -328,10 +328,10 @@ int bulk_run(const struct config *config, struct host *host, enum bulk_action ac
 	bulk->waiting = calloc(bulk->count + 1, sizeof(struct stop *));
 	if (!bulk->waiting)
 		return err_memory(err);
-	if (long_enter(host->hypervisor, LONG_CALL, &place, err) < 0)
+	if (long_work_begin(host->hypervisor, LONG_WORK_CALL, &place, err) < 0)
 		return -1;
 	run_round(&job, do_item);
-	long_rest(&place);
+	long_work_leave_call(&place);
 	if (action != BULK_STOP)
 		return 0;
 	wait_for_all(&job);

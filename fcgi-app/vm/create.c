@@ -260,10 +260,10 @@ static int enter_key(
 	struct hypervisor *hypervisor, const char *uuid, struct gate *ret, struct err *err)
 {
 	enum { REPEATED_WAIT_MS = 30000 };
-	AUTO_LONG struct long_work work = { 0 };
+	AUTO_LONG_WORK struct long_work work = { 0 };
 	if (!gate_enter(hypervisor, uuid, ret, err))
 		return 0;
-	if (err->kind != ERR_VM_BUSY || long_enter(hypervisor, LONG_WAIT, &work, err) < 0)
+	if (err->kind != ERR_VM_BUSY || long_work_begin(hypervisor, LONG_WORK_WAIT, &work, err) < 0)
 		return -1;
 	return gate_enter_within(hypervisor, uuid, REPEATED_WAIT_MS, ret, err);
 }

@@ -204,13 +204,13 @@ static int perform(struct hold *hold, enum power_action which, const struct conf
 	bool *ret_changed, struct err *err)
 {
 	AUTO_GUARD struct guard guard = { 0 };
-	AUTO_LONG struct long_work work = { 0 };
+	AUTO_LONG_WORK struct long_work work = { 0 };
 	const struct action *action = &actions[which];
 	if (!(IN(hold->vm.state) & action->from))
 		return set_wrong_state(action, hold->vm.state, err);
 	if (which == POWER_SAVE &&
 		(check_save(&hold->vm, err) < 0 ||
-			long_enter(hold->lease.hypervisor, LONG_CALL, &work, err) < 0))
+			long_work_begin(hold->lease.hypervisor, LONG_WORK_CALL, &work, err) < 0))
 		return -1;
 	if ((which != POWER_START || !guard_start(hold, config, &guard, err)) &&
 		!call_action(hold, action, ret_changed, err))

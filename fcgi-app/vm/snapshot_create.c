@@ -185,7 +185,7 @@ int snapshot_create(const struct snapshot_create *create, struct snapshot *ret, 
 	 */
 	const struct target unchecked = { .ref = create->target.ref, .if_match = "" };
 	struct xml_node *root = xml_root(create->doc);
-	AUTO_LONG struct long_work work = { 0 };
+	AUTO_LONG_WORK struct long_work work = { 0 };
 	AUTO_HOLD struct hold hold = { 0 };
 	struct creation creation = { .how = create, .hold = &hold };
 	bool replayed = false;
@@ -195,7 +195,7 @@ int snapshot_create(const struct snapshot_create *create, struct snapshot *ret, 
 	if (!replayed) {
 		if (domain_check_version(&hold, create->target.if_match, err) < 0 ||
 			snapshot_xml_add_request(root, create->request, err) < 0 ||
-			long_enter(create->host->hypervisor, LONG_CALL, &work, err) < 0)
+			long_work_begin(create->host->hypervisor, LONG_WORK_CALL, &work, err) < 0)
 			return -1;
 		snapshot_xml_read(root, &creation.snapshot);
 		creation.snapshot.created = time(NULL);

@@ -131,12 +131,12 @@ static int explain_failed_deletion(
 int snapshot_delete(
 	const struct snapshot_delete *delete, struct snapshot_deleted *ret, struct err *err)
 {
-	AUTO_LONG struct long_work work = { 0 };
+	AUTO_LONG_WORK struct long_work work = { 0 };
 	__attribute__((cleanup(deletion_done))) struct deletion deletion = { .how = delete };
 	struct snapshot_deleted doomed = { 0 };
 	unsigned flags = delete->children ? VIR_DOMAIN_SNAPSHOT_DELETE_CHILDREN : 0;
 	if (prepare_deletion(&deletion, err) < 0 ||
-		long_enter(delete->host->hypervisor, LONG_CALL, &work, err) < 0 ||
+		long_work_begin(delete->host->hypervisor, LONG_WORK_CALL, &work, err) < 0 ||
 		guard_deletion(&deletion, err) < 0 ||
 		read_doomed_names(&deletion, &doomed, err) < 0)
 		return -1;

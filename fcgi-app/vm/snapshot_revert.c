@@ -65,14 +65,14 @@ int snapshot_revert(const struct snapshot_revert *revert, struct vm *ret, struct
 	AUTO_GUARD struct guard guard = { 0 };
 	AUTO(virDomainSnapshotFree) virDomainSnapshotPtr snap = NULL;
 	AUTO(xml_free) struct xml *doc = NULL;
-	AUTO_LONG struct long_work work = { 0 };
+	AUTO_LONG_WORK struct long_work work = { 0 };
 	if (domain_hold(hypervisor, &revert->target, &hold, err) < 0 ||
 		snapshot_lookup(&hold.lease, hold.dom, revert->name, &snap, err) < 0 ||
 		snapshot_read_xml(&hold.lease, snap, &doc, err) < 0 ||
 		/* The snapshot contains the domain that the VM becomes again. */
 		snapshot_guard(&hold, doc, revert->config, &guard, err) < 0 ||
 		snapshot_check_revert(xml_root(doc), !virt_is_test(&hold.lease), err) < 0 ||
-		long_enter(hypervisor, LONG_CALL, &work, err) < 0)
+		long_work_begin(hypervisor, LONG_WORK_CALL, &work, err) < 0)
 		return -1;
 	int rc = revert_held(&hold, snap, revert, err);
 	inventory_touch(revert->host->inventory, hold.vm.uuid);

@@ -110,7 +110,7 @@ static int ask_guest(struct hold *hold, const struct stop_how *how, struct long_
 		select_way(how->mode, &ways, err) < 0 ||
 		check_guest_reacts(hold->vm.state, err) < 0)
 		return -1;
-	if (work && long_enter(hold->lease.hypervisor, LONG_WAIT, work, err) < 0)
+	if (work && long_work_begin(hold->lease.hypervisor, LONG_WORK_WAIT, work, err) < 0)
 		return -1;
 	return send_request(hold, ways, stop, err);
 }
@@ -305,7 +305,7 @@ int stop_finish(struct host *host, const struct stop_how *how, struct stop *stop
 int stop_run(struct host *host, const struct target *target, const struct stop_how *how,
 	struct stop *ret, struct err *err)
 {
-	AUTO_LONG struct long_work work = { 0 };
+	AUTO_LONG_WORK struct long_work work = { 0 };
 	struct stop stop;
 	if (stop_ask(host, target, how, &work, &stop, err) < 0)
 		return -1;

@@ -125,7 +125,7 @@ static void test_what_is_awaited_is_held_only_as_what_it_was_asked_for(void **st
 			assert_string_equal(waiter.hold.vm.uuid, UUID_A);
 		if (rows[row].remains)
 			undefine(rows[row].remains);
-		assert_int_equal(hypervisor_load(hypervisor).gates.gates, 0);
+		assert_int_equal(hypervisor_load(hypervisor).gates.held, 0);
 	}
 }
 
@@ -139,7 +139,7 @@ static void test_a_name_that_looks_like_a_uuid_is_held_by_the_gate_of_its_vm(voi
 	CHECK(!domain_hold(hypervisor, &target, &hold, &err), "%s", err.text);
 	assert_string_equal(hold.vm.uuid, UUID_A);
 	assert_string_equal(hold.gate.key, UUID_A);
-	assert_int_equal(hypervisor_load(hypervisor).gates.gates, 1);
+	assert_int_equal(hypervisor_load(hypervisor).gates.held, 1);
 	undefine(UUID_A);
 }
 

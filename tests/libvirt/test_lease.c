@@ -4,7 +4,6 @@
 #include "in_process.h"
 
 #include "base/clock.h"
-#include "libvirt/gate.h"
 
 #include <poll.h>
 #include <stdio.h>
@@ -362,62 +361,6 @@ static void test_whoever_waits_for_good_can_be_told_to_stop(void **state)
 	end_daemon(&daemon);
 }
 
-/* Gates */
-
-static void test_a_gate_that_is_held_for_long_is_not_waited_for(void **state)
-{
-	struct hypervisor *hypervisor = hypervisor_new("local", "test:///default", 1, 2);
-	struct gate held = { 0 }, other = { 0 };
-	struct err err;
-	(void)state;
-	CHECK(!gate_enter(hypervisor, "vm", &held, &err), "%s", err.text);
-	int64_t began = clock_ms();
-	assert_int_equal(gate_enter(hypervisor, "vm", &other, &err), -1);
-	assert_int_equal(err.kind, ERR_VM_BUSY);
-	CHECK(clock_ms() - began >= GATE_WAIT_MS, "%d ms", (int)(clock_ms() - began));
-	began = clock_ms();
-	for (int i = 0; i < 20; i++)
-		assert_int_equal(gate_enter(hypervisor, "vm", &other, &err), -1);
-	CHECK(clock_ms() - began < AT_ONCE_MS, "%d ms", (int)(clock_ms() - began));
-	CHECK(!gate_enter(hypervisor, "another", &other, &err), "%s", err.text);
-	gate_leave(&other);
-	gate_leave(&held);
-	CHECK(!gate_enter(hypervisor, "vm", &other, &err), "%s", err.text);
-	gate_leave(&other);
-	hypervisor_free(hypervisor);
-}
-
-static void *pass_gate(void *data)
-{
-	struct crowd *crowd = data;
-	AUTO_GATE struct gate gate = { 0 };
-	struct err err;
-	bool passed = !gate_enter_within(crowd->hypervisor, "vm", 20000, &gate, &err);
-	atomic_fetch_add(passed ? &crowd->served : &crowd->refused, 1);
-	return NULL;
-}
-
-static void test_only_so_many_wait_for_one_gate(void **state)
-{
-	struct hypervisor *hypervisor = hypervisor_new("local", "test:///default", 1, 2);
-	struct crowd crowd = { .hypervisor = hypervisor };
-	struct gate held = { 0 };
-	pthread_t threads[GATE_WAITERS_MAX + 8];
-	struct err err;
-	(void)state;
-	CHECK(!gate_enter(hypervisor, "vm", &held, &err), "%s", err.text);
-	for (size_t i = 0; i < ARRAY_LEN(threads); i++)
-		assert_int_equal(pthread_create(&threads[i], NULL, pass_gate, &crowd), 0);
-	AWAIT(atomic_load(&crowd.refused) == 8);
-	AWAIT(hypervisor_load(hypervisor).gates.waiting == GATE_WAITERS_MAX);
-	gate_leave(&held);
-	for (size_t i = 0; i < ARRAY_LEN(threads); i++)
-		(void)pthread_join(threads[i], NULL);
-	assert_int_equal(atomic_load(&crowd.served), GATE_WAITERS_MAX);
-	assert_int_equal(hypervisor_load(hypervisor).gates.gates, 0);
-	hypervisor_free(hypervisor);
-}
-
 static int set_up(void **state)
 {
 	struct err err;
@@ -444,8 +387,6 @@ int main(void)
 		cmocka_unit_test(test_a_burst_of_short_calls_queues),
 		cmocka_unit_test(test_one_that_is_for_good_is_had_beside_a_pool_that_hangs),
 		cmocka_unit_test(test_whoever_waits_for_good_can_be_told_to_stop),
-		cmocka_unit_test(test_a_gate_that_is_held_for_long_is_not_waited_for),
-		cmocka_unit_test(test_only_so_many_wait_for_one_gate),
 	};
 	return cmocka_run_group_tests(tests, set_up, tear_down);
 }

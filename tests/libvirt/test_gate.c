@@ -1,0 +1,167 @@
+/* SPDX-License-Identifier: MIT */
+/* Who waits for a gate and who is refused, and how many long operations run at a time. */
+#include "in_process.h"
+
+#include "base/clock.h"
+
+#include <stdio.h>
+#include <string.h>
+
+enum { AT_ONCE_MS = 1000 }; /* even on a busy machine */
+
+/* Waits until the condition is true; the time limit is one that only a failure reaches. */
+#define AWAIT(condition) \
+	do { \
+		const struct timespec pause_ = { .tv_nsec = 2000000 }; \
+		int64_t deadline_ = clock_ms() + 20000; \
+		while (!(condition)) { \
+			CHECK(clock_ms() < deadline_, "it is still false after 20 s"); \
+			(void)nanosleep(&pause_, NULL); \
+		} \
+	} while (0)
+
+static struct hypervisor *hypervisor;
+
+static void test_a_gate_that_is_held_for_long_is_refused_at_once(void **state)
+{
+	struct gate held = { 0 }, other = { 0 };
+	struct err err;
+	(void)state;
+	CHECK(!gate_enter(hypervisor, "vm", &held, &err), "%s", err.text);
+	int64_t began = clock_ms();
+	assert_int_equal(gate_enter(hypervisor, "vm", &other, &err), -1);
+	assert_int_equal(err.kind, ERR_VM_BUSY);
+	CHECK(clock_ms() - began >= GATE_WAIT_MS, "%d ms", (int)(clock_ms() - began));
+	began = clock_ms();
+	for (int i = 0; i < 20; i++)
+		assert_int_equal(gate_enter(hypervisor, "vm", &other, &err), -1);
+	CHECK(clock_ms() - began < AT_ONCE_MS, "%d ms", (int)(clock_ms() - began));
+	gate_leave(&held);
+	CHECK(!gate_enter(hypervisor, "vm", &other, &err), "%s", err.text);
+	gate_leave(&other);
+}
+
+static void test_different_keys_and_kinds_are_different_gates(void **state)
+{
+	AUTO_GATE struct gate vm = { 0 };
+	AUTO_GATE struct gate other = { 0 };
+	AUTO_GATE struct gate stats = { 0 };
+	struct gate again = { 0 };
+	struct err err;
+	(void)state;
+	CHECK(!gate_enter(hypervisor, "vm", &vm, &err), "%s", err.text);
+	CHECK(!gate_enter(hypervisor, "another", &other, &err), "%s", err.text);
+	CHECK(!gate_enter_for(hypervisor, "stats", "vm", &stats, &err), "%s", err.text);
+	assert_int_equal(gate_enter_within(hypervisor, "stats:vm", 0, &again, &err), -1);
+	assert_int_equal(hypervisor_load(hypervisor).gates.held, 3);
+}
+
+struct crowd {
+	atomic_int entered, refused;
+};
+
+static void *enter_gate(void *data)
+{
+	struct crowd *crowd = data;
+	AUTO_GATE struct gate gate = { 0 };
+	struct err err;
+	bool entered = !gate_enter_within(hypervisor, "vm", 20000, &gate, &err);
+	atomic_fetch_add(entered ? &crowd->entered : &crowd->refused, 1);
+	return NULL;
+}
+
+static void test_the_number_of_threads_that_wait_for_one_gate_is_limited(void **state)
+{
+	struct crowd crowd = { 0 };
+	struct gate held = { 0 };
+	pthread_t threads[GATE_WAITERS_MAX + 8];
+	struct err err;
+	(void)state;
+	CHECK(!gate_enter(hypervisor, "vm", &held, &err), "%s", err.text);
+	for (size_t i = 0; i < ARRAY_LEN(threads); i++)
+		assert_int_equal(pthread_create(&threads[i], NULL, enter_gate, &crowd), 0);
+	AWAIT(atomic_load(&crowd.refused) == 8);
+	AWAIT(hypervisor_load(hypervisor).gates.waiting == GATE_WAITERS_MAX);
+	gate_leave(&held);
+	for (size_t i = 0; i < ARRAY_LEN(threads); i++)
+		(void)pthread_join(threads[i], NULL);
+	assert_int_equal(atomic_load(&crowd.entered), GATE_WAITERS_MAX);
+	assert_int_equal(hypervisor_load(hypervisor).gates.held, 0);
+}
+
+/* Another opening of the file stands for another process: the lock belongs to the open file. */
+static void test_processes_that_share_a_file_share_the_gates(void **state)
+{
+	char path[] = "/tmp/test_gate.XXXXXX";
+	int fd = mkstemp(path);
+	struct gate here = { 0 }, there = { 0 };
+	struct err err;
+	(void)state;
+	assert_true(fd >= 0);
+	(void)close(fd);
+	struct hypervisor *other = hypervisor_new("local", "test:///default", 4, 2);
+	CHECK(!gate_share(hypervisor, path, &err), "%s", err.text);
+	CHECK(!gate_share(other, path, &err), "%s", err.text);
+	CHECK(!gate_enter(hypervisor, "vm", &here, &err), "%s", err.text);
+	assert_int_equal(gate_enter_within(other, "vm", 20, &there, &err), -1);
+	assert_int_equal(err.kind, ERR_VM_BUSY);
+	CHECK(!gate_enter(other, "another", &there, &err), "%s", err.text);
+	gate_leave(&there);
+	gate_leave(&here);
+	CHECK(!gate_enter(other, "vm", &there, &err), "%s", err.text);
+	gate_leave(&there);
+	hypervisor_free(other);
+	(void)unlink(path);
+}
+
+static void test_long_work_is_limited_and_calls_more_so(void **state)
+{
+	struct long_work calls[2] = { 0 }, wait = { 0 }, more = { 0 };
+	struct err err;
+	(void)state;
+	/* Three at a time, two of them calls: four connections. */
+	struct hypervisor *three = hypervisor_new("local", "test:///default", 4, 3);
+	CHECK(!long_work_begin(three, LONG_WORK_CALL, &calls[0], &err), "%s", err.text);
+	CHECK(!long_work_begin(three, LONG_WORK_CALL, &calls[1], &err), "%s", err.text);
+	assert_false(long_work_try(three, LONG_WORK_CALL, &more));
+	long_work_leave_call(&calls[0]);
+	assert_true(long_work_try(three, LONG_WORK_CALL, &more));
+	assert_false(long_work_try(three, LONG_WORK_WAIT, &wait));
+	assert_int_equal(long_work_begin(three, LONG_WORK_WAIT, &wait, &err), -1);
+	assert_int_equal(err.kind, ERR_HOST_BUSY);
+	assert_string_equal(
+		err.text, "host 'local' is already running its maximum number of long operations");
+	assert_int_equal(hypervisor_load(three).long_works.running, 3);
+	long_work_end(&more);
+	long_work_end(&more); /* does nothing */
+	assert_int_equal(hypervisor_load(three).long_works.running, 2);
+	long_work_end(&calls[0]);
+	long_work_end(&calls[1]);
+	hypervisor_free(three);
+}
+
+static int set_up(void **state)
+{
+	(void)state;
+	hypervisor = test_hypervisor_new(1);
+	return hypervisor ? 0 : -1;
+}
+
+static int tear_down(void **state)
+{
+	(void)state;
+	test_hypervisor_free(hypervisor);
+	return 0;
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_a_gate_that_is_held_for_long_is_refused_at_once),
+		cmocka_unit_test(test_different_keys_and_kinds_are_different_gates),
+		cmocka_unit_test(test_the_number_of_threads_that_wait_for_one_gate_is_limited),
+		cmocka_unit_test(test_processes_that_share_a_file_share_the_gates),
+		cmocka_unit_test(test_long_work_is_limited_and_calls_more_so),
+	};
+	return cmocka_run_group_tests(tests, set_up, tear_down);
+}
