@@ -183,7 +183,8 @@ int api_vm_get(struct api_call *call, struct api_reply *reply, struct err *err)
 		return -1;
 	const struct vm *vm = &detail.vm;
 	if (detail.agent)
-		agents_tell(api->host->agents, vm->uuid, detail.id, on_agents_address, &detail);
+		agents_each_address(
+			api->host->agents, vm->uuid, detail.id, on_agents_address, &detail);
 	int64_t since = events_since(api->host->events, vm->uuid, vm->state, detail.id);
 	if (api_reply_json(reply, detail_json(api->host, &detail, since), err) < 0)
 		return -1;

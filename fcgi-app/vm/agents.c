@@ -8,10 +8,11 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <sys/queue.h>
 
-enum { KNOWN_MAX = 256, WAITING_MAX = 64 };
+enum { GUESTS_MAX = 256, QUERIES_MAX = 64 };
 
-struct said {
+struct answer {
 	size_t count;
 	struct {
 		char mac[sizeof "52:54:00:00:00:00"];
@@ -20,13 +21,13 @@ struct said {
 };
 
 struct guest {
-	struct guest *next;
+	LIST_ENTRY(guest) link;
 	char uuid[UUID_SIZE];
 	int id;
-	bool waiting;     /* to be asked */
-	int64_t asked_at; /* clock_ms() of when that was wanted last */
-	int64_t said_at;  /* 0: nothing was said */
-	struct said said;
+	bool queued;         /* its agent is to be queried, or is being queried */
+	int64_t queried_at;  /* clock_ms() when it was last queued or last queried */
+	int64_t answered_at; /* 0: never */
+	struct answer answer;
 };
 
 struct agents {
@@ -36,155 +37,163 @@ struct agents {
 	pthread_mutex_t lock; /* of what follows */
 	pthread_cond_t changed;
 	bool stop;
-	struct guest *guests;
+	LIST_HEAD(guest_list, guest) guests;
 };
 
-static bool is_fresh(const struct guest *guest)
+/* Guests, with the lock held */
+
+static struct guest *find_guest(struct agents *agents, const char *uuid, int id)
 {
-	return guest->said_at && clock_ms() - guest->said_at < AGENTS_FRESH_MS;
+	struct guest *guest = NULL;
+	LIST_FOREACH(guest, &agents->guests, link)
+		if (!strcmp(guest->uuid, uuid) && guest->id == id)
+			break;
+	return guest;
 }
 
-static struct guest *find(struct agents *agents, const char *uuid, int id)
-{
-	struct guest *g = agents->guests;
-	while (g && (strcmp(g->uuid, uuid) != 0 || g->id != id))
-		g = g->next;
-	return g;
-}
-
-/* Those of whom nothing is known any more; returns how many are left. */
-static size_t drop_stale(struct agents *agents)
+/* Drops the guests whose answers are too old. Returns how many are left. */
+static size_t drop_old_guests(struct agents *agents)
 {
 	size_t left = 0;
-	for (struct guest **at = &agents->guests; *at;) {
-		struct guest *g = *at;
-		if (g->waiting || clock_ms() - g->asked_at < AGENTS_FRESH_MS) {
+	for (struct guest *next, *g = LIST_FIRST(&agents->guests); g; g = next) {
+		next = LIST_NEXT(g, link);
+		if (g->queued || clock_ms() - g->queried_at < AGENTS_FRESH_MS) {
 			left++;
-			at = &g->next;
 			continue;
 		}
-		*at = g->next;
+		LIST_REMOVE(g, link);
 		free(g);
 	}
 	return left;
 }
 
-static struct guest *add(struct agents *agents, const char *uuid, int id)
+static struct guest *add_guest(struct agents *agents, const char *uuid, int id)
 {
-	struct guest *g = drop_stale(agents) < KNOWN_MAX ? calloc(1, sizeof *g) : NULL;
-	if (!g)
+	struct guest *guest =
+		drop_old_guests(agents) < GUESTS_MAX ? calloc(1, sizeof *guest) : NULL;
+	if (!guest)
 		return NULL;
-	(void)snprintf(g->uuid, sizeof g->uuid, "%s", uuid);
-	g->id = id;
-	g->next = agents->guests;
-	agents->guests = g;
-	return g;
+	(void)snprintf(guest->uuid, sizeof guest->uuid, "%s", uuid);
+	guest->id = id;
+	LIST_INSERT_HEAD(&agents->guests, guest, link);
+	return guest;
 }
 
-static size_t count_waiting(const struct agents *agents)
+/* The guest that has been queued longest; NULL: none. */
+static struct guest *first_queued(struct agents *agents, size_t *ret_count)
 {
-	size_t count = 0;
-	for (const struct guest *g = agents->guests; g; g = g->next)
-		count += g->waiting;
-	return count;
+	struct guest *first = NULL;
+	struct guest *guest = NULL;
+	*ret_count = 0;
+	LIST_FOREACH(guest, &agents->guests, link) {
+		if (!guest->queued)
+			continue;
+		++*ret_count;
+		if (!first || guest->queried_at < first->queried_at)
+			first = guest;
+	}
+	return first;
 }
 
-/* When too many wait it is asked another time: whoever wants to know asks again. */
-static void want(struct agents *agents, struct guest *guest)
+/* Does nothing if the queue is full: the next call for this guest queues it. */
+static void queue_query(struct agents *agents, struct guest *guest)
 {
 	int64_t now = clock_ms();
-	if (guest->waiting || (guest->asked_at && now - guest->asked_at < AGENTS_ASK_MS) ||
-		count_waiting(agents) == WAITING_MAX)
+	size_t queued = 0;
+	(void)first_queued(agents, &queued);
+	if (guest->queued || queued == QUERIES_MAX ||
+		(guest->queried_at && now - guest->queried_at < AGENTS_QUERY_MS))
 		return;
-	guest->waiting = true;
-	guest->asked_at = now;
+	guest->queued = true;
+	guest->queried_at = now;
 	(void)pthread_cond_signal(&agents->changed);
 }
 
-void agents_tell(struct agents *agents, const char *uuid, int id, address_fn *each, void *data)
+void agents_each_address(
+	struct agents *agents, const char *uuid, int id, address_fn *each, void *data)
 {
 	LOCK(&agents->lock);
-	struct guest *guest = find(agents, uuid, id);
+	struct guest *guest = find_guest(agents, uuid, id);
 	if (!guest)
-		guest = add(agents, uuid, id);
+		guest = add_guest(agents, uuid, id);
 	if (!guest)
 		return;
-	for (size_t i = 0; is_fresh(guest) && i < guest->said.count; i++)
-		each(guest->said.items[i].mac, &guest->said.items[i].address, data);
-	want(agents, guest);
+	bool fresh = guest->answered_at && clock_ms() - guest->answered_at < AGENTS_FRESH_MS;
+	for (size_t i = 0; fresh && i < guest->answer.count; i++)
+		each(guest->answer.items[i].mac, &guest->answer.items[i].address, data);
+	queue_query(agents, guest);
 }
 
-/* Asking */
+/* Queries */
 
-static void hear(const char *mac, const struct vm_address *address, void *data)
+static void add_to_answer(const char *mac, const struct vm_address *address, void *data)
 {
-	struct said *said = data;
-	if (said->count == VM_ADDRESSES_MAX)
+	struct answer *answer = data;
+	if (answer->count == VM_ADDRESSES_MAX)
 		return;
-	(void)snprintf(said->items[said->count].mac, sizeof said->items[0].mac, "%s", mac);
-	said->items[said->count++].address = *address;
+	(void)snprintf(answer->items[answer->count].mac, sizeof answer->items[0].mac, "%s", mac);
+	answer->items[answer->count++].address = *address;
 }
 
-static int ask(struct lease *lease, const char *uuid, struct said *ret, struct err *err)
+static int query_agent(struct lease *lease, const char *uuid, struct answer *ret, struct err *err)
 {
 	AUTO(virDomainFree) virDomainPtr dom = NULL;
 	if (domain_lookup(lease, uuid, &dom, err) < 0)
 		return -1;
-	/* Its own default is to wait for ever. */
+	/* libvirt's default is no timeout. */
 	if (virDomainAgentSetResponseTimeout(dom, AGENTS_ANSWER_SECONDS, 0) < 0)
 		return virt_fail(lease, VIRT_READ, err);
-	int rc = addresses_each(dom, ADDRESS_BY_AGENT, hear, ret);
+	int rc = addresses_each(dom, ADDRESS_BY_AGENT, add_to_answer, ret);
 	if (rc < 0)
 		(void)virt_fail(lease, VIRT_READ, err);
-	/* The domain keeps it for all who ask: others' freezes may take longer. */
+	/* The timeout belongs to the domain: somebody else's freeze may take longer. */
 	(void)virDomainAgentSetResponseTimeout(dom, VIR_DOMAIN_AGENT_RESPONSE_TIMEOUT_BLOCK, 0);
 	return rc;
 }
 
-/* The one that has waited longest. false: it is time to stop. */
-static bool await_guest(struct agents *agents, char uuid[static UUID_SIZE], int *ret_id)
+/* false: stop. */
+static bool await_queued(struct agents *agents, char uuid[static UUID_SIZE], int *ret_id)
 {
-	LOCK(&agents->lock);
-	while (!agents->stop && !count_waiting(agents))
-		(void)pthread_cond_wait(&agents->changed, &agents->lock);
 	const struct guest *first = NULL;
-	for (const struct guest *g = agents->guests; g; g = g->next)
-		if (g->waiting && (!first || g->asked_at < first->asked_at))
-			first = g;
-	if (agents->stop || !first)
+	size_t queued = 0;
+	LOCK(&agents->lock);
+	while (!agents->stop && !(first = first_queued(agents, &queued)))
+		(void)pthread_cond_wait(&agents->changed, &agents->lock);
+	if (!first)
 		return false;
 	(void)snprintf(uuid, UUID_SIZE, "%s", first->uuid);
 	*ret_id = first->id;
-	return true;
+	return !agents->stop;
 }
 
-/* said is NULL when the agent did not answer: what it said before still holds for a while. */
-static void note(struct agents *agents, const char *uuid, int id, const struct said *said)
+/* answer is NULL if the agent did not answer: its last answer is then used until it is too old. */
+static void keep_answer(
+	struct agents *agents, const char *uuid, int id, const struct answer *answer)
 {
 	LOCK(&agents->lock);
-	struct guest *guest = find(agents, uuid, id);
+	struct guest *guest = find_guest(agents, uuid, id);
 	if (!guest)
 		return;
-	guest->waiting = false;
-	guest->asked_at = clock_ms();
-	if (!said)
+	guest->queued = false;
+	guest->queried_at = clock_ms();
+	if (!answer)
 		return;
-	guest->said = *said;
-	guest->said_at = guest->asked_at;
+	guest->answer = *answer;
+	guest->answered_at = guest->queried_at;
 }
 
-static void *run(void *data)
+static void *query_agents(void *data)
 {
 	struct agents *agents = data;
 	char uuid[UUID_SIZE];
 	int id = -1;
-	while (await_guest(agents, uuid, &id)) {
+	while (await_queued(agents, uuid, &id)) {
 		AUTO_LEASE struct lease lease = { 0 };
-		struct said said = { 0 };
-		struct err ignored; /* it has no addresses to tell, then */
-		bool heard = !lease_take(agents->hypervisor, LEASE_CALL, &lease, &ignored) &&
-			!ask(&lease, uuid, &said, &ignored);
-		note(agents, uuid, id, heard ? &said : NULL);
+		struct answer answer = { 0 };
+		struct err ignored; /* the VM then has no addresses from its agent */
+		bool answered = !lease_take(agents->hypervisor, LEASE_CALL, &lease, &ignored) &&
+			!query_agent(&lease, uuid, &answer, &ignored);
+		keep_answer(agents, uuid, id, answered ? &answer : NULL);
 	}
 	return NULL;
 }
@@ -197,7 +206,7 @@ struct agents *agents_new(struct hypervisor *hypervisor)
 	agents->hypervisor = hypervisor;
 	(void)pthread_mutex_init(&agents->lock, NULL);
 	cond_init_monotonic(&agents->changed);
-	if (thread_start(&agents->thread, "guest-agents", run, agents) < 0) {
+	if (thread_start(&agents->thread, "guest-agents", query_agents, agents) < 0) {
 		free(agents);
 		return NULL;
 	}
@@ -212,10 +221,10 @@ void agents_free(struct agents *agents)
 		(void)pthread_cond_signal(&agents->changed);
 	}
 	(void)pthread_join(agents->thread, NULL);
-	while (agents->guests) {
-		struct guest *g = agents->guests;
-		agents->guests = g->next;
-		free(g);
+	while (!LIST_EMPTY(&agents->guests)) {
+		struct guest *guest = LIST_FIRST(&agents->guests);
+		LIST_REMOVE(guest, link);
+		free(guest);
 	}
 	(void)pthread_cond_destroy(&agents->changed);
 	(void)pthread_mutex_destroy(&agents->lock);

@@ -8,10 +8,12 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/queue.h>
 
 enum {
-	REMEMBERED_MAX = 16384, /* as many domains as libvirt itself puts into a list */
+	CHANGES_MAX = 16384, /* libvirt's own limit of domains in a list */
 	BUCKETS = 4096,
+	/* Between two subscriptions: a driver may take none, a daemon may drop its subscribers. */
 	PAUSE_MIN_MS = 250,
 	PAUSE_MAX_MS = 10000,
 	RELEASE_WAIT_MS = 1000,
@@ -19,92 +21,96 @@ enum {
 
 /* The last change of a VM's state. */
 struct change {
-	struct change *next; /* in its bucket */
+	LIST_ENTRY(change) link; /* in its bucket */
 	char uuid[UUID_SIZE];
 	enum vm_state state;
-	int id; /* of the domain that runs; -1: none does */
-	int64_t at;
+	int id;          /* libvirt's of the running domain; -1: not running */
+	int64_t at;      /* milliseconds since 1970 */
 	uint64_t number; /* of the event */
 };
+LIST_HEAD(bucket, change);
 
 struct events {
 	struct hypervisor *hypervisor;
 	pthread_t thread;
 	atomic_bool stop;
 
-	pthread_mutex_t lock; /* of what follows; held for moments only: libvirt's loop takes it */
+	/* Of what follows; never held for long: libvirt's event loop takes it. */
+	pthread_mutex_t lock;
 	pthread_cond_t changed;
 	bool lost;       /* the connection */
-	bool registered; /* until libvirt has let the callback go */
-	uint64_t latest; /* the latest event's number; the opening of a connection counts as one */
-	uint64_t opened; /*   … that opening's */
+	bool registered; /* libvirt may still call the callbacks */
+	uint64_t latest; /* the number of the latest event; a new connection counts as an event */
+	uint64_t opened; /* the number of the connection */
 	size_t count;
-	struct change *buckets[BUCKETS];
+	struct bucket buckets[BUCKETS]; /* a hash table of changes by uuid */
 };
 
-/* What is remembered */
+/* Changes */
 
-/* UUIDs are random, or were chosen by whoever may create VMs. */
-static struct change **find(struct events *events, const char *uuid)
+/* By the last digits: UUIDs are random, or were chosen by somebody who may create VMs. */
+static struct bucket *bucket_of(struct events *events, const char *uuid)
 {
 	enum { LAST_DIGITS = UUID_SIZE - 1 - 4 };
-	struct change **at = &events->buckets[strtoul(uuid + LAST_DIGITS, NULL, 16) % BUCKETS];
-	while (*at && strcmp((*at)->uuid, uuid) != 0)
-		at = &(*at)->next;
-	return at;
+	return &events->buckets[strtoul(uuid + LAST_DIGITS, NULL, 16) % BUCKETS];
 }
 
-static void forget(struct events *events, struct change **at)
+static struct change *find_change(struct events *events, const char *uuid)
 {
-	struct change *change = *at;
-	*at = change->next;
+	struct change *change = NULL;
+	LIST_FOREACH(change, bucket_of(events, uuid), link)
+		if (!strcmp(change->uuid, uuid))
+			break;
+	return change;
+}
+
+static void forget_change(struct events *events, struct change *change)
+{
+	LIST_REMOVE(change, link);
 	free(change);
 	events->count--;
 }
 
-static void forget_all(struct events *events)
+static void forget_changes(struct events *events, bool stopped_only)
 {
 	for (size_t i = 0; i < BUCKETS; i++)
-		while (events->buckets[i])
-			forget(events, &events->buckets[i]);
-}
-
-/* Transient VMs among them are gone, but no event says that they were transient. */
-static void forget_stopped(struct events *events)
-{
-	for (size_t i = 0; i < BUCKETS; i++)
-		for (struct change **at = &events->buckets[i]; *at;) {
-			if ((*at)->state == VM_SHUTOFF)
-				forget(events, at);
-			else
-				at = &(*at)->next;
+		for (struct change *next, *c = LIST_FIRST(&events->buckets[i]); c; c = next) {
+			next = LIST_NEXT(c, link);
+			if (!stopped_only || c->state == VM_SHUTOFF)
+				forget_change(events, c);
 		}
 }
 
-static void remember(struct events *events, const char *uuid, enum vm_state state, int id)
+/*
+ * When the table is full, the VMs that are off are forgotten: the transient ones among them are
+ * gone, and no event says which were transient.
+ */
+static void record_change(struct events *events, const char *uuid, enum vm_state state, int id)
 {
-	if (events->count == REMEMBERED_MAX)
-		forget_stopped(events);
-	struct change **at = find(events, uuid);
-	/* A start sends two events that say "running". */
-	if (*at && (*at)->state == state && (*at)->id == id)
+	if (events->count == CHANGES_MAX)
+		forget_changes(events, true);
+	struct change *change = find_change(events, uuid);
+	/* A start sends two events that mean "running". */
+	if (change && change->state == state && change->id == id)
 		return;
-	if (!*at) {
-		if (events->count == REMEMBERED_MAX || !(*at = calloc(1, sizeof **at)))
+	if (!change) {
+		change = events->count < CHANGES_MAX ? calloc(1, sizeof *change) : NULL;
+		if (!change)
 			return;
-		(void)snprintf((*at)->uuid, sizeof(*at)->uuid, "%s", uuid);
+		(void)snprintf(change->uuid, sizeof change->uuid, "%s", uuid);
+		LIST_INSERT_HEAD(bucket_of(events, uuid), change, link);
 		events->count++;
 	}
-	(*at)->state = state;
-	(*at)->id = id;
-	(*at)->at = clock_wall_ms();
-	(*at)->number = ++events->latest;
+	change->state = state;
+	change->id = id;
+	change->at = clock_wall_ms();
+	change->number = ++events->latest;
 	(void)pthread_cond_broadcast(&events->changed);
 }
 
-/* Events */
+/* Callbacks, in libvirt's event loop: they record, and call nothing that could wait. */
 
-/* The state that an event leaves a VM in; VM_UNKNOWN: that it was in. */
+/* The state that an event leaves a VM in; VM_UNKNOWN: its state did not change. */
 static enum vm_state state_after(int event, int detail)
 {
 	switch (event) {
@@ -128,7 +134,6 @@ static enum vm_state state_after(int event, int detail)
 	}
 }
 
-/* In libvirt's loop: it records, and makes no call that could wait. */
 static int on_lifecycle(virConnectPtr conn, virDomainPtr dom, int event, int detail, void *data)
 {
 	struct events *events = data;
@@ -139,15 +144,15 @@ static int on_lifecycle(virConnectPtr conn, virDomainPtr dom, int event, int det
 	if (virDomainGetUUIDString(dom, uuid) < 0)
 		return 0;
 	LOCK(&events->lock);
-	/* A definition that is added to a VM that runs leaves it running. */
+	/* A VM that runs keeps running when a definition is added. */
 	if (event == VIR_DOMAIN_EVENT_DEFINED && id >= 0)
 		return 0;
 	if (state != VM_UNKNOWN)
-		remember(events, uuid, state, id);
-	struct change **at = find(events, uuid);
-	/* One that runs stays as a transient one. */
-	if (event == VIR_DOMAIN_EVENT_UNDEFINED && id < 0 && *at)
-		forget(events, at);
+		record_change(events, uuid, state, id);
+	struct change *change = find_change(events, uuid);
+	/* A VM that runs becomes transient when its definition is removed. */
+	if (event == VIR_DOMAIN_EVENT_UNDEFINED && id < 0 && change)
+		forget_change(events, change);
 	return 0;
 }
 
@@ -171,7 +176,8 @@ static void on_released(void *data)
 
 /* The connection */
 
-static int watch(struct events *events, virConnectPtr conn)
+/* The callback's number, or -1. */
+static int subscribe(struct events *events, virConnectPtr conn)
 {
 	{
 		LOCK(&events->lock);
@@ -182,7 +188,7 @@ static int watch(struct events *events, virConnectPtr conn)
 	int callback = virConnectDomainEventRegisterAny(conn, NULL, VIR_DOMAIN_EVENT_ID_LIFECYCLE,
 		VIR_DOMAIN_EVENT_CALLBACK(on_lifecycle), events, on_released);
 	LOCK(&events->lock);
-	if (callback < 0) { /* libvirt did not take it, and will not let it go */
+	if (callback < 0) { /* libvirt will not call on_released() */
 		events->registered = false;
 		events->lost = true;
 	}
@@ -191,14 +197,14 @@ static int watch(struct events *events, virConnectPtr conn)
 	return callback;
 }
 
-/* In this order, or the connection stays open (virConnectClose() returns 1). */
-static void unwatch(struct events *events, virConnectPtr conn, int callback)
+/* In this order: otherwise the connection stays open, and virConnectClose() returns 1. */
+static void unsubscribe(struct events *events, virConnectPtr conn, int callback)
 {
 	if (callback >= 0)
 		(void)virConnectDomainEventDeregisterAny(conn, callback);
 	(void)virConnectUnregisterCloseCallback(conn, on_lost);
 	{
-		/* It may be running, in libvirt's loop. */
+		/* A callback may be running. */
 		struct timespec deadline = clock_after_ms(RELEASE_WAIT_MS);
 		LOCK(&events->lock);
 		while (events->registered &&
@@ -209,7 +215,6 @@ static void unwatch(struct events *events, virConnectPtr conn, int callback)
 	(void)virConnectClose(conn);
 }
 
-/* Or until the watch shall end. */
 static void await_loss(struct events *events)
 {
 	LOCK(&events->lock);
@@ -217,8 +222,8 @@ static void await_loss(struct events *events)
 		(void)pthread_cond_wait(&events->changed, &events->lock);
 }
 
-/* false: the watch shall end. */
-static bool pause_for(struct events *events, int ms)
+/* false: stop. */
+static bool events_pause(struct events *events, int ms)
 {
 	struct timespec deadline = clock_after_ms(ms);
 	LOCK(&events->lock);
@@ -228,8 +233,7 @@ static bool pause_for(struct events *events, int ms)
 	return !atomic_load(&events->stop);
 }
 
-/* The pauses are for a driver that takes no callbacks, and a daemon that drops who watches it. */
-static void *run(void *data)
+static void *watch_events(void *data)
 {
 	struct events *events = data;
 	int pause_ms = 0;
@@ -237,22 +241,22 @@ static void *run(void *data)
 		virConnectPtr conn = lease_connect(events->hypervisor, &events->stop);
 		if (!conn)
 			break;
-		int callback = watch(events, conn);
+		int callback = subscribe(events, conn);
 		pause_ms = callback >= 0 || !pause_ms ? PAUSE_MIN_MS : pause_ms * 2;
 		if (pause_ms > PAUSE_MAX_MS)
 			pause_ms = PAUSE_MAX_MS;
 		await_loss(events);
-		unwatch(events, conn, callback);
+		unsubscribe(events, conn, callback);
 		LOCK(&events->lock);
-		forget_all(events);
-	} while (pause_for(events, pause_ms));
+		forget_changes(events, false);
+	} while (events_pause(events, pause_ms));
 	return NULL;
 }
 
 int64_t events_since(struct events *events, const char *uuid, enum vm_state state, int id)
 {
 	LOCK(&events->lock);
-	const struct change *change = *find(events, uuid);
+	const struct change *change = find_change(events, uuid);
 	if (!change || change->state != state || (id >= 0 && change->id != id))
 		return -1;
 	return change->at;
@@ -290,7 +294,7 @@ bool events_changed(struct events *events, const char *uuid, uint64_t seen)
 	if (!events)
 		return false;
 	LOCK(&events->lock);
-	const struct change *change = *find(events, uuid);
+	const struct change *change = find_change(events, uuid);
 	return events->opened > seen || (change && change->number > seen);
 }
 
@@ -302,7 +306,7 @@ struct events *events_new(struct hypervisor *hypervisor)
 	events->hypervisor = hypervisor;
 	(void)pthread_mutex_init(&events->lock, NULL);
 	cond_init_monotonic(&events->changed);
-	if (thread_start(&events->thread, "host-events", run, events) < 0) {
+	if (thread_start(&events->thread, "host-events", watch_events, events) < 0) {
 		free(events);
 		return NULL;
 	}
@@ -321,7 +325,7 @@ void events_free(struct events *events)
 	{
 		LOCK(&events->lock);
 		if (events->registered)
-			return; /* libvirt may still call it: it must stay */
+			return; /* libvirt may still call the callbacks, which use it */
 	}
 	(void)pthread_cond_destroy(&events->changed);
 	(void)pthread_mutex_destroy(&events->lock);
