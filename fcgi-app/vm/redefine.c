@@ -34,10 +34,10 @@ int redefine_read_xml(struct host *host, const char *ref, bool live, char **ret,
 }
 
 /*
- * What a client got and changed lacks the secrets that libvirt keeps to itself, such as a VNC
- * password; put back, it would wipe them out.
+ * The definition that a client reads and sends back lacks the secrets, such as a VNC password, that
+ * libvirt does not show; a redefinition would remove them.
  */
-static int refuse_secrets(struct hold *hold, const char *shown, struct err *err)
+static int check_no_secrets(struct hold *hold, const char *shown, struct err *err)
 {
 	AUTO(free) char *whole =
 		virDomainGetXMLDesc(hold->dom, VIR_DOMAIN_XML_INACTIVE | VIR_DOMAIN_XML_SECURE);
@@ -50,52 +50,48 @@ static int refuse_secrets(struct hold *hold, const char *shown, struct err *err)
 	return err_hint(err, "change it with virsh edit, on the host");
 }
 
-/* What virtgate has made for the VM it still has. */
-static int keep_disks(const char *replaced, const struct domain_xml *domain, struct err *err)
+/* The new definition keeps the records of the images that virtgate has made for the VM. */
+static int keep_records(const char *replaced, const struct domain_xml *domain, struct err *err)
 {
 	AUTO(xml_free) struct xml *doc = NULL;
-	if (xml_parse_trusted(replaced, &doc, err) < 0)
-		return -1;
-	if (metadata_keep_claims(xml_root(domain->doc), xml_root(doc), err) < 0)
+	if (xml_parse_trusted(replaced, &doc, err) < 0 ||
+		metadata_keep_claims(xml_root(domain->doc), xml_root(doc), err) < 0)
 		return -1;
 	domain_xml_sort(domain);
 	return 0;
 }
 
-static int refuse_replacement(
-	struct hold *hold, const struct domain_xml *domain, const char *if_match, struct err *err)
-{
-	char etag[ETAG_SIZE];
-	if (!hold->vm.persistent) {
-		(void)err_set(err, ERR_WRONG_STATE,
-			"a transient VM has no definition: it is gone when it stops");
-		(void)snprintf(err->state, sizeof err->state, "%s", vm_state_name(hold->vm.state));
-		return -1;
-	}
-	AUTO(free) char *now = virDomainGetXMLDesc(hold->dom, VIR_DOMAIN_XML_INACTIVE);
-	if (!now)
-		return virt_fail(&hold->lease, VIRT_READ, err);
-	etag_make(now, strlen(now), etag);
-	if (*if_match && !etag_is_listed(if_match, etag)) {
-		(void)err_set(err, ERR_PRECONDITION_FAILED,
-			"the definition has changed since: its entity tag is %s now", etag);
-		return err_hint(err, "get it again and repeat your change");
-	}
-	if (refuse_secrets(hold, now, err) < 0)
-		return -1;
-	return keep_disks(now, domain, err);
-}
-
+/* Holds the VM whose definition the document may replace. */
 static int hold_replaceable(struct host *host, const struct domain_xml *domain,
 	const char *if_match, struct hold *ret, struct err *err)
 {
-	const struct target target = { domain->uuid, "" }; /* if_match is of the definition */
+	/* The entity tag is the definition's, not the VM's. */
+	const struct target target = { .ref = domain->uuid, .if_match = "" };
+	char etag[ETAG_SIZE];
 	if (domain_hold(host->hypervisor, &target, ret, err) < 0)
 		return -1;
 	if (strcmp(ret->vm.name, domain->name) != 0)
 		return err_set(err, ERR_VM_NOT_FOUND, "VM '%s' has just been renamed to '%s'",
 			domain->name, ret->vm.name);
-	return refuse_replacement(ret, domain, if_match, err);
+	if (!ret->vm.persistent) {
+		(void)err_set(err, ERR_WRONG_STATE,
+			"a transient VM has no definition: it is gone when it stops");
+		(void)snprintf(err->state, sizeof err->state, "%s", vm_state_name(ret->vm.state));
+		return -1;
+	}
+	AUTO(free) char *now = virDomainGetXMLDesc(ret->dom, VIR_DOMAIN_XML_INACTIVE);
+	if (!now)
+		return virt_fail(&ret->lease, VIRT_READ, err);
+	etag_make(now, strlen(now), etag);
+	if (*if_match && !etag_is_listed(if_match, etag)) {
+		(void)err_set(err, ERR_PRECONDITION_FAILED,
+			"the definition has changed since it was read: its entity tag is %s now",
+			etag);
+		return err_hint(err, "read it again and repeat your change");
+	}
+	if (check_no_secrets(ret, now, err) < 0)
+		return -1;
+	return keep_records(now, domain, err);
 }
 
 int redefine_check(
@@ -123,6 +119,7 @@ int redefine_vm(const struct config *config, struct host *host, struct domain_xm
 	inventory_touch(host->inventory, domain->uuid);
 	struct err ignored;
 	*ret = hold.vm;
-	(void)domain_read(&hold.lease, dom, ret, &ignored); /* it is replaced in any case */
+	/* The definition is replaced, so a failure to read the VM again is no error. */
+	(void)domain_read(&hold.lease, dom, ret, &ignored);
 	return 0;
 }
