@@ -14,26 +14,6 @@
 #include <string.h>
 #include <sys/stat.h>
 
-static int undefine(struct lease *lease, virDomainPtr dom, struct removed *deleted, struct err *err)
-{
-	unsigned flags = 0;
-	if (deleted->managed_save)
-		flags |= VIR_DOMAIN_UNDEFINE_MANAGED_SAVE;
-	if (deleted->snapshots)
-		flags |= VIR_DOMAIN_UNDEFINE_SNAPSHOTS_METADATA;
-	if (deleted->nvram)
-		flags |= VIR_DOMAIN_UNDEFINE_NVRAM;
-	/* Drivers without checkpoints refuse their flag, and the question. */
-	if (virDomainListAllCheckpoints(dom, NULL, 0) > 0)
-		flags |= VIR_DOMAIN_UNDEFINE_CHECKPOINTS_METADATA;
-	if (virDomainUndefineFlags(dom, flags) < 0)
-		return virt_fail(lease, VIRT_DELETE, err);
-	deleted->definition = true;
-	return 0;
-}
-
-/* Disks */
-
 void removed_done(struct removed *removed)
 {
 	for (size_t i = 0; i < removed->disk_count; i++) {
@@ -43,24 +23,13 @@ void removed_done(struct removed *removed)
 	free(removed->disks);
 }
 
-/* What a source is where it is no file: a device, a volume, something on a network. */
-static char *read_source(const struct xml_node *source)
-{
-	static const char *const names[] = { "file", "dev", "volume", "name", "dir" };
-	for (size_t i = 0; source && i < ARRAY_LEN(names); i++) {
-		char *value = xml_attr(source, names[i]);
-		if (value)
-			return value;
-	}
-	return NULL;
-}
-
+/* One call of remove_vm(). */
 struct removal {
 	const struct config *config;
 	struct xml *definition; /* NULL only before it is read */
-	struct xml *guest;      /* what ran; NULL: nothing did */
+	struct xml *guest;      /* of the VM that ran; NULL: it was off */
 	struct removed *ret;
-	/* Those disks that may go: what is known of each, and which of ret->disks it is. */
+	/* The disks that may be removed: each one's file, and which of ret->disks it is. */
 	struct used_file files[DISKS_MAX];
 	size_t at[DISKS_MAX];
 	char *paths[DISKS_MAX]; /* owned */
@@ -80,25 +49,39 @@ static void removal_done(struct removal *removal)
 }
 #define AUTO_REMOVAL __attribute__((cleanup(removal_done)))
 
-/* Why a disk stays whoever else uses it; NULL: it may go. */
-static const char *refuse_disk(
+/* Before the VM is touched */
+
+/* Why a disk is kept even if nothing else uses it; NULL: it may be removed. */
+static const char *reason_to_keep(
 	const struct removal *removal, const char *file, bool asked, struct stat *ret)
 {
 	if (!file)
-		return "it is no file";
+		return "it is not a file";
 	if (!asked)
-		return "disks=1 was not asked for";
+		return "the request does not have disks=1";
 	if (!metadata_has_disk(xml_root(removal->definition), file))
 		return "virtgate did not make it";
 	if (!hostpath_below(removal->config->images, file))
-		return "it lies outside VIRTGATE_IMAGES";
+		return "it is outside VIRTGATE_IMAGES";
 	if (lstat(file, ret) < 0)
 		return "virtgate does not find it";
 	if (!S_ISREG(ret->st_mode))
 		return "it is not a regular file";
-	return removal->count == DISKS_MAX ? "virtgate makes no more than 16" : NULL;
+	return removal->count == DISKS_MAX ? "virtgate removes at most 16 disks" : NULL;
 }
-_Static_assert(DISKS_MAX == 16, "said in refuse_disk()");
+_Static_assert(DISKS_MAX == 16, "said in reason_to_keep()");
+
+/* A source that is not a file is a device, a volume, or something on a network. */
+static char *source_name(const struct xml_node *source)
+{
+	static const char *const attrs[] = { "file", "dev", "volume", "name", "dir" };
+	for (size_t i = 0; source && i < ARRAY_LEN(attrs); i++) {
+		char *value = xml_attr(source, attrs[i]);
+		if (value)
+			return value;
+	}
+	return NULL;
+}
 
 static int list_disk(
 	struct removal *removal, const struct xml_node *node, bool asked, struct err *err)
@@ -108,13 +91,13 @@ static int list_disk(
 	struct removed_disk *disk = &removal->ret->disks[removal->ret->disk_count++];
 	struct stat st;
 	AUTO(free) char *file = source ? xml_attr(source, "file") : NULL;
-	AUTO(free) char *named = read_source(source);
+	AUTO(free) char *named = source_name(source);
 	const char *below = file ? hostpath_below(removal->config->images, file) : named;
 	disk->target = target ? xml_attr(target, "dev") : NULL;
 	disk->source = named ? strdup(below ? below : named) : NULL;
 	if (named && !disk->source)
 		return err_memory(err);
-	const char *why = named ? refuse_disk(removal, file, asked, &st) : "it is empty";
+	const char *why = named ? reason_to_keep(removal, file, asked, &st) : "it is empty";
 	(void)snprintf(disk->reason, sizeof disk->reason, "%s", why ? why : "");
 	if (why)
 		return 0;
@@ -129,15 +112,8 @@ static int list_disk(
 	return 0;
 }
 
-/* Before the VM is touched: what it has is not told afterwards. */
-static int list_disks(struct removal *removal, struct hold *hold, bool asked, struct err *err)
+static int list_disks(struct removal *removal, bool asked, struct err *err)
 {
-	const struct vm *vm = &hold->vm;
-	unsigned flags = vm->persistent ? VIR_DOMAIN_XML_INACTIVE : 0;
-	if (domain_read_xml(&hold->lease, hold->dom, flags, &removal->definition, err) < 0)
-		return -1;
-	if (vm->active && domain_read_xml(&hold->lease, hold->dom, 0, &removal->guest, err) < 0)
-		return -1;
 	const struct xml_node *first = xml_find(xml_root(removal->definition), "devices/disk");
 	size_t count = 0;
 	for (const struct xml_node *n = first; n; n = xml_next(n))
@@ -151,8 +127,58 @@ static int list_disks(struct removal *removal, struct hold *hold, bool asked, st
 	return 0;
 }
 
-/* One disk of a VM may be the backing file of another, which stays. */
-static void look_at_own(struct removal *removal, const struct xml *doc)
+/* Everything that can fail before the VM is touched, and that cannot be read afterwards. */
+static int read_removal(struct removal *removal, struct hold *hold, bool disks, struct err *err)
+{
+	const struct vm *vm = &hold->vm;
+	struct removed *ret = removal->ret;
+	unsigned flags = vm->persistent ? VIR_DOMAIN_XML_INACTIVE : 0;
+	ret->stopped = vm->active;
+	ret->managed_save = vm->managed_save;
+	ret->snapshots = vm->snapshots;
+	(void)snprintf(ret->ref.name, sizeof ret->ref.name, "%s", vm->name);
+	(void)snprintf(ret->ref.uuid, sizeof ret->ref.uuid, "%s", vm->uuid);
+	if (vm->persistent && domain_has_nvram(&hold->lease, hold->dom, &ret->nvram, err) < 0)
+		return -1;
+	if (domain_read_xml(&hold->lease, hold->dom, flags, &removal->definition, err) < 0)
+		return -1;
+	if (vm->active && domain_read_xml(&hold->lease, hold->dom, 0, &removal->guest, err) < 0)
+		return -1;
+	return list_disks(removal, disks, err);
+}
+
+/* The VM */
+
+static int destroy_domain(struct hold *hold, struct err *err)
+{
+	if (!hold->vm.active || !virDomainDestroy(hold->dom))
+		return 0;
+	(void)virt_fail(&hold->lease, VIRT_DELETE, err);
+	return hold->lease.broken || virDomainIsActive(hold->dom) > 0 ? -1 : 0;
+}
+
+static int undefine_domain(struct hold *hold, struct removed *removed, struct err *err)
+{
+	unsigned flags = 0;
+	if (removed->managed_save)
+		flags |= VIR_DOMAIN_UNDEFINE_MANAGED_SAVE;
+	if (removed->snapshots)
+		flags |= VIR_DOMAIN_UNDEFINE_SNAPSHOTS_METADATA;
+	if (removed->nvram)
+		flags |= VIR_DOMAIN_UNDEFINE_NVRAM;
+	/* Drivers without checkpoints refuse the flag, and fail this call. */
+	if (virDomainListAllCheckpoints(hold->dom, NULL, 0) > 0)
+		flags |= VIR_DOMAIN_UNDEFINE_CHECKPOINTS_METADATA;
+	if (virDomainUndefineFlags(hold->dom, flags) < 0)
+		return virt_fail(&hold->lease, VIRT_DELETE, err);
+	removed->definition = true;
+	return 0;
+}
+
+/* The disks. The VM is removed, so a disk that stays is reported and is no failure. */
+
+/* A disk of the VM may be the backing file of another of its disks, which stays. */
+static void find_own_uses(struct removal *removal, const struct xml *doc)
 {
 	const struct xml_node *disk = doc ? xml_find(xml_root(doc), "devices/disk") : NULL;
 	for (; disk; disk = xml_next(disk)) {
@@ -161,59 +187,54 @@ static void look_at_own(struct removal *removal, const struct xml *doc)
 		for (size_t i = 0; file && i < removal->count; i++)
 			if (strcmp(file, removal->files[i].path) != 0)
 				usage_look_at_disk(
-					disk, "another disk of its own", &removal->files[i], 1);
+					disk, "another disk of the VM", &removal->files[i], 1);
 	}
 }
 
-/* As a start does: nothing that starts meanwhile opens them. */
-static int hold_images(struct removal *removal, struct hypervisor *hypervisor, struct err *err)
+/* As for a start, so that no VM that is started meanwhile opens the images. */
+static int guard_images(struct removal *removal, struct hypervisor *hypervisor, struct err *err)
 {
 	struct image_id ids[DISKS_MAX];
 	for (size_t i = 0; i < removal->count; i++)
 		ids[i] = (struct image_id){ removal->files[i].dev, removal->files[i].inode };
 	return guard_hold(&removal->guard, hypervisor, ids, removal->count, err);
 }
-_Static_assert((int)DISKS_MAX <= (int)GUARD_IMAGES_MAX, "all of them are held");
+_Static_assert((int)DISKS_MAX <= (int)GUARD_IMAGES_MAX, "the guard holds all of them");
 
-static const char *remove_disk(const struct removal *removal, const struct used_file *file)
+/* Why the image was not removed, in words; NULL: it was. */
+static const char *remove_image(const struct removal *removal, const struct used_file *file)
 {
 	AUTO(close) int fd = hostpath_open(removal->config->images, file->path);
-	/* What is gone or lies behind a link is not removed either, and told in other words. */
+	/* hostpath_remove() refuses, in its own words, a file that is gone or behind a link. */
 	if (fd < 0 && errno != ENOENT && errno != EXDEV)
-		return "virtgate may not read it, so it cannot be told whether it is in use";
+		return "virtgate cannot read it, so it may be in use";
 	if (fd >= 0 && qcow2_is_written(fd))
-		return "some QEMU is writing to it";
+		return "a QEMU process is writing to it";
 	return hostpath_remove(removal->config->images, file->path, file->dev, file->inode);
 }
 
-static void set_reason(struct removal *removal, size_t i, const char *why)
-{
-	struct removed_disk *disk = &removal->ret->disks[removal->at[i]];
-	disk->removed = !why;
-	(void)snprintf(disk->reason, sizeof disk->reason, "%s", why ? why : "");
-}
-
-/* The VM is gone, so whatever goes wrong with its disks is told and is no failure. */
-static void remove_disks(struct removal *removal, struct lease *lease)
+static void remove_images(struct removal *removal, struct lease *lease)
 {
 	struct err err;
-	bool told = !hold_images(removal, lease->hypervisor, &err);
-	look_at_own(removal, removal->definition);
-	look_at_own(removal, removal->guest);
-	if (told && removal->count)
-		told = !usage_find(
+	bool known = !guard_images(removal, lease->hypervisor, &err);
+	find_own_uses(removal, removal->definition);
+	find_own_uses(removal, removal->guest);
+	if (known && removal->count)
+		known = !usage_find(
 			lease, removal->ret->ref.uuid, removal->files, removal->count, &err);
 	for (size_t i = 0; i < removal->count; i++) {
 		const struct used_file *file = &removal->files[i];
-		set_reason(removal, i,
-			file->user[0]   ? file->user
-				: !told ? "it could not be told whether another VM uses it"
-					: remove_disk(removal, file));
+		struct removed_disk *disk = &removal->ret->disks[removal->at[i]];
+		const char *why = file->user[0] ? file->user
+			: !known ? "virtgate could not find out whether another VM uses it"
+				 : remove_image(removal, file);
+		disk->removed = !why;
+		(void)snprintf(disk->reason, sizeof disk->reason, "%s", why ? why : "");
 	}
 }
 
-/* It goes in any case. */
-static void tell_carrier(const struct config *config, struct removed *ret)
+/* The carrier disk is removed without being asked for, so its row says so. */
+static void report_carrier(const struct config *config, struct removed *ret)
 {
 	char path[CARRIER_PATH_SIZE];
 	carrier_path(config, ret->ref.uuid, path);
@@ -227,31 +248,6 @@ static void tell_carrier(const struct config *config, struct removed *ret)
 	}
 }
 
-/* The VM */
-
-static int stop(struct hold *hold, struct err *err)
-{
-	if (!hold->vm.active || !virDomainDestroy(hold->dom))
-		return 0;
-	(void)virt_fail(&hold->lease, VIRT_DELETE, err);
-	return hold->lease.broken || virDomainIsActive(hold->dom) > 0 ? -1 : 0;
-}
-
-/* Whatever can fail before the VM is touched. */
-static int prepare(struct removal *removal, struct hold *hold, bool disks, struct err *err)
-{
-	const struct vm *vm = &hold->vm;
-	struct removed *ret = removal->ret;
-	ret->stopped = vm->active;
-	ret->managed_save = vm->managed_save;
-	ret->snapshots = vm->snapshots;
-	(void)snprintf(ret->ref.name, sizeof ret->ref.name, "%s", vm->name);
-	(void)snprintf(ret->ref.uuid, sizeof ret->ref.uuid, "%s", vm->uuid);
-	if (vm->persistent && domain_has_nvram(&hold->lease, hold->dom, &ret->nvram, err) < 0)
-		return -1;
-	return list_disks(removal, hold, disks, err);
-}
-
 int remove_vm(const struct config *config, struct host *host, const struct target *target,
 	bool disks, struct removed *ret, struct err *err)
 {
@@ -259,14 +255,14 @@ int remove_vm(const struct config *config, struct host *host, const struct targe
 	AUTO_REMOVED struct removed removed = { 0 };
 	AUTO_REMOVAL struct removal removal = { .config = config, .ret = &removed };
 	if (domain_hold(host->hypervisor, target, &hold, err) < 0 ||
-		prepare(&removal, &hold, disks, err) < 0 || stop(&hold, err) < 0)
+		read_removal(&removal, &hold, disks, err) < 0 || destroy_domain(&hold, err) < 0)
 		return -1;
 	inventory_touch(host->inventory, hold.vm.uuid);
-	if (hold.vm.persistent && undefine(&hold.lease, hold.dom, &removed, err) < 0)
+	if (hold.vm.persistent && undefine_domain(&hold, &removed, err) < 0)
 		return -1;
 	removed.carrier = carrier_remove(config, hold.vm.uuid);
-	tell_carrier(config, &removed);
-	remove_disks(&removal, &hold.lease);
+	report_carrier(config, &removed);
+	remove_images(&removal, &hold.lease);
 	*ret = removed;
 	removed = (struct removed){ 0 };
 	return 0;

@@ -94,7 +94,7 @@ static void test_a_disk_that_cannot_be_opened_stays(void **state)
 	remove_it("unreadable", &removed);
 	unreadable = "";
 	assert_string_equal(removed.disks[0].reason,
-		"virtgate may not read it, so it cannot be told whether it is in use");
+		"virtgate cannot read it, so it may be in use");
 	assert_true(is_there("shut"));
 	assert_true(removed.disks[1].removed);
 	assert_false(is_there("open"));
