@@ -23,7 +23,38 @@ void bulk_done(struct bulk *bulk)
 		vm_list_give(bulk->list);
 }
 
-/* Finding */
+/* Finding the VMs */
+
+/* A stale list will not do. When there is none, nothing was done, which a 504 would leave open. */
+static int list_vms(
+	struct host *host, enum inventory_need need, struct vm_list **ret, struct err *err)
+{
+	int age = 0;
+	int rc = inventory_list(host->inventory, need, ret, &age, err);
+	if (rc < 0 && err->kind == ERR_DEADLINE_EXCEEDED)
+		err->kind = ERR_HYPERVISOR_UNAVAILABLE;
+	return rc;
+}
+
+static int compare_uuids(const void *a, const void *b)
+{
+	const struct vm *const *vm_a = a;
+	const struct vm *const *vm_b = b;
+	return strcasecmp((*vm_a)->uuid, (*vm_b)->uuid);
+}
+
+/* Like domain_lookup(): a uuid is looked for first. by_uuid is the list in that order. */
+static const struct vm *find_vm(struct vm_list *list, const struct vm **by_uuid, const char *ref)
+{
+	struct vm key = { 0 };
+	const struct vm *key_at = &key;
+	if (!uuid_is(ref))
+		return vm_list_find(list, ref);
+	(void)snprintf(key.uuid, sizeof key.uuid, "%s", ref);
+	const struct vm **found =
+		bsearch(&key_at, by_uuid, list->count, sizeof key_at, compare_uuids);
+	return found ? *found : vm_list_find(list, ref);
+}
 
 static void set_vm(struct bulk_item *item, const struct vm *vm)
 {
@@ -31,53 +62,8 @@ static void set_vm(struct bulk_item *item, const struct vm *vm)
 	(void)snprintf(item->vm.name, sizeof item->vm.name, "%s", vm->name);
 }
 
-struct entry {
-	const struct vm *vm;
-};
-
-static int compare_uuids(const void *a, const void *b)
-{
-	return strcasecmp(((const struct entry *)a)->vm->uuid, ((const struct entry *)b)->vm->uuid);
-}
-
-/* The list, which is by name, and the same by uuid. */
-struct index {
-	struct vm_list *list;
-	struct entry *by_uuid;
-};
-
-static int index_sort(struct index *index, struct err *err)
-{
-	size_t count = index->list->count;
-	index->by_uuid = calloc(count + 1, sizeof *index->by_uuid);
-	if (!index->by_uuid)
-		return err_memory(err);
-	for (size_t i = 0; i < count; i++)
-		index->by_uuid[i].vm = &index->list->vms[i];
-	qsort(index->by_uuid, count, sizeof *index->by_uuid, compare_uuids);
-	return 0;
-}
-
-static void index_done(struct index *index)
-{
-	free(index->by_uuid);
-}
-
-/* As domain_lookup() does. */
-static const struct vm *find(const struct index *index, const char *ref)
-{
-	struct vm key = { 0 };
-	const struct entry entry = { &key };
-	size_t count = index->list->count;
-	(void)snprintf(key.uuid, sizeof key.uuid, "%s", uuid_is(ref) ? ref : "");
-	const struct entry *by_uuid =
-		bsearch(&entry, index->by_uuid, count, sizeof entry, compare_uuids);
-	if (by_uuid)
-		return by_uuid->vm;
-	return vm_list_find(index->list, ref);
-}
-
-static int refuse_twice(const struct bulk *bulk, size_t i, struct err *err)
+/* Does no item before the i-th name the same VM? */
+static int check_unique(const struct bulk *bulk, size_t i, struct err *err)
 {
 	const struct bulk_item *item = &bulk->items[i];
 	for (size_t j = 0; j < i; j++) {
@@ -91,73 +77,52 @@ static int refuse_twice(const struct bulk *bulk, size_t i, struct err *err)
 	return 0;
 }
 
-static int resolve(const struct index *index, const char *const refs[], size_t count,
-	struct bulk *bulk, struct err *err)
+int bulk_name(struct host *host, const char *const refs[], size_t count, struct bulk *ret,
+	struct err *err)
 {
-	bulk->items = calloc(count + 1, sizeof *bulk->items);
-	if (!bulk->items)
+	if (list_vms(host, INVENTORY_FRESH, &ret->list, err) < 0)
+		return -1;
+	struct vm_list *list = ret->list;
+	AUTO(free) const struct vm **by_uuid = calloc(list->count + 1, sizeof *by_uuid);
+	ret->items = calloc(count + 1, sizeof *ret->items);
+	if (!by_uuid || !ret->items)
 		return err_memory(err);
-	bulk->count = count;
+	for (size_t i = 0; i < list->count; i++)
+		by_uuid[i] = &list->vms[i];
+	qsort(by_uuid, list->count, sizeof *by_uuid, compare_uuids);
+	ret->count = count;
 	for (size_t i = 0; i < count; i++) {
-		struct bulk_item *item = &bulk->items[i];
-		const struct vm *vm = find(index, refs[i]);
+		struct bulk_item *item = &ret->items[i];
+		const struct vm *vm = find_vm(list, by_uuid, refs[i]);
 		item->ref = refs[i];
 		item->failed = !vm;
 		if (vm)
 			set_vm(item, vm);
 		else
 			(void)err_set(&item->err, ERR_VM_NOT_FOUND, "there is no VM '%s'", refs[i]);
-		if (refuse_twice(bulk, i, err) < 0)
+		if (check_unique(ret, i, err) < 0)
 			return -1;
 	}
 	return 0;
 }
 
-/* Nothing is done by a list that is stale, nor has anything been done when there is none. */
-static int list_all(
-	struct host *host, enum inventory_need need, struct vm_list **ret, struct err *err)
-{
-	int age = 0;
-	int rc = inventory_list(host->inventory, need, ret, &age, err);
-	if (rc < 0 && err->kind == ERR_DEADLINE_EXCEEDED)
-		err->kind = ERR_HYPERVISOR_UNAVAILABLE;
-	return rc;
-}
-
-int bulk_name(struct host *host, const char *const refs[], size_t count, struct bulk *ret,
-	struct err *err)
-{
-	if (list_all(host, INVENTORY_FRESH, &ret->list, err) < 0)
-		return -1;
-	__attribute__((cleanup(index_done))) struct index index = { .list = ret->list };
-	if (index_sort(&index, err) < 0)
-		return -1;
-	return resolve(&index, refs, count, ret, err);
-}
-
-static int refuse_too_many(size_t matches, size_t max, struct err *err)
-{
-	if (matches <= max)
-		return 0;
-	(void)err_set(err, ERR_TOO_MANY_SELECTED,
-		"select: %zu VMs match, and max is %zu; nothing was done", matches, max);
-	return err_hint(err, "select fewer, or raise max if all of them are meant");
-}
-
 int bulk_select(struct host *host, const struct selection *selection, size_t max, struct bulk *ret,
 	struct err *err)
 {
+	/* The labels in a fresh list may be some seconds old. */
+	enum inventory_need need = selection->label ? INVENTORY_REREAD : INVENTORY_FRESH;
 	size_t matches = 0;
-	/* Lists may have labels of some seconds ago. */
-	if (list_all(host, selection->label ? INVENTORY_REREAD : INVENTORY_FRESH, &ret->list, err) <
-		0)
+	if (list_vms(host, need, &ret->list, err) < 0)
 		return -1;
 	ret->selected = true;
 	ret->selection = *selection;
 	for (size_t i = 0; i < ret->list->count; i++)
 		matches += selection_has(selection, &ret->list->vms[i]);
-	if (refuse_too_many(matches, max, err) < 0)
-		return -1;
+	if (matches > max) {
+		(void)err_set(err, ERR_TOO_MANY_SELECTED,
+			"select: %zu VMs match, and max is %zu; nothing was done", matches, max);
+		return err_hint(err, "select fewer VMs, or raise max if all of them are meant");
+	}
 	ret->items = calloc(matches + 1, sizeof *ret->items);
 	if (!ret->items)
 		return err_memory(err);
@@ -171,89 +136,67 @@ int bulk_select(struct host *host, const struct selection *selection, size_t max
 	return 0;
 }
 
-/* Doing */
+/* Acting on them */
 
-struct job {
+struct bulk_work {
 	const struct config *config;
 	struct host *host;
 	enum bulk_action action;
 	struct stop_how stop;
 	struct bulk *bulk;
-	/* Of the round that is under way. */
-	void (*each)(const struct job *job, struct bulk_item *item);
+	/* The present round: what it does to each item, and which item is next. */
+	void (*each)(const struct bulk_work *work, struct bulk_item *item);
 	atomic_size_t next;
 };
 
-static void *work(void *data)
+static void *work_on_items(void *data)
 {
-	struct job *job = data;
-	for (size_t i; (i = atomic_fetch_add(&job->next, 1)) < job->bulk->count;)
-		if (!job->bulk->items[i].failed)
-			job->each(job, &job->bulk->items[i]);
+	struct bulk_work *work = data;
+	for (size_t i; (i = atomic_fetch_add(&work->next, 1)) < work->bulk->count;)
+		if (!work->bulk->items[i].failed)
+			work->each(work, &work->bulk->items[i]);
 	return NULL;
 }
 
 /*
- * Calls each() for every item that has not failed, from this thread and as many others as there is
- * room for: other requests, and other bulks, need connections, too.
+ * Calls each() for every item that has not failed, from this thread and from as many others as the
+ * bound on long work allows: other requests need connections too.
  */
-static void run_round(struct job *job, void (*each)(const struct job *, struct bulk_item *))
+static void run_round(
+	struct bulk_work *work, void (*each)(const struct bulk_work *, struct bulk_item *))
 {
-	struct host *host = job->host;
 	struct long_work places[THREADS_MAX - 1] = { 0 };
-	pthread_t helpers[THREADS_MAX - 1];
+	pthread_t threads[THREADS_MAX - 1];
 	size_t count = 0;
-	job->each = each;
-	atomic_store(&job->next, 0);
-	while (count < ARRAY_LEN(helpers) && count + 1 < job->bulk->count &&
-		long_work_try(host->hypervisor, LONG_WORK_CALL, &places[count])) {
-		if (thread_start(&helpers[count], "bulk", work, job) < 0) {
+	work->each = each;
+	atomic_store(&work->next, 0);
+	while (count < ARRAY_LEN(threads) && count + 1 < work->bulk->count &&
+		long_work_try(work->host->hypervisor, LONG_WORK_CALL, &places[count])) {
+		if (thread_start(&threads[count], "bulk", work_on_items, work) < 0) {
 			long_work_end(&places[count]);
 			break;
 		}
 		count++;
 	}
-	(void)work(job);
+	(void)work_on_items(work);
 	while (count) {
-		(void)pthread_join(helpers[--count], NULL);
+		(void)pthread_join(threads[--count], NULL);
 		long_work_end(&places[count]);
 	}
 }
 
-/* May an item be begun? */
-static int check_turn(const struct job *job, struct err *err)
+/* May another VM be begun? */
+static int check_turn(const struct bulk_work *work, struct err *err)
 {
-	if (atomic_load(job->stop.hurry))
+	if (atomic_load(work->stop.hurry))
 		return err_set(
-			err, ERR_DRAINING, "virtgate is stopping; this VM's turn did not come");
-	if (clock_ms() < job->stop.deadline)
+			err, ERR_DRAINING, "virtgate is stopping, and had not come to this VM yet");
+	if (clock_ms() < work->stop.deadline)
 		return 0;
-	return err_set(err, ERR_HOST_BUSY, "this VM's turn did not come in time");
+	return err_set(err, ERR_HOST_BUSY, "the time was over before this VM's turn");
 }
 
-static int act(const struct job *job, const struct target *target, struct bulk_item *item)
-{
-	static const enum power_action actions[] = {
-		[BULK_START] = POWER_START,
-		[BULK_SUSPEND] = POWER_SUSPEND,
-		[BULK_RESUME] = POWER_RESUME,
-	};
-	struct err *err = &item->err;
-	switch (job->action) {
-	case BULK_START:
-	case BULK_SUSPEND:
-	case BULK_RESUME:
-		return power_act(
-			job->config, job->host, target, actions[job->action], &item->acted, err);
-	case BULK_STOP:
-		return stop_ask(job->host, target, &job->stop, NULL, &item->stop, err);
-	case BULK_DELETE:
-		return remove_vm(job->config, job->host, target, false, &item->removed, err);
-	}
-	return -1;
-}
-
-/* Much may have happened to it since it was selected. */
+/* Does the VM match the selection when its turn has come? */
 static int check_selected(struct hold *hold, const void *data, struct err *err)
 {
 	const struct selection *selection = data;
@@ -264,77 +207,97 @@ static int check_selected(struct hold *hold, const void *data, struct err *err)
 	vm.labels = labels;
 	bool has = selection_has(selection, &vm);
 	labels_give(labels);
-	return has ? 0
-		   : err_set(err, ERR_PRECONDITION_FAILED,
-			     "VM '%.64s' has changed since it was selected, and does not match any "
-			     "more",
-			     hold->vm.name);
+	if (has)
+		return 0;
+	return err_set(err, ERR_PRECONDITION_FAILED,
+		"VM '%.64s' has changed since it was selected, and does not match any more",
+		hold->vm.name);
 }
 
-static void do_item(const struct job *job, struct bulk_item *item)
+static int act_on_vm(
+	const struct bulk_work *work, const struct target *target, struct bulk_item *item)
+{
+	static const enum power_action actions[] = {
+		[BULK_START] = POWER_START,
+		[BULK_SUSPEND] = POWER_SUSPEND,
+		[BULK_RESUME] = POWER_RESUME,
+	};
+	struct err *err = &item->err;
+	switch (work->action) {
+	case BULK_START:
+	case BULK_SUSPEND:
+	case BULK_RESUME:
+		return power_act(
+			work->config, work->host, target, actions[work->action], &item->acted, err);
+	case BULK_STOP:
+		return stop_ask(work->host, target, &work->stop, NULL, &item->stop, err);
+	case BULK_DELETE:
+		return remove_vm(work->config, work->host, target, false, &item->removed, err);
+	}
+	return -1;
+}
+
+/* The first round: what a stop does not do at once, it begins. */
+static void act_on_item(const struct bulk_work *work, struct bulk_item *item)
 {
 	const struct target target = {
 		.ref = item->vm.uuid,
 		.if_match = "",
-		.check = job->bulk->selected ? check_selected : NULL,
-		.data = &job->bulk->selection,
+		.check = work->bulk->selected ? check_selected : NULL,
+		.data = &work->bulk->selection,
 	};
-	item->failed = check_turn(job, &item->err) < 0 || act(job, &target, item) < 0;
+	item->failed = check_turn(work, &item->err) < 0 || act_on_vm(work, &target, item) < 0;
 }
 
-static int finish(const struct job *job, struct bulk_item *item)
-{
-	if (job->stop.kill && check_turn(job, &item->err) < 0)
-		return -1;
-	return stop_finish(job->host, &job->stop, &item->stop, &item->err);
-}
-
-static void finish_stop(const struct job *job, struct bulk_item *item)
+/* The second round of a stop: VMs that were asked in vain are killed, or have failed. */
+static void finish_stop(const struct bulk_work *work, struct bulk_item *item)
 {
 	struct stop *stop = &item->stop;
-	if (stop->waiting && finish(job, item) < 0) {
+	if (stop->waiting &&
+		((work->stop.kill && check_turn(work, &item->err) < 0) ||
+			stop_finish(work->host, &work->stop, stop, &item->err) < 0)) {
 		item->failed = true;
 		return;
 	}
-	inventory_touch(job->host->inventory, stop->vm.uuid);
+	inventory_touch(work->host->inventory, stop->vm.uuid);
 	item->acted.vm = stop->vm;
 	item->acted.changed = stop->changed;
 	item->way = stop->way;
 }
 
-static void wait_for_all(const struct job *job)
+static void wait_for_stops(const struct bulk_work *work)
 {
-	const struct bulk *bulk = job->bulk;
+	const struct bulk *bulk = work->bulk;
 	size_t count = 0;
 	for (size_t i = 0; i < bulk->count; i++)
 		if (!bulk->items[i].failed && bulk->items[i].stop.waiting)
 			bulk->waiting[count++] = &bulk->items[i].stop;
 	if (count)
-		stop_wait(job->host, bulk->waiting, count, &job->stop);
+		stop_wait(work->host, bulk->waiting, count, &work->stop);
 }
 
 int bulk_run(const struct config *config, struct host *host, enum bulk_action action,
 	const struct stop_how *stop, struct bulk *bulk, struct err *err)
 {
 	AUTO_LONG_WORK struct long_work place = { 0 };
-	struct job job = {
+	struct bulk_work work = {
 		.config = config,
 		.host = host,
 		.action = action,
 		.stop = *stop,
 		.bulk = bulk,
 	};
-	/* Once it has begun nothing may keep it from being told. */
+	/* Now, because a failure after the first round would hide what that has done. */
 	bulk->waiting = calloc(bulk->count + 1, sizeof(struct stop *));
 	if (!bulk->waiting)
 		return err_memory(err);
 	if (long_work_begin(host->hypervisor, LONG_WORK_CALL, &place, err) < 0)
 		return -1;
-	run_round(&job, do_item);
+	run_round(&work, act_on_item);
 	long_work_leave_call(&place);
 	if (action != BULK_STOP)
 		return 0;
-	wait_for_all(&job);
-	run_round(&job, finish_stop);
+	wait_for_stops(&work);
+	run_round(&work, finish_stop);
 	return 0;
 }
