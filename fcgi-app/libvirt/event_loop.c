@@ -16,10 +16,10 @@ enum {
 
 static const int64_t never = INT64_MAX;
 
-/* What is watched: a descriptor or the clock. */
+/* A watch or a timer. */
 struct source {
 	int number;
-	bool removed; /* but not yet let go */
+	bool removed; /* its done() has not run yet */
 	void *data;
 	event_done *done;
 
@@ -38,15 +38,15 @@ static struct {
 
 	pthread_mutex_t lock; /* of what follows */
 	bool stop;
-	int64_t waits_until; /* clock_ms() or never; 0: it looks before it waits */
+	int64_t waits_until; /* clock_ms() or never; 0: the thread is not waiting */
 	int last_number;
 	struct source *sources;
 	size_t count, size;
 } loop = { .lock = PTHREAD_MUTEX_INITIALIZER };
 
-/* With the lock held. */
+/* These expect that the lock is held. */
 
-static struct source *find(int number)
+static struct source *find_source(int number)
 {
 	for (size_t i = 0; i < loop.count; i++)
 		if (loop.sources[i].number == number && !loop.sources[i].removed)
@@ -54,7 +54,7 @@ static struct source *find(int number)
 	return NULL;
 }
 
-static struct source *add(void)
+static struct source *add_source(void)
 {
 	if (loop.stop)
 		return NULL;
@@ -71,19 +71,19 @@ static struct source *add(void)
 	return source;
 }
 
-/* Makes the loop look again by this time. */
-static void wake_by(int64_t due)
+/* The thread must look again at this time at the latest. */
+static void wake_loop_by(int64_t due)
 {
 	if (due < loop.waits_until)
 		(void)eventfd_write(loop.wake, 1);
 }
 
-static uint32_t epoll_events(int events)
+static uint32_t events_to_epoll(int events)
 {
 	return (events & EVENT_READABLE ? EPOLLIN : 0U) | (events & EVENT_WRITABLE ? EPOLLOUT : 0U);
 }
 
-static int events_of(uint32_t epoll_events)
+static int events_from_epoll(uint32_t epoll_events)
 {
 	return (epoll_events & EPOLLIN ? EVENT_READABLE : 0) |
 		(epoll_events & EPOLLOUT ? EVENT_WRITABLE : 0) |
@@ -91,10 +91,10 @@ static int events_of(uint32_t epoll_events)
 		(epoll_events & EPOLLHUP ? EVENT_HANGUP : 0);
 }
 
-/* One that wants nothing is not in the epoll set, which tells of hang-ups unasked. */
-static int watch_for(struct source *source, int events)
+/* A watch for nothing leaves the epoll set, which would report its hang-ups all the same. */
+static int set_watched_events(struct source *source, int events)
 {
-	struct epoll_event event = { .events = epoll_events(events),
+	struct epoll_event event = { .events = events_to_epoll(events),
 		.data.u64 = (uint64_t)source->number };
 	int op = !events ? EPOLL_CTL_DEL : source->events ? EPOLL_CTL_MOD : EPOLL_CTL_ADD;
 	if (source->events == events)
@@ -105,15 +105,15 @@ static int watch_for(struct source *source, int events)
 	return 0;
 }
 
-static void set_time(struct source *source, int ms)
+static void set_timer(struct source *source, int ms)
 {
 	source->ms = ms;
 	source->due = ms < 0 ? never : clock_ms() + ms;
-	wake_by(source->due);
+	wake_loop_by(source->due);
 }
 
-/* When the loop has to look again. */
-static int64_t next_due(void)
+/* When the thread must look again. */
+static int64_t next_due_time(void)
 {
 	int64_t next = never;
 	for (size_t i = 0; i < loop.count; i++) {
@@ -129,28 +129,28 @@ static int64_t next_due(void)
 static bool copy_source(int number, struct source *ret)
 {
 	LOCK(&loop.lock);
-	const struct source *source = find(number);
+	const struct source *source = find_source(number);
 	if (source)
 		*ret = *source;
 	return source;
 }
 
-static void call_watch(const struct epoll_event *event)
+static void call_watch_of(const struct epoll_event *event)
 {
 	struct source source;
 	eventfd_t ignored;
 	if (event->data.u64 == WAKE)
 		(void)eventfd_read(loop.wake, &ignored);
 	else if (copy_source((int)event->data.u64, &source)) {
-		int events = events_of(event->events) &
+		int events = events_from_epoll(event->events) &
 			(source.events | (source.events ? EVENT_ERROR | EVENT_HANGUP : 0));
 		if (events)
 			source.on_events(source.number, source.fd, events, source.data);
 	}
 }
 
-/* The one at this place in the table, if its time has come. false: the table ends here. */
-static bool take_due(size_t i, int64_t now, struct source *ret)
+/* Copies the source at this place; its next time is set if it is due. false: the table ends. */
+static bool take_due_source(size_t i, int64_t now, struct source *ret)
 {
 	LOCK(&loop.lock);
 	if (i >= loop.count)
@@ -162,16 +162,16 @@ static bool take_due(size_t i, int64_t now, struct source *ret)
 	return true;
 }
 
-static void call_timers(void)
+static void call_due_timers(void)
 {
 	int64_t now = clock_ms();
 	struct source source;
-	for (size_t i = 0; take_due(i, now, &source); i++)
+	for (size_t i = 0; take_due_source(i, now, &source); i++)
 		if (!source.removed && source.due <= now)
 			source.on_time(source.number, source.data);
 }
 
-static bool take_removed(struct source *ret)
+static bool take_removed_source(struct source *ret)
 {
 	LOCK(&loop.lock);
 	for (size_t i = 0; i < loop.count; i++) {
@@ -184,16 +184,16 @@ static bool take_removed(struct source *ret)
 	return false;
 }
 
-/* Outside of removing, since whoever removes may hold a lock that done() takes. */
-static void let_go_of_removed(void)
+/* Not at once when a source is removed: the caller may hold a lock that done() takes. */
+static void finish_removed_sources(void)
 {
 	struct source source;
-	while (take_removed(&source))
+	while (take_removed_source(&source))
 		if (source.done)
 			source.done(source.data);
 }
 
-static int ms_to(int64_t due)
+static int ms_until(int64_t due)
 {
 	if (due == never)
 		return -1;
@@ -201,28 +201,29 @@ static int ms_to(int64_t due)
 	return ms < 0 ? 0 : ms > INT_MAX ? INT_MAX : (int)ms;
 }
 
-static int wait(struct epoll_event events[static EVENTS_MAX])
+/* Returns how many events there are; -1: the loop must end. */
+static int await_events(struct epoll_event events[static EVENTS_MAX])
 {
 	int64_t due;
 	{
 		LOCK(&loop.lock);
-		due = loop.waits_until = next_due();
+		due = loop.waits_until = next_due_time();
 	}
-	int count = epoll_wait(loop.epoll, events, EVENTS_MAX, ms_to(due));
+	int count = epoll_wait(loop.epoll, events, EVENTS_MAX, ms_until(due));
 	LOCK(&loop.lock);
 	loop.waits_until = 0;
 	return loop.stop ? -1 : count > 0 ? count : 0;
 }
 
-static void *run(void *data)
+static void *event_loop_main(void *data)
 {
 	struct epoll_event events[EVENTS_MAX];
 	(void)data;
-	for (int count; (count = wait(events)) >= 0;) {
+	for (int count; (count = await_events(events)) >= 0;) {
 		for (int i = 0; i < count; i++)
-			call_watch(&events[i]);
-		call_timers();
-		let_go_of_removed();
+			call_watch_of(&events[i]);
+		call_due_timers();
+		finish_removed_sources();
 	}
 	return NULL;
 }
@@ -234,18 +235,11 @@ int event_loop_start(void)
 	loop.epoll = epoll_create1(EPOLL_CLOEXEC);
 	loop.wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (!epoll_ctl(loop.epoll, EPOLL_CTL_ADD, loop.wake, &event) &&
-		!thread_start(&loop.thread, "libvirt-events", run, NULL))
+		!thread_start(&loop.thread, "libvirt-events", event_loop_main, NULL))
 		return 0;
 	(void)close(loop.epoll);
 	(void)close(loop.wake);
 	return -1;
-}
-
-static void remove_all(void)
-{
-	LOCK(&loop.lock);
-	for (size_t i = 0; i < loop.count; i++)
-		loop.sources[i].removed = true;
 }
 
 void event_loop_stop(void)
@@ -253,11 +247,15 @@ void event_loop_stop(void)
 	{
 		LOCK(&loop.lock);
 		loop.stop = true;
-		wake_by(0);
+		wake_loop_by(0);
 	}
 	(void)pthread_join(loop.thread, NULL);
-	remove_all();
-	let_go_of_removed();
+	{
+		LOCK(&loop.lock);
+		for (size_t i = 0; i < loop.count; i++)
+			loop.sources[i].removed = true;
+	}
+	finish_removed_sources();
 	{
 		LOCK(&loop.lock);
 		free(TAKE(loop.sources));
@@ -272,11 +270,11 @@ void event_loop_stop(void)
 int event_loop_add_watch(int fd, int events, event_watch_call *call, void *data, event_done *done)
 {
 	LOCK(&loop.lock);
-	struct source *source = add();
+	struct source *source = add_source();
 	if (!source)
 		return -1;
 	source->fd = fd;
-	if (watch_for(source, events) < 0) {
+	if (set_watched_events(source, events) < 0) {
 		loop.count--;
 		return -1;
 	}
@@ -289,41 +287,41 @@ int event_loop_add_watch(int fd, int events, event_watch_call *call, void *data,
 void event_loop_update_watch(int watch, int events)
 {
 	LOCK(&loop.lock);
-	struct source *source = find(watch);
+	struct source *source = find_source(watch);
 	if (source && source->fd >= 0)
-		(void)watch_for(source, events);
+		(void)set_watched_events(source, events);
 }
 
 int event_loop_remove(int number)
 {
 	LOCK(&loop.lock);
-	struct source *source = find(number);
+	struct source *source = find_source(number);
 	if (!source)
 		return -1;
 	if (source->fd >= 0)
-		(void)watch_for(source, 0);
+		(void)set_watched_events(source, 0);
 	source->removed = true;
-	wake_by(0);
+	wake_loop_by(0);
 	return 0;
 }
 
 int event_loop_add_timer(int ms, event_timer_call *call, void *data, event_done *done)
 {
 	LOCK(&loop.lock);
-	struct source *source = add();
+	struct source *source = add_source();
 	if (!source)
 		return -1;
 	source->on_time = call;
 	source->data = data;
 	source->done = done;
-	set_time(source, ms);
+	set_timer(source, ms);
 	return source->number;
 }
 
 void event_loop_update_timer(int timer, int ms)
 {
 	LOCK(&loop.lock);
-	struct source *source = find(timer);
+	struct source *source = find_source(timer);
 	if (source && source->fd < 0)
-		set_time(source, ms);
+		set_timer(source, ms);
 }

@@ -1,18 +1,19 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 /*
- * An event loop of the shape that libvirt asks for (libvirt-event.h), on a thread of its own.
+ * An event loop with the functions that libvirt asks of one (libvirt-event.h), in a thread of its
+ * own.
  *
- * libvirt's own does the same with GLib, and there each change to a watch wakes the loop's thread
- * several times. A client makes two for each call to a daemon: the thread that calls reads the
- * socket itself meanwhile. That was more than half of what a call costs. Here a change is a system
- * call, and nothing wakes.
+ * libvirt has such a loop, made with GLib, in which each change of a watch wakes the loop's thread
+ * several times. A client makes two changes for each call to a daemon, because the calling thread
+ * reads the socket itself meanwhile; that was more than half of what a call costs. Here a change is
+ * one system call, and wakes nobody.
  *
- * All functions but event_loop_start() and event_loop_stop() may be called from any thread, from
- * within callbacks too. Callbacks run one after the other, on the loop's thread, with no lock held.
+ * All functions but event_loop_start() and event_loop_stop() may be called from any thread, also by
+ * callbacks. Callbacks run one after another, in the loop's thread, with no lock held.
  */
 
-/* Of a watch, as libvirt numbers them (virEventHandleType, 9.0.0). */
+/* What a watch waits for, with libvirt's numbers (virEventHandleType, 9.0.0). */
 enum {
 	EVENT_READABLE = 1,
 	EVENT_WRITABLE = 2,
@@ -24,22 +25,22 @@ typedef void event_watch_call(int watch, int fd, int events, void *data);
 typedef void event_timer_call(int timer, void *data);
 typedef void event_done(void *data);
 
-int event_loop_start(void); /* once; -1: there is no memory, descriptor or thread for it */
-/* What is still watched is let go, too, as if it had been removed; nothing can be added then. */
+int event_loop_start(void); /* once; -1: no memory, descriptor or thread */
+/* Removes what is still watched. Nothing can be added afterwards. */
 void event_loop_stop(void);
 
 /*
- * Calls when one of the events is there, as long as it is; a watch that wants any is also told of
- * errors and hang-ups. A descriptor has one watch at a time, and is removed before it is closed. A
- * watch that was removed may be called once more if that has begun; done, which may be NULL, is
- * called after that. Returns the watch's number, from 1 on, or -1.
+ * Calls call() for as long as one of the events is there. A watch that waits for any event also
+ * gets errors and hang-ups. A descriptor has at most one watch, and is closed after the watch is
+ * removed. If call() is about to run when the watch is removed, it still runs once; done(), which
+ * may be NULL, runs after that. Returns the watch's number, from 1 on, or -1.
  */
 int event_loop_add_watch(int fd, int events, event_watch_call *call, void *data, event_done *done);
 void event_loop_update_watch(int watch, int events);
 
-/* Calls each time so many milliseconds have passed; -1: never. The rest is as above. */
+/* Calls call() every ms milliseconds; -1: never. Otherwise like a watch. */
 int event_loop_add_timer(int ms, event_timer_call *call, void *data, event_done *done);
 void event_loop_update_timer(int timer, int ms);
 
-/* A watch or a timer, of which no two have one number. -1: there is none. */
+/* Removes a watch or a timer: no two of them have the same number. -1: there is none. */
 int event_loop_remove(int number);

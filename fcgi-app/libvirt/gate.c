@@ -93,8 +93,8 @@ static const struct gate *gate_holder(const struct gates *gates, const char *key
 {
 	const struct gate *gate;
 	LIST_FOREACH(gate, &gates->held, entry)
-	if (!strcmp(gate->key, key))
-		return gate;
+		if (!strcmp(gate->key, key))
+			return gate;
 	return NULL;
 }
 
@@ -104,7 +104,7 @@ static bool is_worth_waiting(const struct gates *gates, const struct gate *holde
 	const struct gate *gate;
 	int waiting = 0;
 	LIST_FOREACH(gate, &gates->waiting, entry)
-	waiting += !strcmp(gate->key, holder->key);
+		waiting += !strcmp(gate->key, holder->key);
 	return clock_ms() - holder->since < ms && waiting < GATE_WAITERS_MAX;
 }
 
@@ -176,8 +176,8 @@ struct gates_load gates_load(struct gates *gates)
 	const struct gate *gate;
 	LOCK(&gates->lock);
 	LIST_FOREACH(gate, &gates->held, entry)
-	load.held++;
+		load.held++;
 	LIST_FOREACH(gate, &gates->waiting, entry)
-	load.waiting++;
+		load.waiting++;
 	return load;
 }

@@ -9,10 +9,10 @@
 #include <string.h>
 #include <sys/random.h>
 
-/* A silent daemon is given up after KEEPALIVE_SECONDS * (KEEPALIVE_COUNT + 1). */
+/* A silent daemon loses the connection after KEEPALIVE_SECONDS * (KEEPALIVE_COUNT + 1). */
 enum { KEEPALIVE_SECONDS = 5, KEEPALIVE_COUNT = 3 };
 
-/* An attempt takes a millisecond or hangs. */
+/* How long opener_free() waits for an attempt: it takes a millisecond, or hangs. */
 enum { FREE_WAIT_MS = 200 };
 
 struct opener {
@@ -23,20 +23,20 @@ struct opener {
 
 	pthread_mutex_t lock; /* of what follows */
 	pthread_cond_t changed;
-	int users; /* the owner and each thread; the last one frees it */
+	int users; /* the owner and each thread; the last one frees the opener */
 	bool stop;
 	bool wanted;
-	bool running;    /* is there a thread that has not been given up? */
-	bool delivering; /* is it inside opened()? */
-	unsigned turn;   /* that thread's; one that has another was given up */
-	int64_t since;   /* of the attempt under way, clock_ms(); 0: there is none */
+	bool running;    /* there is a thread that has not been given up */
+	bool delivering; /* that thread is inside opened() */
+	unsigned turn;   /* that thread's; a thread with an older turn was given up */
+	int64_t since;   /* clock_ms() when the running attempt began; 0: none runs */
 	int64_t retry_at;
-	int pause_ms; /* before jitter; 0: the last attempt did not fail */
-	struct err err;
+	int pause_ms;   /* before jitter; 0: the last attempt did not fail */
+	struct err err; /* of the last attempt that failed */
 	struct opener_load load;
 };
 
-static void release(struct opener *opener)
+static void release_opener(struct opener *opener)
 {
 	{
 		LOCK(&opener->lock);
@@ -49,23 +49,23 @@ static void release(struct opener *opener)
 	free(opener);
 }
 
-static virConnectPtr open_uri(const char *uri, struct err *err)
+/* The opener's thread */
+
+static virConnectPtr open_connection(const char *uri, struct err *err)
 {
 	virConnectPtr conn = virConnectOpen(uri[0] ? uri : NULL);
-	struct lease lease = { 0 };
+	struct lease none = { 0 };
 	if (!conn) {
-		(void)virt_fail(&lease, VIRT_READ, err);
+		(void)virt_fail(&none, VIRT_READ, err);
 		return NULL;
 	}
-	/* In-process drivers have none; the answer does not matter. */
+	/* It fails for drivers inside this process, which need no keepalive. */
 	(void)virConnectSetKeepAlive(conn, KEEPALIVE_SECONDS, KEEPALIVE_COUNT);
 	return conn;
 }
 
-/* The thread's side */
-
-/* Those of several processes must not try at the same moments. */
-static int64_t with_jitter(int ms)
+/* Several processes must not try again at the same moments. */
+static int64_t add_jitter(int ms)
 {
 	uint16_t random;
 	if (getrandom(&random, sizeof random, GRND_NONBLOCK) != sizeof random)
@@ -73,39 +73,41 @@ static int64_t with_jitter(int ms)
 	return ms / 2 + (int64_t)ms * random / UINT16_MAX;
 }
 
-static void note_failure(struct opener *opener, const struct err *err)
+/* The lock is held. */
+static void begin_pause(struct opener *opener, const struct err *err)
 {
 	opener->pause_ms = opener->pause_ms ? opener->pause_ms * 2 : OPENER_PAUSE_MIN_MS;
 	if (opener->pause_ms > OPENER_PAUSE_MAX_MS)
 		opener->pause_ms = OPENER_PAUSE_MAX_MS;
-	opener->retry_at = clock_ms() + with_jitter(opener->pause_ms);
+	opener->retry_at = clock_ms() + add_jitter(opener->pause_ms);
 	opener->err = *err;
 	opener->load.failures++;
 }
 
-static bool is_due(const struct opener *opener)
-{
-	return opener->pause_ms ? clock_ms() >= opener->retry_at : opener->wanted;
-}
-
-/* Waits until there is something to open, and begins. false: it is time to stop. */
-static bool begin(struct opener *opener)
+/* Waits until there is something to open. Returns false if the thread must end instead. */
+static bool begin_attempt(struct opener *opener, unsigned *ret_turn)
 {
 	LOCK(&opener->lock);
-	while (!opener->stop && !is_due(opener)) {
+	opener->delivering = false;
+	(void)pthread_cond_broadcast(&opener->changed);
+	while (!opener->stop &&
+		!(opener->pause_ms ? clock_ms() >= opener->retry_at : opener->wanted)) {
 		struct timespec until = clock_after_ms(opener->retry_at - clock_ms());
 		if (opener->pause_ms)
 			(void)pthread_cond_timedwait(&opener->changed, &opener->lock, &until);
 		else
 			(void)pthread_cond_wait(&opener->changed, &opener->lock);
 	}
+	*ret_turn = opener->turn; /* it changes only during an attempt */
+	if (opener->stop)
+		return false;
 	opener->since = clock_ms();
-	opener->load.attempts += !opener->stop;
-	return !opener->stop;
+	opener->load.attempts++;
+	return true;
 }
 
-/* false: it was given up meanwhile, or nobody wants it any more. */
-static bool finish(
+/* Returns false if the attempt was given up meanwhile, or the opener is being freed. */
+static bool end_attempt(
 	struct opener *opener, unsigned turn, virConnectPtr conn, const struct err *failure)
 {
 	LOCK(&opener->lock);
@@ -121,73 +123,52 @@ static bool finish(
 	if (conn)
 		opener->pause_ms = 0;
 	else
-		note_failure(opener, failure);
+		begin_pause(opener, failure);
 	return true;
 }
 
-static void finish_delivery(struct opener *opener)
-{
-	LOCK(&opener->lock);
-	opener->delivering = false;
-	(void)pthread_cond_broadcast(&opener->changed);
-}
-
-static void leave(struct opener *opener, unsigned turn)
-{
-	{
-		LOCK(&opener->lock);
-		if (turn == opener->turn) {
-			opener->since = 0;
-			opener->running = false;
-		}
-		(void)pthread_cond_broadcast(&opener->changed);
-	}
-	release(opener);
-}
-
-static unsigned read_turn(struct opener *opener)
-{
-	LOCK(&opener->lock);
-	return opener->turn;
-}
-
-static void *run(void *data)
+static void *opener_main(void *data)
 {
 	struct opener *opener = data;
-	unsigned turn = read_turn(opener); /* it changes in an attempt alone */
-	while (begin(opener)) {
+	unsigned turn = 0;
+	while (begin_attempt(opener, &turn)) {
 		struct err err;
-		virConnectPtr conn = open_uri(opener->uri, &err);
-		if (!finish(opener, turn, conn, &err)) {
+		virConnectPtr conn = open_connection(opener->uri, &err);
+		if (!end_attempt(opener, turn, conn, &err)) {
 			if (conn)
 				(void)virConnectClose(conn);
 			break;
 		}
 		opener->opened(opener->data, conn);
-		finish_delivery(opener);
 	}
-	leave(opener, turn);
+	{
+		LOCK(&opener->lock);
+		if (turn == opener->turn)
+			opener->running = false;
+		(void)pthread_cond_broadcast(&opener->changed);
+	}
+	release_opener(opener);
 	return NULL;
 }
 
-/* The others' */
+/* The callers' side */
 
 /* The lock is held. */
-static void start(struct opener *opener)
+static void start_opener_thread(struct opener *opener)
 {
 	struct err err;
 	opener->users++;
 	opener->running = true;
-	if (!thread_start(NULL, "libvirt-opener", run, opener))
+	if (!thread_start(NULL, "libvirt-opener", opener_main, opener))
 		return;
 	opener->users--;
 	opener->running = false;
 	(void)err_memory(&err);
-	note_failure(opener, &err);
+	begin_pause(opener, &err);
 }
 
 /* The daemon may have been replaced while the old one hangs. The lock is held. */
-static void give_up_hung(struct opener *opener)
+static void give_up_hung_attempt(struct opener *opener)
 {
 	if (!opener->since || clock_ms() - opener->since < opener->give_up_ms ||
 		opener->load.given_up == OPENER_GIVEN_UP_MAX)
@@ -204,9 +185,9 @@ void opener_want(struct opener *opener, bool want)
 	opener->wanted = want;
 	if (!want)
 		return;
-	give_up_hung(opener);
+	give_up_hung_attempt(opener);
 	if (!opener->running && !opener->stop)
-		start(opener);
+		start_opener_thread(opener);
 	(void)pthread_cond_broadcast(&opener->changed);
 }
 
@@ -245,7 +226,7 @@ struct opener *opener_new(const char *uri, int give_up_ms, opened_fn *opened, vo
 	cond_init_monotonic(&opener->changed);
 	if (opener->uri)
 		return opener;
-	release(opener);
+	release_opener(opener);
 	return NULL;
 }
 
@@ -254,12 +235,12 @@ void opener_free(struct opener *opener)
 	struct timespec deadline = clock_after_ms(FREE_WAIT_MS);
 	{
 		LOCK(&opener->lock);
+		bool late = false;
 		opener->stop = true;
 		(void)pthread_cond_broadcast(&opener->changed);
-		for (bool late = false;
-			opener->running && (!late || !opener->since || opener->delivering);)
+		while (opener->running && (!late || !opener->since || opener->delivering))
 			late = pthread_cond_timedwait(&opener->changed, &opener->lock, &deadline) ==
 				ETIMEDOUT;
 	}
-	release(opener);
+	release_opener(opener);
 }

@@ -1,44 +1,45 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 /*
- * Opens connections to one libvirt URI, one at a time, in a thread of its own: virConnectOpen() has
- * no timeout, and hangs for ever on a daemon that is stopped. What hangs for long is given up, and
- * another thread tries; what it opens late is closed.
+ * The connection opener of one libvirt URI. It opens one connection at a time, in a thread of its
+ * own, because virConnectOpen() has no timeout and hangs for ever if libvirtd is stopped. An
+ * attempt that takes too long is given up: another thread tries again, and what the old thread
+ * opens late is closed.
  *
- * After a failure it tries again by itself until it succeeds, each time after a longer pause, so
- * that a host that is back is noticed though nobody asks, and however many ask there is one attempt
- * for each pause.
+ * After a failure the opener tries again by itself until it succeeds, with growing pauses. So a
+ * host that is back is noticed even if no request asks for it, and many requests together cause one
+ * attempt for each pause.
  *
- * All functions may be called from any thread, opened() among them.
+ * All functions may be called from any thread, also by opened().
  */
 #include "libvirt/virt.h"
 
-enum { OPENER_PAUSE_MIN_MS = 100, OPENER_PAUSE_MAX_MS = 2000 }; /* give or take a half */
-enum { OPENER_GIVEN_UP_MAX = 3 };                               /* that hang, at a time */
+enum { OPENER_PAUSE_MIN_MS = 100, OPENER_PAUSE_MAX_MS = 2000 }; /* plus or minus one half */
+enum { OPENER_GIVEN_UP_MAX = 3 }; /* attempts that were given up and still hang */
 
 /*
- * opened() gets each connection as its own, and NULL for each failure; no lock is held. An attempt
- * is given up after give_up_ms.
+ * opened() gets each connection, which it then owns, and NULL after each failed attempt; no lock is
+ * held. An attempt is given up after give_up_ms. NULL: no memory.
  */
 struct opener;
 typedef void opened_fn(void *data, virConnectPtr conn);
 struct opener *opener_new(const char *uri, int give_up_ms, opened_fn *opened, void *data);
-/* Afterwards opened() is not called any more; a thread that hangs is left to itself. */
+/* opened() is not called afterwards. A thread that hangs ends when libvirt lets it go. */
 void opener_free(struct opener *opener);
 
-/* Shall there be another connection? Holds until the next one is there, or the next call. */
+/* Is another connection wanted? Holds until one is opened, an attempt fails, or the next call. */
 void opener_want(struct opener *opener, bool want);
 
 /*
- * Can one be expected? ERR_HYPERVISOR_UNAVAILABLE when the attempt under way has taken longer than
- * patience_ms already; the last attempt's error while the pause after it lasts.
+ * Can a connection be expected? ERR_HYPERVISOR_UNAVAILABLE if the running attempt has taken longer
+ * than patience_ms. During the pause after a failed attempt: the error of that attempt.
  */
 int opener_check(struct opener *opener, int patience_ms, struct err *err);
 
 struct opener_load {
-	uint64_t attempts, failures; /* ever */
-	int64_t opening_ms;          /* of the attempt under way; 0: there is none */
+	uint64_t attempts, failures; /* since the start */
+	int64_t opening_ms;          /* age of the running attempt; 0: none runs */
 	int pause_ms;                /* after the last attempt; 0: it succeeded */
-	int given_up;                /* that still hang */
+	int given_up;                /* attempts that were given up and still hang */
 };
 struct opener_load opener_load(struct opener *opener);
