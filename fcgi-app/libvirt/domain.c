@@ -334,7 +334,7 @@ static bool enter_at_once(struct hypervisor *hypervisor, const char *uuid,
 	struct err ignored;
 	if (gate_enter_within(hypervisor, uuid, 0, &hold->gate, &ignored) < 0)
 		return false;
-	return !target->fresh && lease_turn(&hold->lease, class_of(target));
+	return !target->fresh && lease_change_class(&hold->lease, class_of(target));
 }
 
 static int hold_by_name(struct hypervisor *hypervisor, const struct target *target,

@@ -3,19 +3,11 @@
 
 #include "base/clock.h"
 
-/* The mean holding time is of so many leases; longer ones are long work, and expected to be. */
+/* The average is over about so many leases. Longer ones are long work, and do not count. */
 enum { HOLD_SMOOTHING = 8, HOLD_MAX_MS = 10000 };
 
-int lease_slots_count(const struct lease_slots *slots, enum lease_class class)
-{
-	int count = 0;
-	for (int i = 0; i < slots->max; i++)
-		count += slots->items[i].taken && slots->items[i].class == class;
-	return count;
-}
-
-/* Calls leave so many to others. */
-static int kept_from_calls(const struct lease_slots *slots)
+/* How many slots LEASE_CALL may not have. */
+static int slots_kept_from_calls(const struct lease_slots *slots)
 {
 	if (slots->max == 1)
 		return 0;
@@ -24,10 +16,10 @@ static int kept_from_calls(const struct lease_slots *slots)
 
 bool lease_slots_has(const struct lease_slots *slots, enum lease_class class)
 {
-	int reads = lease_slots_count(slots, LEASE_READ);
-	int calls = lease_slots_count(slots, LEASE_CALL);
-	int kills = lease_slots_count(slots, LEASE_KILL);
-	int kept = kept_from_calls(slots);
+	int reads = slots->counts[LEASE_READ];
+	int calls = slots->counts[LEASE_CALL];
+	int kills = slots->counts[LEASE_KILL];
+	int kept = slots_kept_from_calls(slots);
 	int shared = slots->max - (kept > 1); /* one for reads alone, one for kills */
 	if (reads + calls + kills == slots->max)
 		return false;
@@ -49,6 +41,7 @@ int lease_slots_take(struct lease_slots *slots, enum lease_class class)
 	while (slots->items[i].taken)
 		i++;
 	slots->items[i] = (struct lease_slot){ true, class, clock_ms() };
+	slots->counts[class]++;
 	return i;
 }
 
@@ -60,22 +53,26 @@ void lease_slots_leave(struct lease_slots *slots, int slot)
 	if (held < HOLD_MAX_MS)
 		*mean += (held - *mean) / HOLD_SMOOTHING;
 	left->taken = false;
+	slots->counts[left->class]--;
 }
 
-bool lease_slots_turn(struct lease_slots *slots, int slot, enum lease_class class)
+bool lease_slots_change_class(struct lease_slots *slots, int slot, enum lease_class class)
 {
-	struct lease_slot was = slots->items[slot];
-	slots->items[slot].taken = false;
+	struct lease_slot *item = &slots->items[slot];
+	slots->counts[item->class]--;
 	bool has = lease_slots_has(slots, class);
-	slots->items[slot] = has ? (struct lease_slot){ true, class, clock_ms() } : was;
+	if (has)
+		*item = (struct lease_slot){ true, class, clock_ms() };
+	slots->counts[item->class]++;
 	return has;
 }
 
 /*
- * How many come back in a millisecond: one that is out for longer than is usual will be for as long
- * again, and for one that is out for longer than anybody waits there is no waiting.
+ * The probability that the lease in this slot comes back in the next millisecond. One that has been
+ * out for longer than usual will stay out for as long again; one that has been out for longer than
+ * anybody waits does not count.
  */
-static double return_rate(
+static double slot_return_rate(
 	const struct lease_slots *slots, const struct lease_slot *slot, int patience_ms)
 {
 	double age = (double)(clock_ms() - slot->since);
@@ -88,14 +85,14 @@ static double return_rate(
 bool lease_slots_has_prospect(
 	const struct lease_slots *slots, enum lease_class class, int ahead, int patience_ms)
 {
-	int calls = lease_slots_count(slots, LEASE_CALL);
-	bool full = calls >= slots->max - kept_from_calls(slots);
+	/* When calls have all that they may have, only another call leaves something to a call. */
+	bool calls_only = class == LEASE_CALL &&
+		slots->counts[LEASE_CALL] >= slots->max - slots_kept_from_calls(slots);
 	double rate = 0;
 	for (int i = 0; i < slots->max; i++) {
 		const struct lease_slot *slot = &slots->items[i];
-		bool is_other = full && class == LEASE_CALL && slot->class != LEASE_CALL;
-		if (slot->taken && !is_other)
-			rate += return_rate(slots, slot, patience_ms);
+		if (slot->taken && (!calls_only || slot->class == LEASE_CALL))
+			rate += slot_return_rate(slots, slot, patience_ms);
 	}
 	return ahead + 1 <= patience_ms * rate;
 }

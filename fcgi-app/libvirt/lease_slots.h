@@ -1,45 +1,50 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 /*
- * Who may have a connection of a leases, and whether one can be expected. A value of one thread's
- * at a time.
+ * The slots of a hypervisor's connections: which class of lease may have one now, and whether one
+ * can be expected in time. A slot is taken for as long as a lease is out. This is a plain value:
+ * the caller locks it.
  */
 #include "base/base.h"
 
 /*
  * What a lease is for. A call that enters a VM's monitor hangs for as long as its QEMU does, so
- * such calls never have the last quarter of the connections, and where that is more than one, one
- * is kept for reads and one for kills, which are what ends a hanging QEMU.
+ * LEASE_CALL never gets the last quarter of the connections. Where that quarter is more than one
+ * connection, one of them is kept for LEASE_READ and one for LEASE_KILL.
  */
 enum lease_class {
 	LEASE_READ, /* never enters a monitor */
-	LEASE_CALL, /* may hang in one: changes, statistics, pictures, the guest's agent */
-	LEASE_KILL,
+	LEASE_CALL, /* may hang in a monitor: changes, statistics, screenshots, the guest's agent */
+	LEASE_KILL, /* cuts a VM's power, which is what ends a hanging QEMU */
 	LEASE_CLASS_COUNT
 };
 
 enum { LEASE_SLOTS_MAX = 16 };
 struct lease_slots {
-	int max; /* from 1 to LEASE_SLOTS_MAX */
+	int max; /* from 1 to LEASE_SLOTS_MAX; the rest begins as zeroes */
 	struct lease_slot {
 		bool taken;
 		enum lease_class class;
 		int64_t since; /* clock_ms() */
 	} items[LEASE_SLOTS_MAX];
-	double hold_ms[LEASE_CLASS_COUNT]; /* smoothed */
+	int counts[LEASE_CLASS_COUNT];     /* slots that are taken */
+	double hold_ms[LEASE_CLASS_COUNT]; /* how long a lease is usually out: a moving average */
 };
 
-int lease_slots_count(const struct lease_slots *slots, enum lease_class class); /* those taken */
-bool lease_slots_has(
-	const struct lease_slots *slots, enum lease_class class);        /* one that is free? */
-int lease_slots_take(struct lease_slots *slots, enum lease_class class); /* there is one */
+/* Is a slot free for this class? */
+bool lease_slots_has(const struct lease_slots *slots, enum lease_class class);
+
+/* Takes a slot; lease_slots_has() must have said that there is one. Returns its number. */
+int lease_slots_take(struct lease_slots *slots, enum lease_class class);
 void lease_slots_leave(struct lease_slots *slots, int slot);
-/* false: of that class there is none, and the slot stays what it was. */
-bool lease_slots_turn(struct lease_slots *slots, int slot, enum lease_class class);
+
+/* Makes it a slot of another class. Returns false if none is free for that; it stays as it was. */
+bool lease_slots_change_class(struct lease_slots *slots, int slot, enum lease_class class);
 
 /*
- * Will one be free within so many milliseconds, by how long those that are taken are usually held
- * and have been by now, for one who has others of its class ahead?
+ * Will a slot probably become free within patience_ms, for one who has `ahead` others of the same
+ * class before it in the queue? Judged by how long leases are usually out, and how long the present
+ * ones have been.
  */
 bool lease_slots_has_prospect(
 	const struct lease_slots *slots, enum lease_class class, int ahead, int patience_ms);

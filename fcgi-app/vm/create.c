@@ -297,7 +297,7 @@ int create_vm(const struct config *config, struct host *host, struct domain_xml 
 	if (keyed && enter_key(hypervisor, domain->uuid, &key, err) < 0)
 		return -1;
 	if (gate_enter(hypervisor, domain->name, &gate, err) < 0 ||
-		lease_take_sure(hypervisor, LEASE_CALL, &creation.lease, err) < 0)
+		lease_take_checked(hypervisor, LEASE_CALL, &creation.lease, err) < 0)
 		return -1;
 	if (keyed ? create_once(&creation, err) : create_new(&creation, err))
 		return -1;

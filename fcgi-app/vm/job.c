@@ -157,7 +157,7 @@ int job_abort(
 	AUTO_LEASE struct lease lease = { 0 };
 	AUTO(virDomainFree) virDomainPtr dom = NULL;
 	if (enter(host, "abort", ref, ret, &gate, err) < 0 ||
-		lease_take_sure(host->hypervisor, LEASE_CALL, &lease, err) < 0 ||
+		lease_take_checked(host->hypervisor, LEASE_CALL, &lease, err) < 0 ||
 		domain_lookup(&lease, ret->uuid, &dom, err) < 0)
 		return -1;
 	if (virDomainAbortJob(dom) < 0)

@@ -123,7 +123,7 @@ static void test_a_read_becomes_a_call_where_there_is_a_place_for_one(void **sta
 		struct lease_slots slots = { .max = rows[row].max };
 		enum lease_class class = class_of[(unsigned char)rows[row].class];
 		take_all(&slots, rows[row].taken, NULL);
-		CHECK(lease_slots_turn(&slots, 0, class) == rows[row].turns, "'%s' of %d",
+		CHECK(lease_slots_change_class(&slots, 0, class) == rows[row].turns, "'%s' of %d",
 			rows[row].taken, rows[row].max);
 		assert_true(slots.items[0].taken);
 		assert_int_equal(slots.items[0].class, rows[row].turns ? class : LEASE_READ);
