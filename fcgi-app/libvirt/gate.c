@@ -99,7 +99,7 @@ static const struct gate *gate_holder(const struct gates *gates, const char *key
 }
 
 /* A holder that has had the gate for longer than we would wait will hardly leave it in time. */
-static bool is_worth_waiting(const struct gates *gates, const struct gate *holder, int ms)
+static bool holder_may_leave_soon(const struct gates *gates, const struct gate *holder, int ms)
 {
 	const struct gate *gate;
 	int waiting = 0;
@@ -114,7 +114,7 @@ static bool await_other_threads(struct gates *gates, struct gate *gate, int ms, 
 	const struct gate *holder = gate_holder(gates, gate->key);
 	if (holder) {
 		struct timespec deadline = clock_after_ms(until - clock_ms());
-		bool late = !is_worth_waiting(gates, holder, ms);
+		bool late = !holder_may_leave_soon(gates, holder, ms);
 		LIST_INSERT_HEAD(&gates->waiting, gate, entry);
 		while (holder && !late) {
 			late = pthread_cond_timedwait(&gates->changed, &gates->lock, &deadline) ==

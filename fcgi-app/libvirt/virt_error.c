@@ -164,8 +164,7 @@ static const char *skip_preamble(const char *message)
 	return message + (strncmp(message, internal, strlen(internal)) ? 0 : strlen(internal));
 }
 
-/* Keeps libvirt's words, on one line, for the log; and for the client if they help and may go out.
- */
+/* Keeps libvirt's words, on one line, for the log, and adds them to the text if they may go out. */
 static void add_libvirt_words(struct err *err, const char *message)
 {
 	size_t n = 0;

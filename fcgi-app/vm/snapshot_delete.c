@@ -19,7 +19,7 @@ static void deletion_done(struct deletion *deletion)
 	snapshots_done(&deletion->descendants);
 	if (deletion->snap)
 		(void)virDomainSnapshotFree(deletion->snap);
-	domain_let_go(&deletion->hold);
+	domain_release(&deletion->hold);
 }
 
 static int check_snapshot_version(struct deletion *deletion, struct err *err)

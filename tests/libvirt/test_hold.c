@@ -74,7 +74,7 @@ static void *hold_it(void *data)
 	struct waiter *waiter = data;
 	const struct target target = { .ref = waiter->ref, .if_match = "" };
 	waiter->rc = domain_hold(hypervisor, &target, &waiter->hold, &waiter->err);
-	domain_let_go(&waiter->hold);
+	domain_release(&waiter->hold);
 	return NULL;
 }
 
@@ -162,7 +162,7 @@ static void test_a_hold_takes_the_place_of_a_call_and_gives_it_back(void **state
 		for (int c = 0; c < LEASE_CLASS_COUNT; c++)
 			assert_int_equal(
 				hypervisor_load(hypervisor).leases.leased[c], c == (int)class);
-		domain_let_go(&hold);
+		domain_release(&hold);
 		assert_int_equal(hypervisor_load(hypervisor).leases.leased[class], 0);
 	}
 }
