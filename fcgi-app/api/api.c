@@ -20,6 +20,9 @@ static void drop_body(struct api_reply *reply)
 void api_reply_done(struct api_reply *reply)
 {
 	drop_body(reply);
+	if (reply->stream)
+		reply->stream->drop(reply->stream);
+	free(reply->redirect);
 	free(reply->location);
 	json_free(reply->violations);
 }
@@ -40,21 +43,43 @@ int api_reply_json(struct api_reply *reply, struct json *value, struct err *err)
 	return rc;
 }
 
-int api_reply_location(struct api_reply *reply, const char *const segments[], struct err *err)
+static int encode_path(const char *const segments[], char **ret, struct err *err)
 {
-	AUTO(free) char *location = strdup("");
-	for (; location && *segments; segments++) {
+	AUTO(free) char *path = strdup("");
+	for (; path && *segments; segments++) {
 		AUTO(free) char *segment = http_encode_segment(*segments);
 		char *longer = NULL;
-		if (!segment || asprintf(&longer, "%s/%s", location, segment) < 0)
+		if (!segment || asprintf(&longer, "%s/%s", path, segment) < 0)
 			return err_memory(err);
-		free(location);
-		location = longer;
+		free(path);
+		path = longer;
 	}
-	if (!location)
+	if (!path)
 		return err_memory(err);
-	reply->location = TAKE(location);
+	*ret = TAKE(path);
 	return 0;
+}
+
+int api_reply_location(struct api_reply *reply, const char *const segments[], struct err *err)
+{
+	return encode_path(segments, &reply->location, err);
+}
+
+int api_reply_redirect(
+	struct api_reply *reply, const char *const segments[], const char *type, struct err *err)
+{
+	if (encode_path(segments, &reply->redirect, err) < 0)
+		return -1;
+	reply->kind = API_REPLY_REDIRECT;
+	reply->type = type;
+	return 0;
+}
+
+void api_reply_stream(struct api_reply *reply, struct api_stream *stream, const char *type)
+{
+	reply->kind = API_REPLY_STREAM;
+	reply->stream = stream;
+	reply->type = type;
 }
 
 struct json *api_violations_json(const struct policy_report *report)
@@ -505,10 +530,11 @@ bool api_is_held(const struct api_call *call, const struct api_reply *reply)
 	return *held && etag_is_listed(held, reply->etag);
 }
 
-/* RFC 9110 sections 8.8.3, 13.1.2 and 15.4.5. */
+/* RFC 9110 sections 8.8.3, 13.1.2 and 15.4.5. A file that nginx sends is tagged by nginx. */
 static void tag(const struct api_call *call, struct api_reply *reply)
 {
-	if (row_method(call->req->method) != HTTP_GET || reply->status != 200)
+	if (row_method(call->req->method) != HTTP_GET || reply->status != 200 ||
+		reply->kind != API_REPLY_BODY)
 		return;
 	if (!reply->etag[0])
 		etag_make(reply->body, reply->body_len, reply->etag);

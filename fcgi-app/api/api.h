@@ -44,10 +44,34 @@ struct api {
 	atomic_int stuck;     /* requests that were answered by the watchdog, and go on */
 };
 
+/* Where a reply's body comes from. exchange_answer() is the one place that tells them apart. */
+enum api_reply_kind {
+	API_REPLY_BODY,     /* `body`, or none if that is NULL */
+	API_REPLY_REDIRECT, /* a file that nginx sends, from its internal location `redirect` */
+	API_REPLY_STREAM,   /* `stream` writes it, from another thread, after the worker is free */
+};
+
+/* What a stream writes to; one thread at a time. The stream owns it from start() to end(). */
+struct api_sink {
+	/* Blocks while nginx reads slowly. false: the client has gone, and only end() is left. */
+	bool (*write)(struct api_sink *sink, const void *bytes, size_t len);
+	void (*end)(struct api_sink *sink); /* the body is complete; frees the sink */
+};
+
+/* The owner of a reply that goes on. Exactly one of the two is called, once. */
+struct api_stream {
+	/* Takes the sink and returns at once: it is called by a worker. */
+	void (*start)(struct api_stream *stream, struct api_sink *sink);
+	void (*drop)(struct api_stream *stream); /* nobody will read it */
+};
+
 struct api_reply {
 	int status;
-	const char *type; /* a literal */
-	char *body;       /* owned, unless it is a shared one's */
+	enum api_reply_kind kind;
+	char *redirect;            /* owned; or NULL */
+	struct api_stream *stream; /* owned until it is started; or NULL */
+	const char *type;          /* a literal */
+	char *body;                /* owned, unless it is a shared one's */
 	size_t body_len;
 	struct rendering *shared; /* held; or NULL */
 	int age;                  /* seconds: it is of before the request; 0: it is not */
@@ -175,6 +199,14 @@ void api_reply_shared(struct api_reply *reply, struct rendering *rendering, cons
 
 /* Puts the value into the reply and frees it. */
 int api_reply_json(struct api_reply *reply, struct json *value, struct err *err);
+/*
+ * Replies with what nginx has at an internal location: the path of these segments, encoded; NULL
+ * ends them. nginx takes the media type and Cache-Control from this reply, the rest from the file.
+ */
+int api_reply_redirect(
+	struct api_reply *reply, const char *const segments[], const char *type, struct err *err);
+/* Replies with a stream, which becomes the reply's. */
+void api_reply_stream(struct api_reply *reply, struct api_stream *stream, const char *type);
 /* Sets Location to the path of these segments, encoded; NULL ends them. */
 int api_reply_location(struct api_reply *reply, const char *const segments[], struct err *err);
 

@@ -13,7 +13,7 @@ struct exchange {
 	struct http_req req;
 	char own_id[UUID_SIZE];
 	char *body;
-	bool broken; /* the body: failure says how */
+	bool broken; /* the body could not be read: `failure` says why */
 	struct err failure;
 };
 
@@ -41,11 +41,12 @@ static const char *param(const FCGX_Request *fcgi, const char *name)
 }
 
 /*
- * Reads the whole body, for what stays unread would be taken for the next request on this
- * connection, and keeps no more than API_BODY_MAX of it. A body that is not as long as announced
- * broke off somewhere and is not acted upon.
+ * Reads the whole body, because what stays unread would be taken for the next request on this
+ * connection, and keeps at most API_BODY_MAX bytes of it. A body of another length than announced
+ * broke off, and is refused.
  */
-static int read_body(const FCGX_Request *fcgi, char **ret_body, size_t *ret_len, struct err *err)
+static int exchange_read_body(
+	const FCGX_Request *fcgi, char **ret_body, size_t *ret_len, struct err *err)
 {
 	const char *length = param(fcgi, "CONTENT_LENGTH");
 	long long announced = strtoll(length, NULL, 10);
@@ -64,20 +65,20 @@ static int read_body(const FCGX_Request *fcgi, char **ret_body, size_t *ret_len,
 	if (!body)
 		return err_memory(err);
 	if (len && !*length)
-		return err_set(err, ERR_LENGTH_REQUIRED, "body: its length was not announced");
+		return err_set(err, ERR_LENGTH_REQUIRED, "body: the request has no Content-Length");
 	if (len > API_BODY_MAX)
 		return err_set(err, ERR_BODY_TOO_LARGE,
 			"body: %zu bytes are more than the %d allowed", len, API_BODY_MAX);
 	if (FCGX_GetError(fcgi->in) || (long long)len != announced)
-		return err_set(err, ERR_BAD_REQUEST, "body: %lld bytes were announced and %zu came",
-			announced, len);
+		return err_set(err, ERR_BAD_REQUEST,
+			"body: Content-Length is %lld, but %zu bytes arrived", announced, len);
 	body[len] = '\0';
 	*ret_len = len;
 	*ret_body = TAKE(body);
 	return 0;
 }
 
-/* nginx's, if it can stand in a header and in the log as it is; else one of our own. */
+/* nginx's, if it can stand in a header and in the log unescaped; otherwise a new one. */
 static const char *request_id(const FCGX_Request *fcgi, char own[static UUID_SIZE])
 {
 	const char *given = param(fcgi, "REQUEST_ID");
@@ -87,11 +88,11 @@ static const char *request_id(const FCGX_Request *fcgi, char own[static UUID_SIZ
 	return own;
 }
 
-static void read_request(struct exchange *x)
+static void exchange_set_request(struct exchange *x)
 {
 	const FCGX_Request *fcgi = &x->fcgi;
 	size_t len = 0;
-	x->broken = read_body(fcgi, &x->body, &len, &x->failure) < 0;
+	x->broken = exchange_read_body(fcgi, &x->body, &len, &x->failure) < 0;
 	x->req = (struct http_req){
 		.method = http_method_of(param(fcgi, "REQUEST_METHOD")),
 		.target = param(fcgi, "REQUEST_URI"),
@@ -112,18 +113,18 @@ static void read_request(struct exchange *x)
 }
 
 /*
- * With no listening socket libfcgi returns an error for a connection that was closed, where it
- * would otherwise wait for another.
+ * Without a listening socket, libfcgi returns an error when the connection was closed; with one it
+ * would accept another connection.
  */
 bool exchange_read(struct exchange *x, int fd)
 {
 	*x = (struct exchange){ 0 };
 	(void)FCGX_InitRequest(&x->fcgi, -1, 0);
 	x->fcgi.ipcFd = fd;
-	x->fcgi.keepConnection = 1; /* or FCGX_Accept_r() begins by closing it */
+	x->fcgi.keepConnection = 1; /* otherwise FCGX_Accept_r() closes it first */
 	if (FCGX_Accept_r(&x->fcgi))
 		return false;
-	read_request(x);
+	exchange_set_request(x);
 	return true;
 }
 
@@ -142,7 +143,7 @@ const struct err *exchange_failure(const struct exchange *x)
 	return x->broken ? &x->failure : NULL;
 }
 
-/* The answer */
+/* The reply */
 
 static void put(FCGX_Stream *out, const char *text)
 {
@@ -173,7 +174,7 @@ static void put_status(FCGX_Stream *out, int status)
 	put(out, "\r\n");
 }
 
-/* Those that few answers have. */
+/* Headers that few replies have. */
 static void put_more_headers(FCGX_Stream *out, const struct api_reply *reply)
 {
 	if (reply->location)
@@ -184,7 +185,7 @@ static void put_more_headers(FCGX_Stream *out, const struct api_reply *reply)
 		put_header(out, "Accept-Patch", reply->accept_patch);
 	if (reply->replayed)
 		put_header(out, "Idempotent-Replay", "true");
-	if (reply->age) /* RFC 9111 section 5.1; without, the answer is of this request */
+	if (reply->age) /* RFC 9111 section 5.1 */
 		put_number(out, "Age", (size_t)reply->age);
 	if (reply->status == 401) /* RFC 9110 section 15.5.2; nginx's own 401 is the usual one */
 		put_header(out, "WWW-Authenticate", "Basic realm=\"virtgate\"");
@@ -192,11 +193,12 @@ static void put_more_headers(FCGX_Stream *out, const struct api_reply *reply)
 		put_number(out, "Retry-After", (size_t)reply->retry_after);
 }
 
-static void write_reply(FCGX_Stream *out, const struct http_req *req, const struct api_reply *reply)
+/* The headers that all kinds of replies have, without the empty line that ends them. */
+static void put_headers(FCGX_Stream *out, const struct http_req *req, const struct api_reply *reply)
 {
 	put_status(out, reply->status);
 	put_header(out, "X-Request-Id", req->request_id);
-	/* An answer with an entity tag may be kept by who asked, to ask whether it still holds. */
+	/* A client may keep a reply with an entity tag, and ask whether it is still valid. */
 	put_header(out, "Cache-Control", reply->etag[0] ? "private, no-cache" : "no-store");
 	put_header(out, "Vary", "Accept-Encoding");
 	put_more_headers(out, reply);
@@ -204,22 +206,48 @@ static void write_reply(FCGX_Stream *out, const struct http_req *req, const stru
 		put_header(out, "ETag", reply->etag);
 	if (reply->type)
 		put_header(out, "Content-Type", reply->type);
-	/* RFC 9110 section 8.6: none with a 204; that of a 304 would be the whole answer's. */
-	if (reply->status != 204 && reply->status != 304)
-		put_number(out, "Content-Length", reply->body_len);
-	put(out, "\r\n");
-	if (reply->body && req->method != HTTP_HEAD)
-		(void)FCGX_PutStr(reply->body, (int)reply->body_len, out);
 }
 
-/* What FCGX_Finish_r() does, but for what it frees: whoever has the request may still read it. */
-bool exchange_answer(struct exchange *x, const struct api_reply *reply)
+/* What FCGX_Finish_r() does, but without freeing the request, which its owner may still read. */
+bool exchange_end(struct exchange *x)
 {
 	bool kept = x->fcgi.keepConnection;
-	write_reply(x->fcgi.out, &x->req, reply);
 	kept = !FCGX_FClose(x->fcgi.err) && kept;
 	kept = !FCGX_FClose(x->fcgi.out) && kept;
 	return !FCGX_GetError(x->fcgi.in) && kept;
+}
+
+enum exchange_end exchange_answer(struct exchange *x, const struct api_reply *reply)
+{
+	FCGX_Stream *out = x->fcgi.out;
+	bool has_body = x->req.method != HTTP_HEAD;
+	put_headers(out, &x->req, reply);
+	switch (reply->kind) {
+	case API_REPLY_BODY:
+		/* RFC 9110 section 8.6: none with a 204; a 304's would be that of the 200. */
+		if (reply->status != 204 && reply->status != 304)
+			put_number(out, "Content-Length", reply->body_len);
+		put(out, "\r\n");
+		if (reply->body && has_body)
+			(void)FCGX_PutStr(reply->body, (int)reply->body_len, out);
+		break;
+	case API_REPLY_REDIRECT: /* nginx, ngx_http_upstream_module: an internal location */
+		put_header(out, "X-Accel-Redirect", reply->redirect);
+		put(out, "\r\n");
+		break;
+	case API_REPLY_STREAM:
+		put_header(out, "X-Accel-Buffering", "no");
+		put(out, "\r\n");
+		if (!has_body)
+			break;
+		return exchange_write(x, "", 0) ? EXCHANGE_STREAMED : EXCHANGE_BROKEN;
+	}
+	return exchange_end(x) ? EXCHANGE_KEPT : EXCHANGE_BROKEN;
+}
+
+bool exchange_write(struct exchange *x, const void *bytes, size_t len)
+{
+	return FCGX_PutStr(bytes, (int)len, x->fcgi.out) == (int)len && !FCGX_FFlush(x->fcgi.out);
 }
 
 void exchange_done(struct exchange *x)

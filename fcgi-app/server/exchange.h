@@ -1,33 +1,46 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 /*
- * One request of a connection from nginx, by FastCGI (specification 1.0), and its answer: the door
- * to libfcgi. What is read stays valid until exchange_done().
+ * An exchange: one request from nginx by FastCGI (specification 1.0), and its reply. The door to
+ * libfcgi. What was read stays valid until exchange_done().
  *
- * An exchange is used by one thread. While that one does no more than read the request, another may
- * answer it in its place.
+ * One thread at a time uses an exchange, with one exception: while the thread that has it only
+ * reads the request, another thread may call exchange_answer().
  */
 #include "api/api.h"
 
-int exchange_init(void); /* once per process, before the first; changes what SIGPIPE does */
+/* Once per process, before the first exchange. Replaces the handler of SIGPIPE. -1: no memory. */
+int exchange_init(void);
 
 struct exchange;
-struct exchange *exchange_new(void); /* NULL: memory */
+struct exchange *exchange_new(void); /* NULL: no memory */
 void exchange_free(struct exchange *exchange);
 DEFINE_AUTO(struct exchange *, exchange_free)
 
 /*
- * Reads one request, its body too, from a connection that has something to read. false: the peer
- * closed it, or sent what is no request; the descriptor is closed then.
+ * Reads one request and its body from a connection that has something to read. false: the peer
+ * closed the connection or sent no valid request; the descriptor is closed then.
  */
 bool exchange_read(struct exchange *exchange, int fd);
 const struct http_req *exchange_request(const struct exchange *exchange);
-const char *exchange_method(const struct exchange *exchange); /* as it was sent */
-/* Why the body is not there; NULL: it is. */
+const char *exchange_method(const struct exchange *exchange); /* as nginx sent it */
+/* Why the body could not be read; NULL: it was. */
 const struct err *exchange_failure(const struct exchange *exchange);
 
-/* Writes the answer. false: the connection is of no more use, and is to be closed. */
-bool exchange_answer(struct exchange *exchange, const struct api_reply *reply);
+/* What becomes of the connection. */
+enum exchange_end {
+	EXCHANGE_KEPT,     /* the reply is written; the connection may bring the next request */
+	EXCHANGE_BROKEN,   /* the connection is to be closed */
+	EXCHANGE_STREAMED, /* only the headers are written: the stream writes the rest */
+};
+enum exchange_end exchange_answer(struct exchange *exchange, const struct api_reply *reply);
 
-/* Lets go of what was read; not of the connection. */
+/*
+ * For streams: sends a piece of the body to nginx, and the body's end. exchange_write() blocks for
+ * as long as intake's send timeout. false: the connection is to be closed.
+ */
+bool exchange_write(struct exchange *exchange, const void *bytes, size_t len);
+bool exchange_end(struct exchange *exchange);
+
+/* Frees what was read. The connection stays open. */
 void exchange_done(struct exchange *exchange);

@@ -7,6 +7,7 @@
 #include "server/exchange.h"
 #include "server/intake.h"
 #include "server/request_log.h"
+#include "server/stream.h"
 
 #include <errno.h>
 #include <malloc.h>
@@ -77,13 +78,32 @@ static bool worker_end_turn(struct worker *worker)
 }
 
 /* Counts and logs before it writes: a client that has the reply finds it counted and logged. */
-static enum intake_end send_reply(struct exchange *exchange, const struct api_call *call,
+static enum exchange_end send_reply(struct exchange *exchange, const struct api_call *call,
 	const struct api_reply *reply, int64_t began_at)
 {
 	int64_t microseconds = clock_us() - began_at;
 	api_count(call, reply, microseconds);
 	request_log(exchange, reply, microseconds);
-	return exchange_answer(exchange, reply) ? INTAKE_KEPT : INTAKE_CLOSE;
+	return exchange_answer(exchange, reply);
+}
+
+static void give_back(struct server *server, struct connection *connection, enum exchange_end end)
+{
+	intake_give(server->intake, connection, end == EXCHANGE_KEPT ? INTAKE_KEPT : INTAKE_CLOSE);
+}
+
+/* Ends an answered request. If its stream takes the exchange, *exchange becomes a new one. */
+static void end_request(struct server *server, struct exchange **exchange,
+	struct connection *connection, struct api_reply *reply, enum exchange_end end)
+{
+	if (end == EXCHANGE_STREAMED) {
+		stream_start(reply, exchange, server->intake, connection);
+		api_reply_done(reply);
+		return;
+	}
+	api_reply_done(reply);
+	exchange_done(*exchange);
+	give_back(server, connection, end);
 }
 
 static void make_reply(
@@ -105,7 +125,6 @@ static void serve_request(struct worker *worker, struct connection *connection)
 	int64_t began_at = clock_us();
 	__attribute__((cleanup(api_call_done))) struct api_call call;
 	struct api_reply reply;
-	enum intake_end end = INTAKE_KEPT;
 	metrics_begin(server->api->metrics);
 	api_call_init(server->api, exchange_request(exchange), &call);
 	worker_begin_turn(worker, &call, connection, began_at);
@@ -113,16 +132,19 @@ static void serve_request(struct worker *worker, struct connection *connection)
 		intake_block(server->intake);
 	make_reply(exchange, &call, &reply);
 	bool in_time = worker_end_turn(worker);
+	enum exchange_end end = EXCHANGE_BROKEN;
 	if (in_time)
 		end = send_reply(exchange, &call, &reply, began_at);
 	else
 		request_log_late(exchange, &reply, clock_us() - began_at);
 	if (reply.stop)
 		(void)kill(getpid(), SIGTERM);
+	if (in_time) {
+		end_request(server, &worker->exchange, connection, &reply, end);
+		return;
+	}
 	api_reply_done(&reply);
 	exchange_done(exchange);
-	if (in_time)
-		intake_give(server->intake, connection, end);
 }
 
 /* After a request: does the worker go on? One that was stuck does if it is needed again. */
@@ -169,24 +191,22 @@ static void *work(void *data)
 /* The overload thread */
 
 static void answer_overdue(
-	struct server *server, struct exchange *exchange, struct connection *connection)
+	struct server *server, struct exchange **exchange, struct connection *connection)
 {
 	int64_t began_at = clock_us();
 	__attribute__((cleanup(api_call_done))) struct api_call call;
 	struct api_reply reply;
 	struct err err;
 	metrics_begin(server->api->metrics);
-	api_call_init(server->api, exchange_request(exchange), &call);
+	api_call_init(server->api, exchange_request(*exchange), &call);
 	(void)err_set(&err, ERR_OVERLOADED, "all %d workers are busy with requests that take long",
 		server->config->workers);
 	if (!call.route || call.route->instant)
-		make_reply(exchange, &call, &reply);
+		make_reply(*exchange, &call, &reply);
 	else
 		api_answer_error(&call, &err, &reply);
-	enum intake_end end = send_reply(exchange, &call, &reply, began_at);
-	api_reply_done(&reply);
-	exchange_done(exchange);
-	intake_give(server->intake, connection, end);
+	enum exchange_end end = send_reply(*exchange, &call, &reply, began_at);
+	end_request(server, exchange, connection, &reply, end);
 }
 
 static void *answer_overload(void *data)
@@ -196,7 +216,7 @@ static void *answer_overload(void *data)
 	struct connection *connection = NULL;
 	while (exchange && (connection = intake_take_overdue(server->intake))) {
 		if (exchange_read(exchange, intake_fd(connection)))
-			answer_overdue(server, exchange, connection);
+			answer_overdue(server, &exchange, connection);
 		else
 			intake_give(server->intake, connection, INTAKE_CLOSED);
 	}
@@ -293,9 +313,10 @@ static void expire_turn(struct worker *worker, unsigned turn)
 		return;
 	deadline_exceeded(worker, &err);
 	api_answer_error(worker->call, &err, &reply);
-	enum intake_end end = send_reply(worker->exchange, worker->call, &reply, worker->began_at);
+	enum exchange_end end =
+		send_reply(worker->exchange, worker->call, &reply, worker->began_at);
 	api_reply_done(&reply);
-	intake_give(server->intake, worker->connection, end);
+	give_back(server, worker->connection, end);
 	worker_set_stuck(worker);
 }
 

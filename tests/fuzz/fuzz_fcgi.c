@@ -209,7 +209,7 @@ static bool serve(const int fds[2], struct exchange *exchange, bool whole)
 	check_request(exchange);
 	bool has_body = exchange_request(exchange)->method != HTTP_HEAD;
 	answer(exchange, &reply);
-	bool kept = exchange_answer(exchange, &reply);
+	bool kept = exchange_answer(exchange, &reply) == EXCHANGE_KEPT;
 	insist(kept || !whole, "the connection was given up");
 	int status = receive(fds[0], has_body);
 	insist(status == reply.status, "%d became %d", reply.status, status);

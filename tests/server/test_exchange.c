@@ -1,0 +1,338 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * One FastCGI request and its reply, by a dispatcher with routes of its own: each kind of reply is
+ * written as nginx expects it. The test is nginx and worker in turn.
+ */
+#include "check.h"
+
+#include "base/thread.h"
+#include "server/stream.h"
+
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+
+/* FastCGI specification 1.0, section 8. */
+enum { BEGIN_REQUEST = 1, END_REQUEST = 3, PARAMS = 4, STDIN = 5, STDOUT = 6 };
+enum { HEADER = 8, RESPONDER = 1, KEEP_CONN = 1 };
+
+/* A stream that the test itself writes, once the worker has handed it over. */
+static struct {
+	struct api_stream stream;
+	struct api_sink *sink;
+	int dropped;
+} owner;
+
+static void owner_start(struct api_stream *stream, struct api_sink *sink)
+{
+	assert_ptr_equal(stream, &owner.stream);
+	owner.sink = sink;
+}
+
+static void owner_drop(struct api_stream *stream)
+{
+	assert_ptr_equal(stream, &owner.stream);
+	owner.dropped++;
+}
+
+static int reply_body(struct api_call *call, struct api_reply *reply, struct err *err)
+{
+	struct json *object = json_new_object();
+	(void)call;
+	json_put_string(object, "kind", "body");
+	return api_reply_json(reply, object, err);
+}
+
+static int reply_redirect(struct api_call *call, struct api_reply *reply, struct err *err)
+{
+	const char *const segments[] = { "images", api_text(call, "ref"), NULL };
+	return api_reply_redirect(reply, segments, "application/octet-stream", err);
+}
+
+static int reply_stream(struct api_call *call, struct api_reply *reply, struct err *err)
+{
+	(void)call;
+	(void)err;
+	memset(&owner, 0, sizeof owner);
+	owner.stream = (struct api_stream){ owner_start, owner_drop };
+	api_reply_stream(reply, &owner.stream, "text/event-stream");
+	return 0;
+}
+
+static const struct route routes[] = {
+	{ "/body", HTTP_GET, ROLE_NONE, reply_body, 200, .summary = "" },
+	{ "/file/{ref}", HTTP_GET, ROLE_NONE, reply_redirect, 200, .summary = "" },
+	{ "/stream", HTTP_GET, ROLE_NONE, reply_stream, 200, .summary = "" },
+};
+
+static struct config config = { .listen = "", .socket_group = "", .workers = 1 };
+static struct api api = { .config = &config, .routes = routes, .route_count = ARRAY_LEN(routes) };
+static char directory[] = "/tmp/virtgate-exchange-XXXXXX";
+static char path[64];
+static struct intake *intake;
+static struct exchange *exchange;
+
+static int set_up(void **state)
+{
+	struct err err;
+	(void)state;
+	if (intake_new(&config, &intake, &err) < 0)
+		return -1;
+	exchange = exchange_new();
+	return exchange ? 0 : -1;
+}
+
+static int tear_down(void **state)
+{
+	(void)state;
+	exchange_free(exchange);
+	intake_free(intake);
+	return 0;
+}
+
+/* nginx's side */
+
+static int nginx_connect(void)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	(void)snprintf(address.sun_path, sizeof address.sun_path, "%s", path);
+	assert_int_equal(connect(fd, (const struct sockaddr *)&address, sizeof address), 0);
+	return fd;
+}
+
+static size_t add_record(char *to, int type, const void *data, size_t len)
+{
+	const char header[HEADER] = { 1, (char)type, 0, 1, (char)(len >> 8), (char)len };
+	memcpy(to, header, HEADER);
+	memcpy(to + HEADER, data, len);
+	return HEADER + len;
+}
+
+static size_t add_param(char *to, const char *name, const char *value)
+{
+	to[0] = (char)strlen(name);
+	to[1] = (char)strlen(value);
+	return (size_t)sprintf(to + 2, "%s%s", name, value) + 2;
+}
+
+static void nginx_send(int fd, const char *method, const char *target)
+{
+	char params[512];
+	char all[1024];
+	size_t n = add_param(params, "REQUEST_METHOD", method);
+	n += add_param(params + n, "REQUEST_URI", target);
+	n += add_param(params + n, "REQUEST_ID", "id-1");
+	size_t len = add_record(all, BEGIN_REQUEST, "\0\1\1\0\0\0\0\0", 8);
+	len += add_record(all + len, PARAMS, params, n);
+	len += add_record(all + len, PARAMS, "", 0);
+	len += add_record(all + len, STDIN, "", 0);
+	assert_int_equal(send(fd, all, len, MSG_NOSIGNAL), len);
+}
+
+/* Reads records to the end of the reply, or those that are there; false: the reply goes on. */
+static bool nginx_receive(int fd, char *ret, size_t size)
+{
+	struct pollfd ready = { .fd = fd, .events = POLLIN };
+	size_t len = strlen(ret);
+	while (poll(&ready, 1, 0) == 1) {
+		unsigned char header[HEADER];
+		char data[UINT16_MAX + UINT8_MAX];
+		if (recv(fd, header, HEADER, MSG_WAITALL) != HEADER)
+			return true;
+		size_t n = (size_t)header[4] << 8 | header[5];
+		size_t all = n + header[6];
+		assert_int_equal(recv(fd, data, all, MSG_WAITALL), all);
+		if (header[1] == END_REQUEST)
+			return true;
+		assert_true(header[1] == STDOUT || !n);
+		assert_true(len + n < size);
+		memcpy(ret + len, data, n);
+		len += n;
+		ret[len] = '\0';
+	}
+	return false;
+}
+
+/* The worker's side: takes one request, and returns what became of its connection. */
+static enum exchange_end serve_one(void)
+{
+	struct api_call call;
+	struct api_reply reply;
+	struct connection *connection = intake_take(intake);
+	assert_non_null(connection);
+	assert_true(exchange_read(exchange, intake_fd(connection)));
+	api_call_init(&api, exchange_request(exchange), &call);
+	api_answer(&call, &reply);
+	enum exchange_end end = exchange_answer(exchange, &reply);
+	if (end == EXCHANGE_STREAMED) {
+		stream_start(&reply, &exchange, intake, connection);
+	} else {
+		exchange_done(exchange);
+		intake_give(intake, connection, end == EXCHANGE_KEPT ? INTAKE_KEPT : INTAKE_CLOSE);
+	}
+	api_reply_done(&reply);
+	api_call_done(&call);
+	return end;
+}
+
+static void test_a_body_is_sent_with_its_length(void **state)
+{
+	char text[2048] = "";
+	(void)state;
+	int fd = nginx_connect();
+	nginx_send(fd, "GET", "/body");
+	assert_int_equal(serve_one(), EXCHANGE_KEPT);
+	assert_true(nginx_receive(fd, text, sizeof text));
+	CHECK(strstr(text, "Status: 200 OK\r\n") == text, "%s", text);
+	CHECK(strstr(text, "\r\nContent-Length: 15\r\n"), "%s", text);
+	CHECK(strstr(text, "\r\n\r\n{\"kind\":\"body\"}"), "%s", text);
+	(void)close(fd);
+}
+
+static void test_a_redirect_names_an_internal_location_of_nginx(void **state)
+{
+	static const char *const methods[] = { "GET", "HEAD" };
+	(void)state;
+	int fd = nginx_connect();
+	for (size_t i = 0; i < ARRAY_LEN(methods); i++) {
+		char text[2048] = "";
+		nginx_send(fd, methods[i], "/file/a%20b%0d");
+		assert_int_equal(serve_one(), EXCHANGE_KEPT);
+		assert_true(nginx_receive(fd, text, sizeof text));
+		CHECK(strstr(text, "\r\nX-Accel-Redirect: /images/a%20b%0D\r\n"), "%s", text);
+		CHECK(strstr(text, "\r\nContent-Type: application/octet-stream\r\n"), "%s", text);
+		CHECK(!strstr(text, "Content-Length") && !strstr(text, "ETag"), "%s", text);
+		CHECK(!strcmp(strstr(text, "\r\n\r\n"), "\r\n\r\n"), "%s", text);
+	}
+	(void)close(fd);
+}
+
+static void test_a_stream_goes_on_while_the_worker_serves_others(void **state)
+{
+	char text[2048] = "";
+	char other[2048] = "";
+	(void)state;
+	int fd = nginx_connect();
+	int second = nginx_connect();
+	nginx_send(fd, "GET", "/stream");
+	assert_int_equal(serve_one(), EXCHANGE_STREAMED);
+	assert_non_null(owner.sink);
+	assert_false(nginx_receive(fd, text, sizeof text));
+	CHECK(strstr(text, "\r\nContent-Type: text/event-stream\r\n"), "%s", text);
+	CHECK(!strstr(text, "Content-Length") && !strstr(text, "ETag"), "%s", text);
+
+	nginx_send(second, "GET", "/body");
+	assert_int_equal(serve_one(), EXCHANGE_KEPT);
+	assert_true(nginx_receive(second, other, sizeof other));
+	assert_int_equal(intake_taken_count(intake), 1);
+
+	assert_true(owner.sink->write(owner.sink, "data: 1\n\n", 9));
+	assert_false(nginx_receive(fd, text, sizeof text));
+	CHECK(strstr(text, "\r\n\r\ndata: 1\n\n"), "%s", text);
+	assert_true(owner.sink->write(owner.sink, "data: 2\n\n", 9));
+	owner.sink->end(owner.sink);
+	assert_true(nginx_receive(fd, text, sizeof text));
+	CHECK(strstr(text, "\r\n\r\ndata: 1\n\ndata: 2\n\n"), "%s", text);
+	assert_int_equal(intake_taken_count(intake), 0);
+	assert_int_equal(owner.dropped, 0);
+
+	other[0] = '\0';
+	nginx_send(fd, "GET", "/body");
+	assert_int_equal(serve_one(), EXCHANGE_KEPT);
+	assert_true(nginx_receive(fd, other, sizeof other));
+	CHECK(strstr(other, "{\"kind\":\"body\"}"), "%s", other);
+	(void)close(fd);
+	(void)close(second);
+}
+
+static void *write_and_end(void *data)
+{
+	struct api_sink *sink = data;
+	for (int i = 0; i < 1000 && sink->write(sink, "tick\n", 5); i++)
+		;
+	sink->end(sink);
+	return NULL;
+}
+
+/* The owner's thread gives the connection back while the worker serves another. */
+static void test_a_stream_is_written_by_a_thread_of_its_own(void **state)
+{
+	static char text[64 * 1024];
+	pthread_t thread;
+	(void)state;
+	int fd = nginx_connect();
+	int second = nginx_connect();
+	text[0] = '\0';
+	nginx_send(fd, "GET", "/stream");
+	assert_int_equal(serve_one(), EXCHANGE_STREAMED);
+	assert_int_equal(thread_start(&thread, "stream", write_and_end, owner.sink), 0);
+	for (int i = 0; i < 20; i++) {
+		char other[2048] = "";
+		nginx_send(second, "GET", "/body");
+		assert_int_equal(serve_one(), EXCHANGE_KEPT);
+		assert_true(nginx_receive(second, other, sizeof other));
+		(void)nginx_receive(fd, text, sizeof text);
+	}
+	while (!nginx_receive(fd, text, sizeof text))
+		;
+	assert_int_equal(pthread_join(thread, NULL), 0);
+	const char *body = strstr(text, "\r\n\r\n");
+	assert_true(body && strlen(body + 4) == 5000);
+	(void)close(fd);
+	(void)close(second);
+}
+
+static void test_a_stream_learns_that_its_client_has_gone(void **state)
+{
+	(void)state;
+	int fd = nginx_connect();
+	nginx_send(fd, "GET", "/stream");
+	assert_int_equal(serve_one(), EXCHANGE_STREAMED);
+	(void)close(fd);
+	assert_false(owner.sink->write(owner.sink, "data: 1\n\n", 9));
+	owner.sink->end(owner.sink);
+	assert_int_equal(intake_taken_count(intake), 0);
+}
+
+static void test_a_stream_without_a_body_is_not_started(void **state)
+{
+	char text[2048] = "";
+	(void)state;
+	int fd = nginx_connect();
+	nginx_send(fd, "HEAD", "/stream");
+	assert_int_equal(serve_one(), EXCHANGE_KEPT);
+	assert_true(nginx_receive(fd, text, sizeof text));
+	CHECK(strstr(text, "\r\nContent-Type: text/event-stream\r\n"), "%s", text);
+	assert_true(!owner.sink && owner.dropped == 1);
+	(void)close(fd);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(
+			test_a_body_is_sent_with_its_length, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(
+			test_a_redirect_names_an_internal_location_of_nginx, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(
+			test_a_stream_goes_on_while_the_worker_serves_others, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(
+			test_a_stream_is_written_by_a_thread_of_its_own, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(
+			test_a_stream_learns_that_its_client_has_gone, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(
+			test_a_stream_without_a_body_is_not_started, set_up, tear_down),
+	};
+	if (exchange_init() < 0 || !mkdtemp(directory))
+		return 1;
+	(void)signal(SIGPIPE, SIG_IGN);
+	(void)snprintf(path, sizeof path, "%s/socket", directory);
+	config.listen = path;
+	int failed = cmocka_run_group_tests(tests, NULL, NULL);
+	(void)rmdir(directory);
+	return failed;
+}
