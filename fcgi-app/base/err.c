@@ -40,6 +40,12 @@ int err_hint(struct err *err, const char *fmt, ...)
 	return -1;
 }
 
+int err_state(struct err *err, const char *state)
+{
+	(void)snprintf(err->state, sizeof err->state, "%s", state);
+	return -1;
+}
+
 int err_memory(struct err *err)
 {
 	return err_set(err, ERR_INTERNAL, "virtgate ran out of memory on this request");

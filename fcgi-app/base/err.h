@@ -91,6 +91,9 @@ int err_set(struct err *err, enum err_kind kind, const char *fmt, ...) FORMAT(3,
 /* Adds a hint to an error that is set. Always -1. */
 int err_hint(struct err *err, const char *fmt, ...) FORMAT(2, 3);
 
+/* Adds the VM's state, by its name, to an error that is set. Always -1. */
+int err_state(struct err *err, const char *state);
+
 /* Memory ran out: ERR_INTERNAL. Always -1. */
 int err_memory(struct err *err);
 

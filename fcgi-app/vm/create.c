@@ -86,7 +86,7 @@ int create_check_logs(struct lease *lease, const struct domain_xml *domain,
 
 /* Starting. libvirt's test driver runs nothing, so it starts anything. */
 
-static int check_kernel(struct creation *creation, struct err *err)
+static int check_vm_bootable(struct creation *creation, struct err *err)
 {
 	if (virt_is_test(&creation->lease))
 		return 0;
@@ -99,13 +99,13 @@ static int guard_first_start(struct creation *creation, struct guard *guard, str
 	if (guard_enter(guard, creation->lease.hypervisor, xml_root(creation->domain->doc),
 		    creation->config, true, err) < 0)
 		return -1;
-	return check_kernel(creation, err);
+	return check_vm_bootable(creation, err);
 }
 
 static void warn_unless_bootable(struct creation *creation)
 {
 	struct err err;
-	if (check_kernel(creation, &err) < 0)
+	if (check_vm_bootable(creation, &err) < 0)
 		domain_xml_warn(creation->domain, "the VM cannot start yet: %s", err.text);
 }
 
@@ -210,7 +210,7 @@ static int create_new(struct creation *creation, struct err *err)
 /* Idempotency-Key */
 
 /* Sets creation->dom to the VM that the same request has made, if there is one. */
-static int find_replayed(struct creation *creation, struct err *err)
+static int find_repeated(struct creation *creation, struct err *err)
 {
 	struct lease *lease = &creation->lease;
 	AUTO(xml_free) struct xml *doc = NULL;
@@ -238,7 +238,7 @@ static int find_replayed(struct creation *creation, struct err *err)
 static int create_once(struct creation *creation, struct err *err)
 {
 	for (int attempt = 1;; attempt++) {
-		if (find_replayed(creation, err) < 0)
+		if (find_repeated(creation, err) < 0)
 			return -1;
 		if (creation->dom)
 			break;

@@ -54,8 +54,7 @@ static void patch_done(const struct patch *patch)
 static int set_wrong_state(const struct vm *vm, const char *why, struct err *err)
 {
 	(void)err_set(err, ERR_WRONG_STATE, "%s", why);
-	(void)snprintf(err->state, sizeof err->state, "%s", vm_state_name(vm->state));
-	return -1;
+	return err_state(err, vm_state_name(vm->state));
 }
 
 /* Sets which members are asked for on which side. */

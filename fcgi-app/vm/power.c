@@ -47,12 +47,12 @@ static const struct action {
 };
 _Static_assert(ARRAY_LEN(actions) == POWER_ACTION_COUNT, "a row per action");
 
-static int set_wrong_state(const struct action *action, enum vm_state state, struct err *err)
+static int set_impossible(const struct action *action, enum vm_state state, struct err *err)
 {
 	const char *name = vm_state_name(state);
 	(void)err_set(
 		err, ERR_WRONG_STATE, "a VM that is %s cannot be %s", name, action->participle);
-	(void)snprintf(err->state, sizeof err->state, "%s", name);
+	(void)err_state(err, name);
 	if (action->target == VM_RUNNING && state == VM_PAUSED)
 		(void)err_hint(err, "resume it instead");
 	if (action->from & IN(VM_RUNNING) && state == VM_SHUTOFF)
@@ -107,8 +107,7 @@ static int check_save(const struct vm *vm, struct err *err)
 		return 0;
 	(void)err_set(
 		err, ERR_WRONG_STATE, "a transient VM cannot be saved: it is gone when it stops");
-	(void)snprintf(err->state, sizeof err->state, "%s", vm_state_name(vm->state));
-	return -1;
+	return err_state(err, vm_state_name(vm->state));
 }
 
 /* When the guest has a share mounted, libvirt refuses in terms of migration. */
@@ -141,7 +140,7 @@ static int reboot_guest(struct hold *hold, struct err *err)
  * After libvirt refused for the reason in err: 0 when the VM is in the state aimed at, because
  * somebody else was quicker; else -1, with the VM's state as the reason if that explains it.
  */
-static int explain_refusal(struct hold *hold, const struct action *action, struct err *err)
+static int explain_failed_action(struct hold *hold, const struct action *action, struct err *err)
 {
 	struct err ignored;
 	if (hold->lease.broken || err->kind == ERR_VM_NOT_FOUND)
@@ -158,9 +157,9 @@ static int explain_refusal(struct hold *hold, const struct action *action, struc
 	if (IN(state) & action->done)
 		return 0;
 	if (!(IN(state) & action->from) && state != VM_UNKNOWN)
-		return set_wrong_state(action, state, err);
+		return set_impossible(action, state, err);
 	if (err->kind == ERR_WRONG_STATE)
-		(void)snprintf(err->state, sizeof err->state, "%s", vm_state_name(state));
+		(void)err_state(err, vm_state_name(state));
 	return -1;
 }
 
@@ -176,7 +175,7 @@ static int call_action(
 	int rc = !action->call                ? reboot_guest(hold, err)
 		: action->call(hold->dom) < 0 ? virt_fail(&hold->lease, action->op, err)
 					      : 0;
-	if (rc < 0 && explain_refusal(hold, action, err) < 0)
+	if (rc < 0 && explain_failed_action(hold, action, err) < 0)
 		return -1;
 	*ret_changed = !rc;
 	rc = action->slight ? domain_read_again(&hold->lease, hold->dom, vm, &ignored)
@@ -207,7 +206,7 @@ static int perform(struct hold *hold, enum power_action which, const struct conf
 	AUTO_LONG_WORK struct long_work work = { 0 };
 	const struct action *action = &actions[which];
 	if (!(IN(hold->vm.state) & action->from))
-		return set_wrong_state(action, hold->vm.state, err);
+		return set_impossible(action, hold->vm.state, err);
 	if (which == POWER_SAVE &&
 		(check_save(&hold->vm, err) < 0 ||
 			long_work_begin(hold->lease.hypervisor, LONG_WORK_CALL, &work, err) < 0))

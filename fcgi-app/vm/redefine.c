@@ -5,7 +5,6 @@
 #include "format/etag.h"
 #include "vm/create.h"
 
-#include <stdio.h>
 #include <string.h>
 
 struct xml_read {
@@ -76,8 +75,7 @@ static int hold_replaceable(struct host *host, const struct domain_xml *domain,
 	if (!ret->vm.persistent) {
 		(void)err_set(err, ERR_WRONG_STATE,
 			"a transient VM has no definition: it is gone when it stops");
-		(void)snprintf(err->state, sizeof err->state, "%s", vm_state_name(ret->vm.state));
-		return -1;
+		return err_state(err, vm_state_name(ret->vm.state));
 	}
 	AUTO(free) char *now = virDomainGetXMLDesc(ret->dom, VIR_DOMAIN_XML_INACTIVE);
 	if (!now)

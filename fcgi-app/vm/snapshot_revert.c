@@ -3,8 +3,6 @@
 
 #include "definition/snapshot_check.h"
 
-#include <stdio.h>
-
 /* A revert that fails after libvirt has stopped the VM leaves it off. */
 static int explain_failed_revert(struct hold *hold, enum virt_op op, struct err *err)
 {
@@ -15,7 +13,7 @@ static int explain_failed_revert(struct hold *hold, enum virt_op op, struct err 
 	if (err->kind == ERR_REVERT_NEEDS_FORCE)
 		(void)err_hint(err, "repeat the request with \"force\": true");
 	if (err->kind == ERR_WRONG_STATE || state != hold->vm.state)
-		(void)snprintf(err->state, sizeof err->state, "%s", vm_state_name(state));
+		(void)err_state(err, vm_state_name(state));
 	if (state != hold->vm.state && !err->hint[0])
 		(void)err_hint(err, "the VM is now %s: libvirt stopped it before the revert failed",
 			vm_state_name(state));

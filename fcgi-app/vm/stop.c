@@ -4,8 +4,6 @@
 #include "base/clock.h"
 #include "vm/power.h"
 
-#include <stdio.h>
-
 enum {
 	/* How often how->hurry and the time are looked at; that costs no call to the host. */
 	SLICE_MS = 100,
@@ -40,19 +38,13 @@ static int select_way(enum guest_way mode, unsigned *ways, struct err *err)
 	return err_hint(err, HINT_KILL);
 }
 
-static int set_state(struct err *err, enum vm_state state)
-{
-	(void)snprintf(err->state, sizeof err->state, "%s", vm_state_name(state));
-	return -1;
-}
-
 static int check_guest_reacts(enum vm_state state, struct err *err)
 {
 	if (state == VM_RUNNING || state == VM_SHUTDOWN || state == VM_UNKNOWN)
 		return 0;
 	(void)err_set(err, ERR_WRONG_STATE, "a %s VM cannot react to a shutdown request",
 		vm_state_name(state));
-	(void)set_state(err, state);
+	(void)err_state(err, vm_state_name(state));
 	return err_hint(err, "%s" HINT_KILL, state == VM_PAUSED ? "resume the VM first, or: " : "");
 }
 
@@ -80,7 +72,7 @@ static int explain_unasked(struct hold *hold, struct err *err)
 		return 0;
 	}
 	if (err->kind == ERR_WRONG_STATE)
-		(void)set_state(err, state);
+		(void)err_state(err, vm_state_name(state));
 	(void)check_guest_reacts(state, err);
 	return -1;
 }
@@ -228,7 +220,7 @@ static bool is_worth_waiting(const struct stop_wait *wait)
  * Waits for an event of one of the VMs (true), or until it is time to read all of them (false). It
  * is time at once when the connection for events is lost.
  */
-static bool await_event(const struct stop_wait *wait, int64_t read_at)
+static bool await_stop_event(const struct stop_wait *wait, int64_t read_at)
 {
 	uint64_t latest = wait->seen;
 	while (is_worth_waiting(wait) && clock_ms() < read_at) {
@@ -257,7 +249,7 @@ void stop_wait(
 		int64_t least = (clock_ms() - began) * (READ_SHARE - 1);
 		wait.seen = latest;
 		wait.all = false;
-		wait.all = !await_event(&wait, clock_ms() + (pause > least ? pause : least));
+		wait.all = !await_stop_event(&wait, clock_ms() + (pause > least ? pause : least));
 	}
 }
 
@@ -278,7 +270,7 @@ static int set_still_running(const struct stop *stop, const struct stop_how *how
 	(void)err_set(err, ERR_STILL_RUNNING,
 		"the guest %s and has not stopped within %lld s; it may still stop",
 		done[stop->way], (long long)(clock_ms() - stop->asked_at) / 1000);
-	(void)set_state(err, stop->vm.state);
+	(void)err_state(err, vm_state_name(stop->vm.state));
 	return err_hint(err, HINT_KILL);
 }
 
