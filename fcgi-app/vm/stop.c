@@ -5,14 +5,13 @@
 #include "vm/power.h"
 
 enum {
-	/* How often how->hurry and the time are looked at; that costs no call to the host. */
+	/* Period of the checks of time and how->hurry, which make no call to the host. */
 	SLICE_MS = 100,
-	/* How often all VMs are read while events arrive: some ends send none, such as an undefine.
-	 */
+	/* Period of reading all VMs while events arrive: an undefined VM's last one may be lost. */
 	READ_WATCHED_MS = 5000,
-	/* The same while there is no connection for events, which may have been missed, then. */
+	/* The same while there is no connection for events. */
 	READ_UNWATCHED_MS = 500,
-	/* Reading many VMs takes its time: that may be at most one part in so many. */
+	/* Reading many VMs takes time: at most one part in READ_SHARE of the wait. */
 	READ_SHARE = 6,
 };
 

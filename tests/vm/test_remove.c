@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Which disks go along with a VM, where the hosts that the other tests run on cannot show it: on
- * libvirt's test driver, with a hostpath_open() that fails for one path.
+ * Which disks are removed with a VM, in cases that the end-to-end tests cannot set up. On libvirt's
+ * test driver, with a hostpath_open() that fails for one path.
  */
 #include "in_process.h"
 
@@ -55,7 +55,7 @@ static void unlink_image(const char *name)
 	(void)unlink(path);
 }
 
-/* A VM with two raw disks, both recorded as virtgate's own. */
+/* A VM with two raw disks, both recorded as made by virtgate. */
 static void define(const char *name, const char *first, const char *second)
 {
 	AUTO_LEASE struct lease lease = { 0 };
@@ -83,7 +83,7 @@ static void remove_it(const char *name, struct removed *ret)
 	assert_int_equal(ret->disk_count, 2);
 }
 
-static void test_a_disk_that_cannot_be_opened_stays(void **state)
+static void test_an_image_that_cannot_be_opened_is_kept(void **state)
 {
 	AUTO_REMOVED struct removed removed = { 0 };
 	(void)state;
@@ -93,15 +93,15 @@ static void test_a_disk_that_cannot_be_opened_stays(void **state)
 	unreadable = "shut";
 	remove_it("unreadable", &removed);
 	unreadable = "";
-	assert_string_equal(removed.disks[0].reason,
-		"virtgate cannot read it, so it may be in use");
+	assert_string_equal(
+		removed.disks[0].reason, "virtgate cannot read it, so it may be in use");
 	assert_true(is_there("shut"));
 	assert_true(removed.disks[1].removed);
 	assert_false(is_there("open"));
 	unlink_image("shut");
 }
 
-static void test_two_disks_that_are_one_file_go_without_waiting_for_each_other(void **state)
+static void test_two_disks_on_one_image_do_not_wait_for_each_other(void **state)
 {
 	AUTO_REMOVED struct removed removed = { 0 };
 	(void)state;
@@ -130,9 +130,8 @@ static int tear_down(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_a_disk_that_cannot_be_opened_stays),
-		cmocka_unit_test(
-			test_two_disks_that_are_one_file_go_without_waiting_for_each_other),
+		cmocka_unit_test(test_an_image_that_cannot_be_opened_is_kept),
+		cmocka_unit_test(test_two_disks_on_one_image_do_not_wait_for_each_other),
 	};
 	return cmocka_run_group_tests(tests, set_up, tear_down);
 }
