@@ -211,7 +211,8 @@ static uint64_t read_memory(const struct xml_node *domain)
 	return text && policy_read_size(text, unit, &bytes) ? bytes : UINT64_MAX;
 }
 
-int bootable_check(const struct xml_node *domain, const struct config *config, struct err *err)
+int bootable_check(const struct hypervisor *hypervisor, const struct xml_node *domain,
+	const struct config *config, struct err *err)
 {
 	const struct xml_node *type = xml_find(domain, "os/type");
 	AUTO(free) char *arch = type ? xml_attr(type, "arch") : NULL;
@@ -225,5 +226,7 @@ int bootable_check(const struct xml_node *domain, const struct config *config, s
 			"memory: %llu KiB hold no kernel, which QEMU puts at 1 MiB; give at least "
 			"%d",
 			(unsigned long long)boot.memory / 1024, MEMORY_MIN_KIB);
+	if (!hypervisor_is_local(hypervisor))
+		return 0;
 	return policy_each_path(domain, config, check_path, &boot, err);
 }

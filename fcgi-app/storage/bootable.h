@@ -8,6 +8,8 @@
  */
 #include "base/config.h"
 #include "format/xml.h"
+#include "libvirt/hypervisor.h"
 
 /* Of a <domain> with absolute paths. ERR_NOT_BOOTABLE says what is wrong and what is right. */
-int bootable_check(const struct xml_node *domain, const struct config *config, struct err *err);
+int bootable_check(const struct hypervisor *hypervisor, const struct xml_node *domain,
+	const struct config *config, struct err *err);

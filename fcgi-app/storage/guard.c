@@ -2,6 +2,7 @@
 #include "storage/guard.h"
 
 #include "definition/policy.h"
+#include "libvirt/hypervisor.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -61,7 +62,8 @@ int guard_enter(struct guard *guard, struct hypervisor *hypervisor, const struct
 	const struct config *config, bool off, struct err *err)
 {
 	struct images images = { 0 };
-	if (policy_each_path(domain, config, add_image, &images, err) < 0 ||
+	if ((hypervisor_is_local(hypervisor) &&
+		    policy_each_path(domain, config, add_image, &images, err) < 0) ||
 		hold_all(guard, hypervisor, &images, err) < 0)
 		return -1;
 	return policy_recheck(domain, config, off, err);

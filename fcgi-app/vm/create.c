@@ -90,7 +90,8 @@ static int check_vm_bootable(struct creation *creation, struct err *err)
 {
 	if (virt_is_test(&creation->lease))
 		return 0;
-	return bootable_check(xml_root(creation->domain->doc), creation->config, err);
+	return bootable_check(
+		creation->lease.hypervisor, xml_root(creation->domain->doc), creation->config, err);
 }
 
 /* The wait for the VM's lock may have taken seconds since the policy looked at the files. */

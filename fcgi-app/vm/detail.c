@@ -2,13 +2,18 @@
 #include "vm/detail.h"
 
 #include "definition/metadata.h"
-#include "files/hostpath.h"
-#include "files/qcow2.h"
+#include "storage/local.h"
 
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
-#include <sys/stat.h>
+
+struct read_args {
+	const struct hypervisor *hypervisor;
+	const char *images;
+	const char *ref;
+	struct vm_detail detail;
+};
 
 static char *attr_at(const struct xml_node *node, const char *child, const char *name)
 {
@@ -51,29 +56,8 @@ static char *read_source(const struct xml_node *disk)
 	return value;
 }
 
-/* qcow2 says it in its header, which virtgate may not be allowed to read. */
-static int64_t read_capacity(const struct vm_disk *disk, const char *images, int64_t size)
-{
-	if (disk->format && !strcmp(disk->format, "raw"))
-		return size;
-	if (!disk->format || strcmp(disk->format, "qcow2") != 0)
-		return -1;
-	AUTO(close) int fd = hostpath_open(images, disk->source);
-	return fd < 0 ? -1 : qcow2_capacity(fd);
-}
-
-static void measure(struct vm_disk *disk, const char *images)
-{
-	enum { STAT_BLOCK = 512 };
-	struct stat st;
-	disk->capacity = disk->allocation = -1;
-	if (!disk->source || hostpath_stat(images, disk->source, &st) < 0 || !S_ISREG(st.st_mode))
-		return;
-	disk->allocation = (int64_t)st.st_blocks * STAT_BLOCK;
-	disk->capacity = read_capacity(disk, images, st.st_size);
-}
-
-static void read_disk(const struct xml_node *node, const char *images, struct vm_disk *ret)
+static void read_disk(
+	const struct xml_node *node, const struct read_args *args, struct vm_disk *ret)
 {
 	ret->target = attr_at(node, "target", "dev");
 	ret->bus = attr_at(node, "target", "bus");
@@ -81,10 +65,14 @@ static void read_disk(const struct xml_node *node, const char *images, struct vm
 	ret->format = attr_at(node, "driver", "type");
 	ret->readonly = xml_child(node, "readonly");
 	ret->source = read_source(node);
-	measure(ret, images);
-	const char *below = ret->source ? hostpath_below(images, ret->source) : NULL;
-	if (below)
-		memmove(ret->source, below, strlen(below) + 1);
+	struct local_size size = { -1, -1 };
+	if (ret->source) {
+		size = local_measure(args->hypervisor, args->images, ret->source, ret->format);
+		const char *shown = local_shown(args->images, ret->source);
+		memmove(ret->source, shown, strlen(shown) + 1);
+	}
+	ret->capacity = size.capacity;
+	ret->allocation = size.allocation;
 }
 
 /* Interfaces */
@@ -168,8 +156,8 @@ static void read_graphics(const struct xml_node *node, bool active, struct vm_gr
 
 /* All of it */
 
-static int read_devices(
-	const struct xml_node *domain, const char *images, struct vm_detail *ret, struct err *err)
+static int read_devices(const struct xml_node *domain, const struct read_args *args,
+	struct vm_detail *ret, struct err *err)
 {
 	const struct xml_node *devices = xml_child(domain, "devices");
 	bool active = ret->vm.active;
@@ -181,7 +169,7 @@ static int read_devices(
 		return err_memory(err);
 	const struct xml_node *n = devices ? xml_child(devices, "disk") : NULL;
 	for (size_t i = 0; i < ret->disk_count; i++, n = xml_next(n))
-		read_disk(n, images, &ret->disks[i]);
+		read_disk(n, args, &ret->disks[i]);
 	n = devices ? xml_child(devices, "interface") : NULL;
 	for (size_t i = 0; i < ret->interface_count; i++, n = xml_next(n))
 		read_interface(n, active, &ret->interfaces[i]);
@@ -215,7 +203,7 @@ static char *text_of(const struct xml_node *domain, const char *name)
 
 /* live is NULL of a VM that does not run. */
 static int describe(const struct xml_node *live, const struct xml_node *definition,
-	const char *images, struct vm_detail *ret, struct err *err)
+	const struct read_args *args, struct vm_detail *ret, struct err *err)
 {
 	const struct xml_node *shown = live ? live : definition;
 	AUTO(free) char *vcpus = text_of(shown, "vcpu");
@@ -225,14 +213,8 @@ static int describe(const struct xml_node *live, const struct xml_node *definiti
 	ret->labels = metadata_labels(definition);
 	ret->agent = live && has_agent(live);
 	ret->pending = live && ret->vm.persistent ? pending_parts(live, definition) : 0;
-	return read_devices(shown, images, ret, err);
+	return read_devices(shown, args, ret, err);
 }
-
-struct read_args {
-	const char *images;
-	const char *ref;
-	struct vm_detail detail;
-};
 
 /*
  * Of a VM that runs at most 12 calls, however much it has, and none that enters QEMU's monitor: 2
@@ -258,8 +240,7 @@ static int read_detail(struct lease *lease, void *data, struct err *err)
 		return -1;
 	if (detail.vm.active && domain_read_xml(lease, dom, 0, &live, err) < 0)
 		return -1;
-	if (describe(live ? xml_root(live) : NULL, xml_root(definition), args->images, &detail,
-		    err) < 0)
+	if (describe(live ? xml_root(live) : NULL, xml_root(definition), args, &detail, err) < 0)
 		return -1;
 	if (live && detail.interface_count && read_addresses(lease, dom, &detail, err) < 0)
 		return -1;
@@ -271,7 +252,11 @@ static int read_detail(struct lease *lease, void *data, struct err *err)
 int detail_read(struct host *host, const char *images, const char *ref, struct vm_detail *ret,
 	struct err *err)
 {
-	struct read_args args = { .images = images, .ref = ref };
+	struct read_args args = {
+		.hypervisor = host->hypervisor,
+		.images = images,
+		.ref = ref,
+	};
 	if (lease_read(host->hypervisor, read_detail, &args, err) < 0)
 		return -1;
 	*ret = args.detail;

@@ -5,9 +5,8 @@
 #include "definition/policy.h"
 #include "storage/bootable.h"
 #include "storage/carrier.h"
+#include "storage/local.h"
 
-#include <errno.h>
-#include <limits.h>
 #include <net/if.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -93,76 +92,83 @@ static int check_command(struct run *run, struct err *err)
 	return 0;
 }
 
-/* QEMU runs as a user of its own; what it may open is not for us to know, only to suspect. */
-static void check_mode(struct run *run, const struct policy_path *path, const struct stat *st)
+/* QEMU runs as a user of its own, so what it may open can only be guessed here. */
+static void check_mode(struct run *run, const struct policy_path *path, unsigned mode)
 {
 	/* libvirt gives images and kernels to QEMU's user while the VM runs, but no directories. */
-	if (path->kind == HOSTPATH_DIRECTORY && (~st->st_mode & (S_IROTH | S_IXOTH)))
+	if (path->kind == HOSTPATH_DIRECTORY && (~mode & (S_IROTH | S_IXOTH)))
 		add_finding(run->ret, SEVERITY_WARNING, "files", path->where,
-			"others than its owner may not read it (mode %04o), so QEMU perhaps cannot",
-			(unsigned)st->st_mode & 07777);
+			"only its owner and group may read it (mode %04o), so QEMU may be unable "
+			"to",
+			mode & 07777);
 }
 
-/* libvirt makes a log, but not its directory. */
-static bool has_directory(const char *path)
+/* A file that virtgate makes along with the VM: an image, or the carrier disk. */
+static void check_new_image(struct run *run, const struct policy_path *path,
+	const struct disk *disk, enum local_state state)
 {
-	struct stat st;
-	char directory[PATH_MAX];
-	const char *slash = strrchr(path, '/');
-	(void)snprintf(directory, sizeof directory, "%.*s", (int)(slash ? slash - path : 0), path);
-	return !stat(directory, &st) && S_ISDIR(st.st_mode);
-}
-
-static void check_disk(struct run *run, const struct policy_path *path, const struct disk *disk)
-{
-	if (!access(path->value, F_OK))
+	if (state == LOCAL_PRESENT)
 		add_finding(run->ret, SEVERITY_ERROR, "files", path->where,
-			"there is such a file, so virtgate would not make it");
-	else if (!has_directory(path->value))
+			disk ? "the file exists already, so virtgate would not make it"
+			     : "the carrier disk exists already");
+	else if (disk && state == LOCAL_NO_DIRECTORY)
 		add_finding(run->ret, SEVERITY_ERROR, "files", path->where,
-			"its directory is not there beneath %s, so virtgate could not make it",
+			"its directory does not exist beneath %s, so virtgate could not make it",
 			path->setting);
-	else
+	else if (disk)
 		add_finding(run->ret, SEVERITY_INFO, "files", path->where,
 			"virtgate would make it: empty, %s, of %llu bytes",
 			disk->raw ? "raw" : "qcow2", (unsigned long long)disk->capacity);
 }
 
+static void check_present_file(
+	struct run *run, const struct policy_path *path, const struct local_file *file)
+{
+	bool starts = run->how && run->how->start;
+	enum severity severity = starts ? SEVERITY_ERROR : SEVERITY_WARNING;
+	bool log = path->kind == HOSTPATH_NEW_FILE; /* libvirt makes it, but not its directory */
+	switch (file->state) {
+	case LOCAL_UNSEEN:
+		break;
+	case LOCAL_PRESENT:
+		check_mode(run, path, file->mode);
+		break;
+	case LOCAL_ABSENT:
+	case LOCAL_NO_DIRECTORY:
+		if (!log)
+			add_finding(run->ret, severity, "files", path->where,
+				"the file does not exist beneath %s: the VM cannot start",
+				path->setting);
+		else if (file->state == LOCAL_NO_DIRECTORY)
+			add_finding(run->ret, severity, "files", path->where,
+				"its directory does not exist beneath %s: the VM cannot start",
+				path->setting);
+		break;
+	case LOCAL_UNREADABLE:
+		add_finding(run->ret, SEVERITY_INFO, "files", path->where,
+			"not checked: virtgate cannot look at it: %s", strerror(file->why));
+		break;
+	}
+}
+
 static int check_file(const struct policy_path *path, void *data, struct err *err)
 {
 	struct run *run = data;
-	struct stat st;
+	const struct create_how *how = run->how;
 	char carrier[CARRIER_PATH_SIZE];
-	bool starts = run->how && run->how->start;
-	const struct disk *disk = run->how && run->how->disks &&
-			!strcmp(path->where, "/domain/devices/disk/source/@file")
-		? disk_find(run->how->disks, path->value)
-		: NULL;
+	bool image = !strcmp(path->where, "/domain/devices/disk/source/@file");
+	const struct disk *disk =
+		image && how && how->disks ? disk_find(how->disks, path->value) : NULL;
+	struct local_file file = local_look(run->lease->hypervisor, path);
 	carrier_path(run->config, run->domain->uuid, carrier);
-	enum severity severity = starts ? SEVERITY_ERROR : SEVERITY_WARNING;
 	(void)err;
-	if (stat(path->root, &st) < 0)
+	if (file.state == LOCAL_UNSEEN)
 		add_finding(run->ret, SEVERITY_INFO, "files", path->where,
 			"not checked: the directory of %s is not on this machine", path->setting);
-	else if (run->how && run->how->carrier && !strcmp(path->value, carrier)) {
-		if (!access(path->value, F_OK))
-			add_finding(run->ret, SEVERITY_ERROR, "files", path->where,
-				"the carrier disk is there already");
-	} else if (disk) {
-		check_disk(run, path, disk);
-	} else if (path->kind == HOSTPATH_NEW_FILE) {
-		if (!has_directory(path->value))
-			add_finding(run->ret, severity, "files", path->where,
-				"its directory is not there beneath %s: the VM cannot start",
-				path->setting);
-	} else if (!stat(path->value, &st))
-		check_mode(run, path, &st);
-	else if (errno == ENOENT || errno == ENOTDIR)
-		add_finding(run->ret, severity, "files", path->where,
-			"there is no such file beneath %s: the VM cannot start", path->setting);
+	else if (disk || (how && how->carrier && !strcmp(path->value, carrier)))
+		check_new_image(run, path, disk, file.state);
 	else
-		add_finding(run->ret, SEVERITY_INFO, "files", path->where,
-			"not checked: virtgate cannot look at it: %s", strerror(errno));
+		check_present_file(run, path, &file);
 	return 0;
 }
 
@@ -219,7 +225,8 @@ static void check_boot(struct run *run)
 			return;
 	if (run->how && (run->how->carrier || (run->how->disks && run->how->disks->count)))
 		return; /* which is yet to be made */
-	if (bootable_check(xml_root(run->domain->doc), run->config, &err) < 0)
+	if (bootable_check(run->lease->hypervisor, xml_root(run->domain->doc), run->config, &err) <
+		0)
 		add_finding(run->ret, starts ? SEVERITY_ERROR : SEVERITY_WARNING, "boot", "", "%s",
 			err.text);
 }

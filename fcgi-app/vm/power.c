@@ -77,7 +77,9 @@ static int guard_start(
 	if (rc < 0 ||
 		guard_enter(guard, hold->lease.hypervisor, xml_root(doc), config, true, err) < 0)
 		return -1;
-	return virt_is_test(&hold->lease) ? 0 : bootable_check(xml_root(doc), config, err);
+	return virt_is_test(&hold->lease)
+		? 0
+		: bootable_check(hold->lease.hypervisor, xml_root(doc), config, err);
 }
 
 /* libvirt removes a managed save after it was restored, not before, so a failure keeps it. */

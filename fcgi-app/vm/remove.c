@@ -2,17 +2,14 @@
 #include "vm/remove.h"
 
 #include "definition/metadata.h"
-#include "files/hostpath.h"
-#include "files/qcow2.h"
 #include "storage/carrier.h"
 #include "storage/disk.h"
 #include "storage/guard.h"
+#include "storage/local.h"
 #include "storage/usage.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 
 void removed_done(struct removed *removed)
 {
@@ -26,6 +23,7 @@ void removed_done(struct removed *removed)
 /* One call of remove_vm(). */
 struct removal {
 	const struct config *config;
+	const struct hypervisor *hypervisor;
 	struct xml *definition; /* NULL only before it is read */
 	struct xml *guest;      /* of the VM that ran; NULL: it was off */
 	struct removed *ret;
@@ -53,7 +51,7 @@ static void removal_done(struct removal *removal)
 
 /* Why a disk is kept even if nothing else uses it; NULL: it may be removed. */
 static const char *reason_to_keep(
-	const struct removal *removal, const char *file, bool asked, struct stat *ret)
+	const struct removal *removal, const char *file, bool asked, struct used_file *ret)
 {
 	if (!file)
 		return "it is not a file";
@@ -61,13 +59,10 @@ static const char *reason_to_keep(
 		return "the request does not have disks=1";
 	if (!metadata_has_disk(xml_root(removal->definition), file))
 		return "virtgate did not make it";
-	if (!hostpath_below(removal->config->images, file))
-		return "it is outside VIRTGATE_IMAGES";
-	if (lstat(file, ret) < 0)
-		return "virtgate does not find it";
-	if (!S_ISREG(ret->st_mode))
-		return "it is not a regular file";
-	return removal->count == DISKS_MAX ? "virtgate removes at most 16 disks" : NULL;
+	const char *why = local_claim(removal->hypervisor, removal->config->images, file, ret);
+	if (!why && removal->count == DISKS_MAX)
+		why = "virtgate removes at most 16 disks";
+	return why;
 }
 _Static_assert(DISKS_MAX == 16, "said in reason_to_keep()");
 
@@ -89,26 +84,21 @@ static int list_disk(
 	const struct xml_node *target = xml_child(node, "target");
 	const struct xml_node *source = xml_child(node, "source");
 	struct removed_disk *disk = &removal->ret->disks[removal->ret->disk_count++];
-	struct stat st;
+	struct used_file used;
 	AUTO(free) char *file = source ? xml_attr(source, "file") : NULL;
 	AUTO(free) char *named = source_name(source);
-	const char *below = file ? hostpath_below(removal->config->images, file) : named;
+	const char *shown = file ? local_shown(removal->config->images, file) : named;
 	disk->target = target ? xml_attr(target, "dev") : NULL;
-	disk->source = named ? strdup(below ? below : named) : NULL;
+	disk->source = named ? strdup(shown) : NULL;
 	if (named && !disk->source)
 		return err_memory(err);
-	const char *why = named ? reason_to_keep(removal, file, asked, &st) : "it is empty";
+	const char *why = named ? reason_to_keep(removal, file, asked, &used) : "it is empty";
 	(void)snprintf(disk->reason, sizeof disk->reason, "%s", why ? why : "");
 	if (why)
 		return 0;
 	removal->at[removal->count] = (size_t)(disk - removal->ret->disks);
 	removal->paths[removal->count] = TAKE(file);
-	removal->files[removal->count] = (struct used_file){
-		.path = removal->paths[removal->count],
-		.dev = st.st_dev,
-		.inode = st.st_ino,
-	};
-	removal->count++;
+	removal->files[removal->count++] = used; /* its path is the one that is owned now */
 	return 0;
 }
 
@@ -201,18 +191,6 @@ static int guard_images(struct removal *removal, struct hypervisor *hypervisor, 
 }
 _Static_assert((int)DISKS_MAX <= (int)GUARD_IMAGES_MAX, "the guard holds all of them");
 
-/* Why the image was not removed, in words; NULL: it was. */
-static const char *remove_image(const struct removal *removal, const struct used_file *file)
-{
-	AUTO(close) int fd = hostpath_open(removal->config->images, file->path);
-	/* hostpath_remove() refuses, in its own words, a file that is gone or behind a link. */
-	if (fd < 0 && errno != ENOENT && errno != EXDEV)
-		return "virtgate cannot read it, so it may be in use";
-	if (fd >= 0 && qcow2_is_written(fd))
-		return "a QEMU process is writing to it";
-	return hostpath_remove(removal->config->images, file->path, file->dev, file->inode);
-}
-
 static void remove_images(struct removal *removal, struct lease *lease)
 {
 	struct err err;
@@ -227,7 +205,7 @@ static void remove_images(struct removal *removal, struct lease *lease)
 		struct removed_disk *disk = &removal->ret->disks[removal->at[i]];
 		const char *why = file->user[0] ? file->user
 			: !known ? "virtgate could not find out whether another VM uses it"
-				 : remove_image(removal, file);
+				 : local_remove(removal->config->images, file);
 		disk->removed = !why;
 		(void)snprintf(disk->reason, sizeof disk->reason, "%s", why ? why : "");
 	}
@@ -238,10 +216,10 @@ static void report_carrier(const struct config *config, struct removed *ret)
 {
 	char path[CARRIER_PATH_SIZE];
 	carrier_path(config, ret->ref.uuid, path);
-	const char *below = hostpath_below(config->images, path);
-	for (size_t i = 0; ret->carrier && below && i < ret->disk_count; i++) {
+	const char *shown = local_shown(config->images, path);
+	for (size_t i = 0; ret->carrier && i < ret->disk_count; i++) {
 		struct removed_disk *disk = &ret->disks[i];
-		if (disk->source && !strcmp(disk->source, below)) {
+		if (disk->source && !strcmp(disk->source, shown)) {
 			disk->removed = true;
 			disk->reason[0] = '\0';
 		}
@@ -253,7 +231,11 @@ int remove_vm(const struct config *config, struct host *host, const struct targe
 {
 	AUTO_HOLD struct hold hold = { 0 };
 	AUTO_REMOVED struct removed removed = { 0 };
-	AUTO_REMOVAL struct removal removal = { .config = config, .ret = &removed };
+	AUTO_REMOVAL struct removal removal = {
+		.config = config,
+		.hypervisor = host->hypervisor,
+		.ret = &removed,
+	};
 	if (domain_hold(host->hypervisor, target, &hold, err) < 0 ||
 		read_removal(&removal, &hold, disks, err) < 0 || destroy_domain(&hold, err) < 0)
 		return -1;

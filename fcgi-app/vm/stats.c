@@ -2,7 +2,7 @@
 #include "vm/stats.h"
 
 #include "base/clock.h"
-#include "files/hostpath.h"
+#include "storage/local.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -73,9 +73,10 @@ static void read_disk(
 {
 	ret->target = text_at(r, "block", i, "name");
 	ret->source = text_at(r, "block", i, "path");
-	const char *below = ret->source ? hostpath_below(images, ret->source) : NULL;
-	if (below)
-		memmove(ret->source, below, strlen(below) + 1);
+	if (ret->source) {
+		const char *shown = local_shown(images, ret->source);
+		memmove(ret->source, shown, strlen(shown) + 1);
+	}
 	ret->read_bytes = number_at(r, "block", i, "rd.bytes");
 	ret->read_requests = number_at(r, "block", i, "rd.reqs");
 	ret->written_bytes = number_at(r, "block", i, "wr.bytes");

@@ -2,9 +2,7 @@
 #include "check.h"
 
 #include "definition/snapshot_check.h"
-#include "files/qcow2.h"
 
-#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -89,54 +87,11 @@ static void test_memory_is_saved_of_what_runs_and_nothing_else(void **state)
 	}
 }
 
-/* A header and a table of two entries, "one" with an id and extra data, and "two". */
-static int make_image(size_t len)
-{
-	unsigned char image[256] = "QFI\xfb";
-	char path[] = "/tmp/virtgate-unit.XXXXXX";
-	int fd = mkstemp(path);
-	(void)unlink(path);
-	image[63] = 2;                           /* snapshots */
-	image[71] = 128;                         /* where their table is */
-	memcpy(image + 128 + 12, "\0\1\0\3", 4); /* lengths of id and name */
-	image[128 + 39] = 8;                     /* length of the extra data */
-	memcpy(image + 128 + 40 + 8, "1one", 4); /* up to 180, and padded to 184 */
-	memcpy(image + 184 + 12, "\0\1\0\3", 4);
-	memcpy(image + 184 + 40, "2two", 4);
-	assert_int_equal(write(fd, image, len), (ssize_t)len);
-	return fd;
-}
-
-static void test_a_snapshot_is_found_in_an_images_table(void **state)
-{
-	static const struct {
-		size_t len;
-		const char *name;
-		bool lacks;
-	} cases[] = {
-		{ 256, "one", false },
-		{ 256, "two", false },
-		{ 256, "three", true },
-		{ 256, "on", true },
-		{ 256, "", true },
-		{ 200, "one", false },
-		{ 200, "three", false }, /* the table is cut: nobody knows */
-		{ 60, "one", false },
-		{ 4, "one", false },
-	};
-	(void)state;
-	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
-		AUTO(close) int fd = make_image(cases[i].len);
-		CHECK(qcow2_lacks_snapshot(fd, cases[i].name) == cases[i].lacks, "case %zu", i);
-	}
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_what_can_have_a_snapshot_is_known_from_its_xml),
 		cmocka_unit_test(test_memory_is_saved_of_what_runs_and_nothing_else),
-		cmocka_unit_test(test_a_snapshot_is_found_in_an_images_table),
 	};
 	xml_init();
 	return cmocka_run_group_tests_name("snapshot", tests, NULL, NULL);

@@ -301,7 +301,7 @@ def test_a_snapshot_of_a_raw_disk_is_409_with_the_hint_to_use_qcow2(admin, creat
     vm = create(domain("raw", devices=DISK.replace("qcow2", "raw").format("raw.img")))
     answer = admin.post(f"/v1/vms/{vm['uuid']}/snapshots")
     assert (answer.status, answer.code) == (409, "snapshot_unsupported"), answer
-    assert "disk hda is not of format qcow2" in answer.json["detail"]
+    assert "disk hda is not qcow2" in answer.json["detail"]
     assert "qemu-img convert" in answer.json["hint"]
 
 

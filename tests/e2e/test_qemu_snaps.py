@@ -80,13 +80,13 @@ REFUSED = {
                 lambda: disk("x", "hdc", "ide", "raw", RO, "cdrom")),
     "read-only disks": ("all disks of the VM are read-only", "carrier_disk",
                         lambda: disk("x", "vda", more=RO) + disk("x", "vdb", more=RO)),
-    "a raw disk": ("disk vda is not of format qcow2", "qemu-img convert",
+    "a raw disk": ("disk vda is not qcow2", "qemu-img convert",
                    lambda: disk("x", format="raw")),
-    "a raw one behind": ("disk vdb is not of format qcow2", "qemu-img convert",
+    "a raw one behind": ("disk vdb is not qcow2", "qemu-img convert",
                          lambda: disk("x") + disk("x", "vdb", format="raw")),
-    "a raw floppy": ("disk fda is not of format qcow2", "qemu-img convert",
+    "a raw floppy": ("disk fda is not qcow2", "qemu-img convert",
                      lambda: disk("x") + disk("x", "fda", "fdc", "raw", device="floppy")),
-    "no driver type": ("disk vda is not of format qcow2", "qemu-img convert",
+    "no driver type": ("disk vda is not qcow2", "qemu-img convert",
                        lambda: re.sub("<driver.*?>", "", disk("x"))),
     "a disk left out": ("disk vdb is defined with snapshot='no'", "definition",
                         lambda: disk("x") + disk("x", "vdb", setting=" snapshot='no'")),
@@ -202,7 +202,7 @@ def test_a_revert_to_a_snapshot_missing_in_the_image_does_not_stop_the_vm(admin,
     for how in {}, {"force": True}:
         answer = admin.post(f"{at}/snapshots/b/revert", json=how)
         assert (answer.status, answer.code) == (409, "snapshot_unsupported"), answer
-        assert "disk vdb does not hold snapshot 'b'" in answer.json["detail"], answer
+        assert "disk vdb does not contain snapshot 'b'" in answer.json["detail"], answer
     assert admin.get(at).json["state"] == "running"
     assert admin.post(f"{at}/snapshots/a/revert").json["state"] == "running"
     assert admin.delete(f"{at}/snapshots/b?metadata_only=1").json["deleted"] == ["b"]

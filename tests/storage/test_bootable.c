@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 
 static char images[] = "/tmp/virtgate-bootable-XXXXXX";
+static struct hypervisor *hypervisor; /* local; never connected to */
 static struct config config = { .images = images, .shares = images, .logs = images };
 
 static void write_file(const char *name, const void *data, size_t size)
@@ -28,7 +29,7 @@ static void expect(const char *inside, const char *memory, const char *said)
 	AUTO(xml_free) struct xml *doc = NULL;
 	(void)snprintf(text, sizeof text, "<domain><memory %s</memory>%s</domain>", memory, inside);
 	assert_int_equal(xml_parse_trusted(text, &doc, &err), 0);
-	int rc = bootable_check(xml_root(doc), &config, &err);
+	int rc = bootable_check(hypervisor, xml_root(doc), &config, &err);
 	CHECK(rc == (*said ? -1 : 0), "%s: %s", text, rc ? err.text : "boots");
 	if (!rc)
 		return;
@@ -170,13 +171,15 @@ static int set_up(void **state)
 {
 	(void)state;
 	xml_init();
-	return mkdtemp(images) ? 0 : -1;
+	hypervisor = hypervisor_new("local", "test:///default", 1, 1);
+	return hypervisor && mkdtemp(images) ? 0 : -1;
 }
 
 static int tear_down(void **state)
 {
 	char command[128];
 	(void)state;
+	hypervisor_free(hypervisor);
 	(void)snprintf(command, sizeof command, "rm -rf '%s'", images);
 	return system(command);
 }
