@@ -43,7 +43,7 @@ static const struct setting settings[] = {
 	{ "policy", WORD, AT(policy), "on", .values = "on|off",
 		.help = "off: domain XML is not checked, and is root on the host\n"
 			"(as a flag: --policy=off)" },
-	{ "accel", WORD, AT(accel), "auto", .values = "auto|as-written|tcg",
+	{ "accel", WORD, AT(accel), "auto", .values = ACCEL_NAMES,
 		.help = "auto: a kvm domain becomes qemu where the host has no KVM;\n"
 			"as-written: never changed; tcg: always emulated" },
 	{ "workers", NUMBER, AT(workers), "64", 1, 1024, .help = "threads that answer requests" },
@@ -59,7 +59,7 @@ static const struct setting settings[] = {
 			"snapshots, and what is done to many VMs" },
 	{ "drain", NUMBER, AT(drain), "30", 0, 3600,
 		.help = "seconds that running requests get to finish at SIGTERM" },
-	{ "anonymous-role", WORD, AT(anonymous), "none", .values = "none|viewer|operator|admin",
+	{ "anonymous-role", WORD, AT(anonymous), "none", .values = ROLE_NAMES,
 		.help = "role of a request without a user; none: refuse it" },
 };
 

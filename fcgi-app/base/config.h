@@ -6,14 +6,26 @@
  * bounds. Read once at start; constant, and so shared by all threads, from then on.
  */
 #include "base/err.h"
+#include "base/named.h"
 
 #include <stdio.h>
 
 /* What a caller may do; each includes the one before it. */
-enum role { ROLE_NONE, ROLE_VIEWER, ROLE_OPERATOR, ROLE_ADMIN };
+#define ROLES(FIRST, NEXT) \
+	FIRST(ROLE_NONE, "none") \
+	NEXT(ROLE_VIEWER, "viewer") \
+	NEXT(ROLE_OPERATOR, "operator") \
+	NEXT(ROLE_ADMIN, "admin")
+enum role { ROLES(NAMED_VALUE, NAMED_VALUE) ROLE_COUNT };
+#define ROLE_NAMES ROLES(NAMED_FIRST, NAMED_NEXT)
 
 /* Which accelerator a domain gets (VIRTGATE_ACCEL). */
-enum accel { ACCEL_AUTO, ACCEL_AS_WRITTEN, ACCEL_TCG };
+#define ACCELS(FIRST, NEXT) \
+	FIRST(ACCEL_AUTO, "auto") \
+	NEXT(ACCEL_AS_WRITTEN, "as-written") \
+	NEXT(ACCEL_TCG, "tcg")
+enum accel { ACCELS(NAMED_VALUE, NAMED_VALUE) };
+#define ACCEL_NAMES ACCELS(NAMED_FIRST, NAMED_NEXT)
 
 /* Is domain XML checked (VIRTGATE_POLICY)? */
 enum policy_mode { POLICY_ON, POLICY_OFF };

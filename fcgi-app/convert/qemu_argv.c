@@ -646,11 +646,7 @@ void qemu_argv_done(struct qemu_argv *argv)
 	free(argv->items);
 }
 
-static const char *const outcomes[] = {
-	[QEMU_MAPPED] = "mapped",
-	[QEMU_DROPPED] = "dropped",
-	[QEMU_UNMAPPED] = "unmapped",
-};
+static const char *const outcomes[] = { QEMU_OUTCOMES(NAMED_ROW, NAMED_ROW) };
 
 const char *qemu_outcome_name(enum qemu_outcome outcome)
 {

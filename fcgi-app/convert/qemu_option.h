@@ -5,13 +5,15 @@
  * as libvirt can say it, and what becomes of each. Texts are borrowed from the command line and
  * from the options' lists. Thread-safe: no state.
  */
+#include "base/named.h"
 #include "convert/qemu_list.h"
 
-enum qemu_outcome {
-	QEMU_MAPPED,   /* it is in the guest */
-	QEMU_DROPPED,  /* libvirt does it by itself, or it is about the process and not the guest */
-	QEMU_UNMAPPED, /* nothing stands for it */
-};
+#define QEMU_OUTCOMES(FIRST, NEXT) \
+	FIRST(QEMU_MAPPED, "mapped")    /* it is in the guest */ \
+	NEXT(QEMU_DROPPED, "dropped")   /* libvirt does this, or it is not about the guest */ \
+	NEXT(QEMU_UNMAPPED, "unmapped") /* the guest lacks it */
+enum qemu_outcome { QEMU_OUTCOMES(NAMED_VALUE, NAMED_VALUE) };
+#define QEMU_OUTCOME_NAMES QEMU_OUTCOMES(NAMED_FIRST, NAMED_NEXT)
 
 struct qemu_item {
 	const char *option, *value; /* as written; value may be NULL */

@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
-static const char *const member_names[] = { PATCH_MEMBERS(NAMED_ROW) };
+static const char *const member_names[] = { PATCH_MEMBERS(NAMED_ROW, NAMED_ROW) };
 _Static_assert(ARRAY_LEN(member_names) == PATCH_MEMBER_COUNT, "a name per member");
 
 const char *patch_member_name(enum patch_member member)

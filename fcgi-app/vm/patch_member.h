@@ -10,13 +10,14 @@
 #include "libvirt/virt.h"
 
 /* In the order in which they are pushed: those that can fail come first. */
-#define PATCH_MEMBERS(X) \
-	X(PATCH_MEMORY_KIB, "memory_kib") \
-	X(PATCH_VCPUS, "vcpus") \
-	X(PATCH_TITLE, "title") \
-	X(PATCH_DESCRIPTION, "description") \
-	X(PATCH_LABELS, "labels")
-enum patch_member { PATCH_MEMBERS(NAMED_VALUE) PATCH_MEMBER_COUNT };
+#define PATCH_MEMBERS(FIRST, NEXT) \
+	FIRST(PATCH_MEMORY_KIB, "memory_kib") \
+	NEXT(PATCH_VCPUS, "vcpus") \
+	NEXT(PATCH_TITLE, "title") \
+	NEXT(PATCH_DESCRIPTION, "description") \
+	NEXT(PATCH_LABELS, "labels")
+enum patch_member { PATCH_MEMBERS(NAMED_VALUE, NAMED_VALUE) PATCH_MEMBER_COUNT };
+#define PATCH_MEMBER_NAMES PATCH_MEMBERS(NAMED_FIRST, NAMED_NEXT)
 const char *patch_member_name(enum patch_member member);
 
 /* The body of PATCH /v1/vms/{ref}: the members, and autostart, which is a setting of the host. */
