@@ -1,13 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 /*
- * From a request to a reply. The route table (routes.c) says what varies by endpoint; the
- * dispatcher does what is the same for all: path, role, parameters, body, errors. A handler gets
- * a call whose arguments are known, typed and bounded, and returns a reply or an error; it knows
- * nothing of FastCGI and does not log. All functions may be called from any thread.
+ * From a request to a reply. The route table (routes.c) says what differs between endpoints; the
+ * dispatcher does what is the same for all: path, role, parameters, body, errors. A handler gets a
+ * call whose arguments are known, typed and bounded, and makes a reply or an error; it knows
+ * nothing of FastCGI and does not log. All functions may be called from any thread; a call and its
+ * reply belong to one thread at a time.
+ *
+ * api.c dispatches, arguments.c reads a call's arguments, reply.c makes replies and errors.
  */
 #include "base/config.h"
 #include "definition/policy.h"
+#include "format/answer.h"
 #include "format/etag.h"
 #include "format/field.h"
 #include "format/http.h"
@@ -17,31 +21,32 @@
 
 #include <stdatomic.h>
 
-/* The largest body: XML of the largest size as a JSON string, with its escapes. */
+/* The largest body: the largest XML as a JSON string, with its escapes. */
 enum { API_BODY_MAX = 2 * 128 * 1024 };
 
-/* The longest Idempotency-Key, in bytes; its draft leaves that to us. */
+/* The longest Idempotency-Key, in bytes; the draft of that header leaves the limit to servers. */
 enum { API_KEY_MAX = 255 };
 
 #define API_PATCH_TYPE "application/merge-patch+json"
 
 struct route;
 
-/* What all requests share; set before the first, constant but for the atomic ones. */
+/* What all requests share: set before the first request, then constant except the atomic members.
+ */
 struct api {
 	const struct config *config;
 	struct host *host;
-	struct metrics *metrics; /* of api_metrics_new() */
+	struct metrics *metrics; /* from api_metrics_new() */
 	const struct route *routes;
 	size_t route_count;
 	struct {
-		char *text; /* owned by whoever has it made */
+		char *text; /* owned by the caller of api_docs_prepare() */
 		size_t len;
 		char etag[ETAG_SIZE];
-	} document;           /* the OpenAPI document: see api_docs_prepare() */
-	atomic_bool draining; /* to be told by /readyz */
-	atomic_bool leaving;  /* nobody shall wait any longer for a guest */
-	atomic_int stuck;     /* requests that were answered by the watchdog, and go on */
+	} document;           /* OpenAPI */
+	atomic_bool draining; /* /readyz answers 503 */
+	atomic_bool leaving;  /* the process ends: no request waits for a guest any longer */
+	atomic_int stuck;     /* requests that the watchdog has answered and that still run */
 };
 
 /* Where a reply's body comes from. exchange_answer() is the one place that tells them apart. */
@@ -71,18 +76,18 @@ struct api_reply {
 	char *redirect;            /* owned; or NULL */
 	struct api_stream *stream; /* owned until it is started; or NULL */
 	const char *type;          /* a literal */
-	char *body;                /* owned, unless it is a shared one's */
+	char *body;                /* owned, unless shared is set */
 	size_t body_len;
-	struct rendering *shared; /* held; or NULL */
-	int age;                  /* seconds: it is of before the request; 0: it is not */
+	struct rendering *shared; /* held: the body is its text; or NULL */
+	int age;                  /* of the answer in seconds; 0: made after the request arrived */
 	char *location;           /* owned; or NULL */
 	char allow[64];           /* or "" */
-	char etag[ETAG_SIZE];     /* or "": of a 200 to a GET one is made of the body */
+	char etag[ETAG_SIZE];     /* "": the dispatcher hashes the body of a 200 to a GET */
 	const char *accept_patch; /* a literal, or NULL */
-	bool replayed;            /* what an earlier request with its Idempotency-Key made */
+	bool replayed;            /* an earlier request with the same Idempotency-Key did this */
 	int retry_after;          /* seconds; 0: no such header */
 	bool stop;                /* the process ends after this reply */
-	struct json *violations;  /* owned; of an error that has some, else NULL */
+	struct json *violations;  /* owned: what the policy refuses, for an error; or NULL */
 
 	/* For the log. */
 	enum role role;
@@ -91,33 +96,31 @@ struct api_reply {
 };
 
 /*
- * A request's way: who asks and which row of the table it is, which never waits; then the answer,
- * which may. Always makes a reply; api_reply_done() frees it.
+ * The life of a request: api_call_init() finds the caller's role and the row of the table, and
+ * never waits; api_answer() may wait, and always makes a reply.
  */
 struct api_call;
 void api_call_init(struct api *api, const struct http_req *req, struct api_call *ret);
 void api_call_done(struct api_call *call);
 void api_answer(struct api_call *call, struct api_reply *ret);
-int api_deadline(const struct api_call *call); /* seconds that this may take */
-/* The same for a request that went wrong, and is not to be acted upon. */
+int api_deadline(const struct api_call *call); /* seconds that this call may take */
+/* For a request that is not to be acted upon: a reply that says why. */
 void api_answer_error(const struct api_call *call, const struct err *err, struct api_reply *ret);
 void api_reply_done(struct api_reply *reply);
 
-/* Counters for all routes. NULL: memory. */
+/* Counters for all routes. NULL: out of memory. */
 struct metrics *api_metrics_new(const struct route *routes, size_t count);
-/* Counts a request that metrics_begin() was told of, and its answer. */
+/* Counts a request, after metrics_begin(), and its answer. */
 void api_count(const struct api_call *call, const struct api_reply *reply, int64_t microseconds);
 
 const char *api_role_name(enum role role);
 
-/* What every error looks like. */
-extern const struct field api_problem_fields[];
-
 /* The rest is between the dispatcher, the routes and the handlers. */
 
+/* From the path, the query, or the top of a JSON body. */
 struct arg {
 	const char *name;
-	const char *text;
+	const char *text; /* as sent; NULL: a member of a body that is no text */
 	size_t len;
 	bool flag;
 };
@@ -127,25 +130,30 @@ struct api_call {
 	struct api *api;
 	const struct http_req *req;
 	struct http_path path;
-	int found; /* -1: there is no such route, and missing says why */
+	struct http_query query;
+	int found; /* -1: there is no such route, and `missing` says why */
 	struct err missing;
 	const struct route *route; /* NULL: none, or OPTIONS, which has no row */
-	bool open;                 /* the path is for everybody */
-	bool patchable;            /* the path knows PATCH */
-	char allow[64];            /* the methods that it knows */
-	enum role role;
+	bool safe;                 /* GET, HEAD or OPTIONS */
+	bool open;                 /* the path is public */
+	bool patchable;            /* the path has PATCH */
+	char allow[64];            /* the methods that the path has */
+	enum role role;            /* of the caller */
 	struct arg args[API_ARGS_MAX];
 	size_t arg_count;
-	const struct json *body; /* as route->fields has it; NULL: no JSON */
+	struct json *body; /* owned: as route->fields describes it; NULL: no JSON */
 };
 
-/* An argument from path, query or the top of the body; NULL: not given. */
+/* An argument by its name; NULL: it was not given. */
 const struct arg *api_arg(const struct api_call *call, const char *name);
 const char *api_text(const struct api_call *call, const char *name);
 bool api_flag(const struct api_call *call, const char *name, bool preset);
 
 /* The VM that the path or the query names, with the call's If-Match. */
 struct target api_target(const struct api_call *call);
+
+/* Reads query and body into the arguments, by the route's tables. */
+int api_call_read(struct api_call *call, struct err *err);
 
 typedef int api_handler(struct api_call *call, struct api_reply *reply, struct err *err);
 
@@ -154,51 +162,53 @@ enum {
 	API_BODY_JSON = 1,
 	API_BODY_XML = 2,
 	API_BODY_TEXT = 4,
-	API_BODY_PATCH = 8, /* a JSON merge patch (RFC 7396); plain JSON is taken for one, too */
+	API_BODY_PATCH = 8, /* a JSON merge patch (RFC 7396); plain JSON is read as one, too */
 };
 
 /*
- * A row of the table, sorted by path and then method. A body of XML becomes the argument "xml", one
- * of text/plain "text".
- * A route without a body still takes an empty one or an empty JSON object.
+ * A row of the table, sorted by path, then method. An XML body becomes the argument "xml", a
+ * text/plain body the argument "text". A route without a body still takes an empty one, and {}.
  */
 struct route {
-	const char *path; /* {name} is an argument */
+	const char *path; /* {name} is an argument: names are listed in api.c */
 	enum http_method method;
-	enum role role; /* ROLE_NONE: for everybody, even without a user */
+	enum role role; /* ROLE_NONE: public */
 	api_handler *handle;
-	int status; /* of success */
+	int status; /* on success */
 	unsigned body;
 	const struct field *query;
 	const struct field *fields; /* of the JSON body */
 	const char *summary;
+	int what; /* for a handler that several rows share: which action */
 
-	/* For the OpenAPI document, which knows what the rest of the row implies. */
-	const struct field *answer;     /* NULL: it is no JSON */
-	const char *media;              /* of the answer; NULL: JSON, or else XML */
+	/* What an answer is, for api_reply_answer() and the OpenAPI document. */
+	const struct field *answer;     /* NULL: not JSON */
+	const char *media;              /* of the answer; NULL: JSON, or XML without an answer */
 	const struct field *dry_answer; /* of a 200 with dry_run=1; or NULL */
 	const char *errors;             /* codes that the handler adds, separated by | */
-	const char *example;            /* a body, as JSON; or NULL */
+	const char *example;            /* of a body, as JSON; or NULL */
 
-	bool instant;    /* never waits: is answered however much there is to do */
+	bool instant;    /* never waits: is answered under any load */
 	bool takes_long; /* has the long deadline */
 
-	bool if_match; /* a mutation that heeds If-Match: others refuse it */
-	bool keyed;    /* heeds Idempotency-Key: others have no need of it */
-	bool aged;     /* may answer with what was before the request, and then says its Age */
+	bool if_match; /* a mutation that checks If-Match; other mutations refuse the header */
+	bool keyed;    /* uses Idempotency-Key */
+	bool aged;     /* may answer from before the request, with an Age */
 };
 
-/* How fresh a list the request needs: only who says no-cache waits long for one. */
+/* How fresh a list must be: only a client that sends no-cache waits long for a fresh one. */
 enum inventory_need api_need(const struct api_call *call);
 
-/* Does the client hold the answer of the reply's entity tag? Then it needs no body. */
+/* Does If-None-Match hold the reply's entity tag? Then the reply needs no body. */
 bool api_is_held(const struct api_call *call, const struct api_reply *reply);
 
-/* Answers with what others are answered with, too; takes the rendering. */
-void api_reply_shared(struct api_reply *reply, struct rendering *rendering, const char *type);
-
+/* The answer that route->answer makes of a struct; see answer.h. Its getters get the call. */
+int api_reply_answer(
+	const struct api_call *call, const void *data, struct api_reply *reply, struct err *err);
 /* Puts the value into the reply and frees it. */
 int api_reply_json(struct api_reply *reply, struct json *value, struct err *err);
+/* Replies with a text that other replies share; takes the rendering. */
+void api_reply_shared(struct api_reply *reply, struct rendering *rendering, const char *type);
 /*
  * Replies with what nginx has at an internal location: the path of these segments, encoded; NULL
  * ends them. nginx takes the media type and Cache-Control from this reply, the rest from the file.
@@ -207,16 +217,19 @@ int api_reply_redirect(
 	struct api_reply *reply, const char *const segments[], const char *type, struct err *err);
 /* Replies with a stream, which becomes the reply's. */
 void api_reply_stream(struct api_reply *reply, struct api_stream *stream, const char *type);
-/* Sets Location to the path of these segments, encoded; NULL ends them. */
+/* Sets Location to the path of these segments, which are encoded; NULL ends them. */
 int api_reply_location(struct api_reply *reply, const char *const segments[], struct err *err);
+/* Turns the reply into an error. */
+void api_reply_error(const struct api_call *call, const struct err *err, struct api_reply *reply);
+void api_reply_drop_body(struct api_reply *reply);
 
+/* What every error looks like, and the policy's violations in it. */
+extern const struct field api_problem_fields[];
 extern const struct field api_violation_fields[];
-/* An error as it is answered; takes the violations, which may be NULL. */
+/* An error as JSON; takes the violations, which may be NULL. */
 struct json *api_problem_json(
 	const struct err *err, const char *request_id, enum role role, struct json *violations);
 
-struct json *api_violations_json(const struct policy_report *report);
-
-/* ERR_POLICY_DENIED, with the violations in the reply, unless the policy lets the document pass. */
+/* ERR_POLICY_DENIED, with the violations in the reply, unless the policy accepts the document. */
 int api_apply_policy(const struct api_call *call, const struct xml *doc, struct api_reply *reply,
 	struct err *err);

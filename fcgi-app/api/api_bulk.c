@@ -44,37 +44,57 @@ const struct field api_bulk_stop_fields[] = {
 	{ 0 },
 };
 
+/* What happened to one VM; -1: the member does not apply. */
+struct item_answer {
+	const char *ref;
+	struct vm_ref vm;
+	bool ok;
+	int changed, state, restored, how, stopped;
+	struct json *error; /* owned; or NULL */
+};
+
 static const struct field item_fields[] = {
-	{ "ref", .type = FIELD_TEXT, .says = "as it was given; of one that was selected, its name",
+	{ "ref", .type = FIELD_TEXT, FROM(struct item_answer, ref),
+		.says = "as it was given; of one that was selected, its name",
 		.example = "\"web-1\"" },
-	{ "uuid", .type = FIELD_TEXT, .optional = true, .says = "missing: there is no such VM" },
-	{ "name", .type = FIELD_TEXT, .optional = true },
-	{ "ok", .type = FIELD_FLAG },
-	{ "changed", .type = FIELD_FLAG, .optional = true, .says = "false: it was so already" },
-	{ "state", .type = FIELD_WORD, .words = VM_STATE_NAMES, .optional = true,
-		.says = "that it is in now; not of one that was deleted" },
-	{ "restored", .type = FIELD_FLAG, .optional = true,
+	{ "uuid", .type = FIELD_TEXT, FROM(struct item_answer, vm.uuid), .optional = true,
+		.says = "missing: there is no such VM" },
+	{ "name", .type = FIELD_TEXT, FROM(struct item_answer, vm.name), .optional = true },
+	{ "ok", .type = FIELD_FLAG, FROM(struct item_answer, ok) },
+	{ "changed", .type = FIELD_FLAG, FROM(struct item_answer, changed), .optional = true,
+		.says = "false: it was so already" },
+	{ "state", .type = FIELD_WORD, FROM(struct item_answer, state), .words = VM_STATE_NAMES,
+		.optional = true, .says = "that it is in now; not of one that was deleted" },
+	{ "restored", .type = FIELD_FLAG, FROM(struct item_answer, restored), .optional = true,
 		.says = "of a start: it went on from its managed save" },
-	{ "how", .type = FIELD_WORD, .words = GUEST_WAY_NAMES, .optional = true,
-		.says = "of a stop" },
-	{ "stopped", .type = FIELD_FLAG, .optional = true,
+	{ "how", .type = FIELD_WORD, FROM(struct item_answer, how), .words = GUEST_WAY_NAMES,
+		.optional = true, .says = "of a stop" },
+	{ "stopped", .type = FIELD_FLAG, FROM(struct item_answer, stopped), .optional = true,
 		.says = "of a deletion: it had to be stopped for it" },
-	{ "error", .type = FIELD_OBJECT, .of = api_problem_fields, .optional = true,
+	{ "error", .type = FIELD_OBJECT, .of = api_problem_fields, FROM(struct item_answer, error),
+		.optional = true,
 		.says = "unless ok: what a request for it alone would have been answered" },
 	{ 0 },
 };
 
+struct bulk_answer {
+	struct json *items; /* owned */
+	size_t succeeded, failed;
+};
+
 const struct field api_bulk_answer[] = {
-	{ "items", .type = FIELD_LIST, .of = item_fields,
+	{ "items", .type = FIELD_LIST, .of = item_fields, FROM(struct bulk_answer, items),
 		.says = "in the order of refs; when selected, by name" },
-	{ "succeeded", .type = FIELD_NUMBER, .max = BULK_VMS_MAX, .example = "1" },
-	{ "failed", .type = FIELD_NUMBER, .max = BULK_VMS_MAX, .example = "0" },
+	{ "succeeded", .type = FIELD_NUMBER, FROM(struct bulk_answer, succeeded),
+		.max = BULK_VMS_MAX, .example = "1" },
+	{ "failed", .type = FIELD_NUMBER, FROM(struct bulk_answer, failed), .max = BULK_VMS_MAX,
+		.example = "0" },
 	{ 0 },
 };
 
 /* What was asked */
 
-static int name_them(
+static int choose_by_name(
 	struct api_call *call, const struct json *refs, struct bulk *bulk, struct err *err)
 {
 	const char *names[BULK_VMS_MAX];
@@ -90,15 +110,15 @@ static int name_them(
 	return bulk_name(call->api->host, names, count, bulk, err);
 }
 
-static const char *text_of(const struct json *object, const char *name)
+static const char *selection_text(const struct json *object, const char *name)
 {
 	const struct json *value = json_member(object, name);
 	size_t len = 0;
 	return value ? json_get_string(value, &len) : NULL;
 }
 
-static int select_them(struct api_call *call, const struct json *wanted, const struct json *max,
-	struct bulk *bulk, struct err *err)
+static int choose_by_selection(struct api_call *call, const struct json *wanted,
+	const struct json *max, struct bulk *bulk, struct err *err)
 {
 	struct selection selection;
 	if (!json_length(wanted))
@@ -107,13 +127,13 @@ static int select_them(struct api_call *call, const struct json *wanted, const s
 	if (!max)
 		return err_set(
 			err, ERR_BAD_REQUEST, "max: this field is missing; select needs one");
-	if (selection_read(text_of(wanted, "state"), text_of(wanted, "name"),
-		    text_of(wanted, "label"), &selection, err) < 0)
+	if (selection_read(selection_text(wanted, "state"), selection_text(wanted, "name"),
+		    selection_text(wanted, "label"), &selection, err) < 0)
 		return -1;
 	return bulk_select(call->api->host, &selection, (size_t)json_get_int(max), bulk, err);
 }
 
-static int choose(struct api_call *call, struct bulk *bulk, struct err *err)
+static int choose_vms(struct api_call *call, struct bulk *bulk, struct err *err)
 {
 	const struct json *refs = json_member(call->body, "refs");
 	const struct json *wanted = json_member(call->body, "select");
@@ -122,76 +142,52 @@ static int choose(struct api_call *call, struct bulk *bulk, struct err *err)
 		return err_set(err, ERR_BAD_REQUEST,
 			"body: must say which VMs, either by refs or by select");
 	if (wanted)
-		return select_them(call, wanted, max, bulk, err);
+		return choose_by_selection(call, wanted, max, bulk, err);
 	if (max)
 		return err_set(err, ERR_BAD_REQUEST, "max: goes with select, not with refs");
-	return name_them(call, refs, bulk, err);
+	return choose_by_name(call, refs, bulk, err);
 }
 
 /* What came of it */
 
-static void put_done(struct json *o, enum bulk_action action, const struct bulk_item *item)
-{
-	if (action == BULK_DELETE) {
-		json_put_bool(o, "changed", true);
-		json_put_bool(o, "stopped", item->removed.stopped);
-		return;
-	}
-	json_put_bool(o, "changed", item->acted.changed);
-	json_put_string(o, "state", vm_state_name(item->acted.vm.state));
-	if (action == BULK_START)
-		json_put_bool(o, "restored", item->acted.restored);
-	if (action == BULK_STOP)
-		json_put_string(o, "how", guest_way_name(item->way));
-}
-
 static struct json *item_json(
 	const struct api_call *call, enum bulk_action action, const struct bulk_item *item)
 {
-	struct json *o = json_new_object();
-	json_put_string(o, "ref", item->ref);
-	if (item->vm.uuid[0]) {
-		json_put_string(o, "uuid", item->vm.uuid);
-		json_put_string(o, "name", item->vm.name);
+	struct item_answer answer = { item->ref, item->vm, !item->failed, -1, -1, -1, -1, -1,
+		NULL };
+	if (item->failed) {
+		answer.error =
+			api_problem_json(&item->err, call->req->request_id, call->role, NULL);
+	} else if (action == BULK_DELETE) {
+		answer.changed = true;
+		answer.stopped = item->removed.stopped;
+	} else {
+		answer.changed = item->acted.changed;
+		answer.state = (int)item->acted.vm.state;
+		answer.restored = action == BULK_START ? item->acted.restored : -1;
+		answer.how = action == BULK_STOP ? (int)item->way : -1;
 	}
-	json_put_bool(o, "ok", !item->failed);
-	if (item->failed)
-		json_put(o, "error",
-			api_problem_json(&item->err, call->req->request_id, call->role, NULL));
-	else
-		put_done(o, action, item);
-	return o;
+	struct json *made = answer_json(item_fields, &answer, call);
+	json_free(answer.error);
+	return made;
 }
 
-static int run(
-	struct api_call *call, enum bulk_action action, struct api_reply *reply, struct err *err)
+int api_bulk_act(struct api_call *call, struct api_reply *reply, struct err *err)
 {
 	AUTO_BULK struct bulk bulk = { 0 };
 	const struct api *api = call->api;
+	enum bulk_action action = (enum bulk_action)call->route->what;
 	const struct stop_how how = api_power_stop_how(call);
-	if (choose(call, &bulk, err) < 0 ||
+	if (choose_vms(call, &bulk, err) < 0 ||
 		bulk_run(api->config, api->host, action, &how, &bulk, err) < 0)
 		return -1;
-	struct json *items = json_new_array();
-	int64_t failed = 0;
+	struct bulk_answer answer = { json_new_array(), bulk.count, 0 };
 	for (size_t i = 0; i < bulk.count; i++) {
-		json_push(items, item_json(call, action, &bulk.items[i]));
-		failed += bulk.items[i].failed;
+		json_push(answer.items, item_json(call, action, &bulk.items[i]));
+		answer.failed += bulk.items[i].failed;
 	}
-	struct json *answer = json_new_object();
-	json_put(answer, "items", items);
-	json_put_int(answer, "succeeded", (int64_t)bulk.count - failed);
-	json_put_int(answer, "failed", failed);
-	return api_reply_json(reply, answer, err);
+	answer.succeeded -= answer.failed;
+	int rc = api_reply_answer(call, &answer, reply, err);
+	json_free(answer.items);
+	return rc;
 }
-
-#define DEFINE_BULK(handler, action) \
-	int handler(struct api_call *call, struct api_reply *reply, struct err *err) \
-	{ \
-		return run(call, action, reply, err); \
-	}
-DEFINE_BULK(api_bulk_start, BULK_START)
-DEFINE_BULK(api_bulk_stop, BULK_STOP)
-DEFINE_BULK(api_bulk_suspend, BULK_SUSPEND)
-DEFINE_BULK(api_bulk_resume, BULK_RESUME)
-DEFINE_BULK(api_bulk_delete, BULK_DELETE)

@@ -13,75 +13,51 @@ const struct field api_convert_fields[] = {
 	{ 0 },
 };
 
-static const struct field option_fields[] = {
-	{ "option", .type = FIELD_TEXT, .example = "\"-m 64\"" },
-	{ "outcome", .type = FIELD_WORD, .words = "mapped|dropped|unmapped" },
-	{ "detail", .type = FIELD_TEXT, .says = "to what, or why" },
-	{ 0 },
-};
-
-const struct field api_convert_answer[] = {
-	{ "xml", .type = FIELD_TEXT, .says = "domain XML" },
-	{ "spec", .type = FIELD_FREE, .says = "the same as a spec, as far as its fields reach" },
-	{ "spec_lacks", .type = FIELD_TEXTS, .says = "what stands in xml and has no field" },
-	{ "options", .type = FIELD_LIST, .of = option_fields },
-	{ "unmapped", .type = FIELD_TEXTS, .says = "options for which nothing stands" },
-	{ "violations", .type = FIELD_LIST, .of = api_violation_fields },
-	{ 0 },
-};
-
-/* An option as it was written, with its value or the one property that is meant. */
-static struct json *item_option(const struct qemu_item *item)
+/* An option as it was written, with its value or the one property that the item is about. */
+static struct json *option_text(const void *data, const void *context)
 {
+	const struct qemu_item *item = data;
 	const char *value = item->property[0] ? item->property : item->value;
 	char text[512];
+	(void)context;
 	(void)snprintf(text, sizeof text, "-%.64s%s%.400s", item->option, value ? " " : "",
 		value ? value : "");
 	text_mask_malformed(text);
 	return json_string(text);
 }
 
-static struct json *options_json(const struct qemu_argv *argv)
+static struct json *unmapped_options(const void *data, const void *context)
 {
-	struct json *options = json_new_array();
-	for (size_t i = 0; i < argv->item_count; i++) {
-		struct json *o = json_new_object();
-		json_put(o, "option", item_option(&argv->items[i]));
-		json_put_string(o, "outcome", qemu_outcome_name(argv->items[i].outcome));
-		json_put_string(o, "detail", argv->items[i].text);
-		json_push(options, o);
-	}
-	return options;
-}
-
-static struct json *unmapped_json(const struct qemu_argv *argv)
-{
+	const struct qemu_argv *argv = &((const struct conversion *)data)->argv;
 	struct json *unmapped = json_new_array();
 	for (size_t i = 0; i < argv->item_count; i++)
 		if (argv->items[i].outcome == QEMU_UNMAPPED)
-			json_push(unmapped, item_option(&argv->items[i]));
+			json_push(unmapped, option_text(&argv->items[i], context));
 	return unmapped;
 }
 
-static struct json *lacks_json(const struct conversion *conversion)
-{
-	struct json *lacks = json_new_array();
-	for (size_t i = 0; i < conversion->lack_count; i++)
-		json_push_string(lacks, conversion->lacks[i]);
-	return lacks;
-}
+static const struct field option_fields[] = {
+	{ "option", .type = FIELD_TEXT, .get = option_text, .example = "\"-m 64\"" },
+	{ "outcome", .type = FIELD_WORD, FROM(struct qemu_item, outcome),
+		.words = QEMU_OUTCOME_NAMES },
+	{ "detail", .type = FIELD_TEXT, FROM(struct qemu_item, text), .says = "to what, or why" },
+	{ 0 },
+};
 
-static int reply(struct api_reply *reply, struct conversion *conversion, struct err *err)
-{
-	struct json *answer = json_new_object();
-	json_put_string(answer, "xml", conversion->xml);
-	json_put(answer, "spec", TAKE(conversion->spec));
-	json_put(answer, "spec_lacks", lacks_json(conversion));
-	json_put(answer, "options", options_json(&conversion->argv));
-	json_put(answer, "unmapped", unmapped_json(&conversion->argv));
-	json_put(answer, "violations", api_violations_json(&conversion->report));
-	return api_reply_json(reply, answer, err);
-}
+const struct field api_convert_answer[] = {
+	{ "xml", .type = FIELD_TEXT, FROM(struct conversion, xml), .says = "domain XML" },
+	{ "spec", .type = FIELD_FREE, FROM(struct conversion, spec),
+		.says = "the same as a spec, as far as its fields reach" },
+	{ "spec_lacks", .type = FIELD_TEXTS, FROM_LIST(struct conversion, lacks, lack_count),
+		.says = "what stands in xml and has no field" },
+	{ "options", .type = FIELD_LIST, .of = option_fields,
+		FROM_LIST(struct conversion, argv.items, argv.item_count) },
+	{ "unmapped", .type = FIELD_TEXTS, .get = unmapped_options,
+		.says = "options for which nothing stands" },
+	{ "violations", .type = FIELD_LIST, .of = api_violation_fields,
+		FROM_LIST(struct conversion, report.found, report.count) },
+	{ 0 },
+};
 
 /* The command line is text to be split as a shell does, or words in JSON. */
 static int read_words(const struct api_call *call, struct shell_words *ret, struct err *err)
@@ -100,12 +76,12 @@ static int read_words(const struct api_call *call, struct shell_words *ret, stru
 	return 0;
 }
 
-int api_convert_qemu_argv(struct api_call *call, struct api_reply *answer, struct err *err)
+int api_convert_qemu_argv(struct api_call *call, struct api_reply *reply, struct err *err)
 {
 	__attribute__((cleanup(shell_words_done))) struct shell_words words = { 0 };
 	__attribute__((cleanup(conversion_done))) struct conversion conversion = { 0 };
 	if (read_words(call, &words, err) < 0 ||
 		convert_qemu_argv(call->api->config, words.word, words.count, &conversion, err) < 0)
 		return -1;
-	return reply(answer, &conversion, err);
+	return api_reply_answer(call, &conversion, reply, err);
 }

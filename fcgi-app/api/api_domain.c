@@ -102,67 +102,61 @@ static int settle(struct api_call *call, struct domain_xml *domain, struct disks
 
 /* Replies */
 
+struct domain_answer {
+	struct vm vm;
+	const char *effective;
+	const char (*warnings)[sizeof((struct domain_xml *)0)->warnings[0]];
+	size_t warning_count;
+};
+
 const struct field api_domain_create_answer[] = {
-	{ "Vm", .type = FIELD_ALSO, .of = vm_json_fields },
-	{ "warnings", .type = FIELD_TEXTS, .says = "what was changed" },
+	{ "Vm", VM_JSON_ALSO, FROM(struct domain_answer, vm) },
+	{ "warnings", .type = FIELD_TEXTS, FROM_LIST(struct domain_answer, warnings, warning_count),
+		.says = "what was changed" },
 	{ 0 },
 };
 
 const struct field api_domain_put_answer[] = {
-	{ "Vm", .type = FIELD_ALSO, .of = vm_json_fields },
-	{ "effective", .type = FIELD_WORD, .words = "next-start|after-stop|after-restore",
+	{ "Vm", VM_JSON_ALSO, FROM(struct domain_answer, vm) },
+	{ "effective", .type = FIELD_WORD, FROM(struct domain_answer, effective),
+		.words = "next-start|after-stop|after-restore",
 		.says = "from when on the new definition counts" },
-	{ "warnings", .type = FIELD_TEXTS, .says = "what was changed" },
+	{ "warnings", .type = FIELD_TEXTS, FROM_LIST(struct domain_answer, warnings, warning_count),
+		.says = "what was changed" },
 	{ 0 },
 };
 
+struct dry_answer {
+	bool dry_run, ok;
+	const char *uuid, *name, *xml, *command_line;
+	const struct finding *findings;
+	size_t count;
+};
+
 static const struct field finding_fields[] = {
-	{ "severity", .type = FIELD_WORD, .words = "info|warning|error" },
-	{ "check", .type = FIELD_WORD,
+	{ "severity", .type = FIELD_WORD, FROM(struct finding, severity),
+		.words = "info|warning|error" },
+	{ "check", .type = FIELD_WORD, FROM(struct finding, check),
 		.words = "names|schema|changes|command|networks|files|boot" },
-	{ "path", .type = FIELD_TEXT, .nullable = true, .says = "XPath" },
-	{ "detail", .type = FIELD_TEXT },
+	{ "path", .type = FIELD_TEXT, FROM(struct finding, path), .nullable = true,
+		.says = "XPath" },
+	{ "detail", .type = FIELD_TEXT, FROM(struct finding, text) },
 	{ 0 },
 };
 
 const struct field api_domain_dry_answer[] = {
-	{ "dry_run", .type = FIELD_FLAG },
-	{ "ok", .type = FIELD_FLAG, .says = "no finding is an error" },
-	{ "uuid", .type = FIELD_TEXT },
-	{ "name", .type = FIELD_TEXT },
-	{ "findings", .type = FIELD_LIST, .of = finding_fields },
-	{ "xml", .type = FIELD_TEXT, .says = "what libvirt would get" },
-	{ "command_line", .type = FIELD_TEXT, .nullable = true, .says = "QEMU's" },
+	{ "dry_run", .type = FIELD_FLAG, FROM(struct dry_answer, dry_run) },
+	{ "ok", .type = FIELD_FLAG, FROM(struct dry_answer, ok), .says = "no finding is an error" },
+	{ "uuid", .type = FIELD_TEXT, FROM(struct dry_answer, uuid) },
+	{ "name", .type = FIELD_TEXT, FROM(struct dry_answer, name) },
+	{ "findings", .type = FIELD_LIST, .of = finding_fields,
+		FROM_LIST(struct dry_answer, findings, count) },
+	{ "xml", .type = FIELD_TEXT, FROM(struct dry_answer, xml),
+		.says = "what libvirt would get" },
+	{ "command_line", .type = FIELD_TEXT, FROM(struct dry_answer, command_line),
+		.nullable = true, .says = "QEMU's" },
 	{ 0 },
 };
-
-static struct json *warnings_json(const struct domain_xml *domain)
-{
-	struct json *warnings = json_new_array();
-	for (size_t i = 0; i < domain->warning_count; i++)
-		json_push_string(warnings, domain->warnings[i]);
-	return warnings;
-}
-
-static struct json *findings_json(const struct dry_run *dry)
-{
-	static const char *const severities[] = {
-		[SEVERITY_INFO] = "info",
-		[SEVERITY_WARNING] = "warning",
-		[SEVERITY_ERROR] = "error",
-	};
-	struct json *findings = json_new_array();
-	for (size_t i = 0; i < dry->count; i++) {
-		const struct finding *f = &dry->findings[i];
-		struct json *o = json_new_object();
-		json_put_string(o, "severity", severities[f->severity]);
-		json_put_string(o, "check", f->check);
-		json_put_string(o, "path", f->path[0] ? f->path : NULL);
-		json_put_string(o, "detail", f->text);
-		json_push(findings, o);
-	}
-	return findings;
-}
 
 static int reply_dry_run(struct api_call *call, struct domain_xml *domain,
 	const struct create_how *how, struct api_reply *reply, struct err *err)
@@ -170,16 +164,10 @@ static int reply_dry_run(struct api_call *call, struct domain_xml *domain,
 	__attribute__((cleanup(dry_run_done))) struct dry_run dry = { 0 };
 	if (dry_run(call->api->host, call->api->config, domain, how, &dry, err) < 0)
 		return -1;
-	struct json *answer = json_new_object();
-	json_put_bool(answer, "dry_run", true);
-	json_put_bool(answer, "ok", dry.ok);
-	json_put_string(answer, "uuid", domain->uuid);
-	json_put_string(answer, "name", domain->name);
-	json_put(answer, "findings", findings_json(&dry));
-	json_put_string(answer, "xml", dry.xml);
-	json_put_string(answer, "command_line", dry.command);
+	const struct dry_answer answer = { true, dry.ok, domain->uuid, domain->name, dry.xml,
+		dry.command, dry.findings, dry.count };
 	reply->status = 200; /* nothing was created */
-	return api_reply_json(reply, answer, err);
+	return api_reply_json(reply, answer_json(api_domain_dry_answer, &answer, call), err);
 }
 
 /* Creating */
@@ -237,9 +225,8 @@ static int create(struct api_call *call, const struct create_how *asked, struct 
 	if (create_vm(call->api->config, call->api->host, &domain, &how, &vm, &reply->replayed,
 		    err) < 0)
 		return -1;
-	struct json *answer = vm_json(call->api->host, &vm);
-	json_put(answer, "warnings", warnings_json(&domain));
-	if (api_reply_json(reply, answer, err) < 0)
+	const struct domain_answer answer = { vm, NULL, domain.warnings, domain.warning_count };
+	if (api_reply_answer(call, &answer, reply, err) < 0)
 		return -1;
 	return api_reply_location(reply, (const char *const[]){ "v1", "vms", vm.uuid, NULL }, err);
 }
@@ -281,7 +268,7 @@ int api_domain_get(struct api_call *call, struct api_reply *reply, struct err *e
 }
 
 /* From when on a new definition counts. */
-static const char *effective(const struct vm *vm)
+static const char *effective_from(const struct vm *vm)
 {
 	if (vm->managed_save)
 		return "after-restore"; /* the saved state brings its own */
@@ -315,8 +302,7 @@ int api_domain_put(struct api_call *call, struct api_reply *reply, struct err *e
 			: reply_dry_run(call, &domain, NULL, reply, err);
 	if (redefine_vm(call->api->config, call->api->host, &domain, if_match, &vm, err) < 0)
 		return -1;
-	struct json *answer = vm_json(call->api->host, &vm);
-	json_put_string(answer, "effective", effective(&vm));
-	json_put(answer, "warnings", warnings_json(&domain));
-	return api_reply_json(reply, answer, err);
+	const struct domain_answer answer = { vm, effective_from(&vm), domain.warnings,
+		domain.warning_count };
+	return api_reply_answer(call, &answer, reply, err);
 }

@@ -23,12 +23,19 @@ static const struct field item_fields[] = {
 	{ 0 },
 };
 
+struct page_answer {
+	struct json *items; /* owned */
+	const char *next;   /* or NULL */
+	bool stale;
+};
+
 const struct field api_list_answer[] = {
-	{ "items", .type = FIELD_LIST, .of = item_fields, .says = "by name" },
-	{ "next", .type = FIELD_TEXT, .nullable = true,
+	{ "items", .type = FIELD_LIST, .of = item_fields, FROM(struct page_answer, items),
+		.says = "by name" },
+	{ "next", .type = FIELD_TEXT, FROM(struct page_answer, next), .nullable = true,
 		.says = "the next page's `after`; null: this is the last" },
-	{ "stale", .type = FIELD_FLAG, .says = "it is not of now but as old as the header Age says",
-		.example = "false" },
+	{ "stale", .type = FIELD_FLAG, FROM(struct page_answer, stale),
+		.says = "it is not of now but as old as the header Age says", .example = "false" },
 	{ 0 },
 };
 
@@ -42,7 +49,7 @@ struct page {
 };
 
 /* Only members that there are. */
-static int check_fields(const char *fields, struct err *err)
+static int check_page_fields(const char *fields, struct err *err)
 {
 	for (const char *s = fields; s; s = strchr(s, ','), s = s ? s + 1 : NULL) {
 		char name[64];
@@ -66,7 +73,7 @@ static int read_page(struct api_call *call, struct page *ret, struct err *err)
 	};
 	if (selection_read(api_text(call, "state"), api_text(call, "name"), api_text(call, "label"),
 		    &page.selection, err) < 0 ||
-		check_fields(page.fields, err) < 0)
+		check_page_fields(page.fields, err) < 0)
 		return -1;
 	*ret = page;
 	return 0;
@@ -80,42 +87,36 @@ struct listing {
 	bool stale;
 };
 
-static struct json *item_json(const struct listing *listing, const struct vm *vm)
-{
-	struct json *item = vm_json_item(listing->call->api->host, vm);
-	if (listing->page->fields)
-		json_keep(item, listing->page->fields);
-	return item;
-}
-
-static struct json *page_json(const struct listing *listing)
+/* Collects the items of the page, and the name that the next page begins after. */
+static struct page_answer collect_page(const struct listing *listing)
 {
 	const struct page *page = listing->page;
-	struct json *answer = json_new_object();
-	struct json *items = json_new_array();
+	struct page_answer answer = { json_new_array(), NULL, listing->stale };
 	const struct vm *last = NULL;
-	const char *next = NULL;
-	for (size_t i = 0; i < listing->vms->count && !next; i++) {
+	for (size_t i = 0; i < listing->vms->count; i++) {
 		const struct vm *vm = &listing->vms->vms[i];
 		if ((page->after && strcmp(vm->name, page->after) <= 0) ||
 			!selection_has(&page->selection, vm))
 			continue;
-		if (json_length(items) == page->limit) {
-			next = last->name;
+		if (json_length(answer.items) == page->limit) {
+			answer.next = last->name;
 			break;
 		}
-		json_push(items, item_json(listing, vm));
+		struct json *item = answer_json(vm_json_item_fields, vm, listing->call);
+		if (page->fields)
+			json_keep(item, page->fields);
+		json_push(answer.items, item);
 		last = vm;
 	}
-	json_put(answer, "items", items);
-	json_put_string(answer, "next", next);
-	json_put_bool(answer, "stale", listing->stale);
 	return answer;
 }
 
-static int render(const void *data, char **ret, size_t *ret_len, struct err *err)
+static int render_page(const void *data, char **ret, size_t *ret_len, struct err *err)
 {
-	AUTO(json_free) struct json *answer = page_json(data);
+	const struct listing *listing = data;
+	struct page_answer page = collect_page(listing);
+	AUTO(json_free) struct json *answer = answer_json(api_list_answer, &page, listing->call);
+	json_free(page.items);
 	return json_text(answer, ret, ret_len, err);
 }
 
@@ -124,7 +125,7 @@ static int render(const void *data, char **ret, size_t *ret_len, struct err *err
  * that is stale says so, which is another answer: who holds the fresh one is not told that it
  * holds.
  */
-static int list(const struct api_call *call, const struct page *page, struct api_reply *reply,
+static int reply_page(const struct api_call *call, const struct page *page, struct api_reply *reply,
 	struct err *err)
 {
 	AUTO(vm_list_give) struct vm_list *vms = NULL;
@@ -138,7 +139,7 @@ static int list(const struct api_call *call, const struct page *page, struct api
 	if (api_is_held(call, reply))
 		return 0;
 	const struct listing listing = { call, page, vms, reply->age > 0 };
-	if (renderings_get(&vms->renderings, question, render, &listing, &rendering, err) < 0)
+	if (renderings_get(&vms->renderings, question, render_page, &listing, &rendering, err) < 0)
 		return -1;
 	api_reply_shared(reply, rendering, "application/json");
 	return 0;
@@ -147,7 +148,7 @@ static int list(const struct api_call *call, const struct page *page, struct api
 int api_list_vms(struct api_call *call, struct api_reply *reply, struct err *err)
 {
 	struct page page;
-	return read_page(call, &page, err) < 0 ? -1 : list(call, &page, reply, err);
+	return read_page(call, &page, err) < 0 ? -1 : reply_page(call, &page, reply, err);
 }
 
 int api_list_active(struct api_call *call, struct api_reply *reply, struct err *err)
@@ -156,5 +157,5 @@ int api_list_active(struct api_call *call, struct api_reply *reply, struct err *
 		.selection.states = ~(1U << VM_SHUTOFF | 1U << VM_CRASHED),
 		.limit = SIZE_MAX,
 	};
-	return list(call, &active, reply, err);
+	return reply_page(call, &active, reply, err);
 }

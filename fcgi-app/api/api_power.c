@@ -10,20 +10,27 @@
 enum { TIMEOUT_PRESET = 30 };
 
 const struct field api_power_answer[] = {
-	{ "Vm", .type = FIELD_ALSO, .of = vm_json_fields },
-	{ "changed", .type = FIELD_FLAG, .says = "false: it was so already" },
+	{ "Vm", VM_JSON_ALSO, FROM(struct power_done, vm) },
+	{ "changed", .type = FIELD_FLAG, FROM(struct power_done, changed),
+		.says = "false: it was so already" },
 	{ 0 },
 };
 
 const struct field api_power_start_answer[] = {
 	{ "Action", .type = FIELD_ALSO, .of = api_power_answer },
-	{ "restored", .type = FIELD_FLAG, .says = "it went on from its managed save" },
+	{ "restored", .type = FIELD_FLAG, FROM(struct power_done, restored),
+		.says = "it went on from its managed save" },
 	{ 0 },
 };
 
+struct stopped {
+	struct power_done done;
+	enum guest_way how;
+};
+
 const struct field api_power_stop_answer[] = {
-	{ "Action", .type = FIELD_ALSO, .of = api_power_answer },
-	{ "how", .type = FIELD_WORD, .words = GUEST_WAY_NAMES,
+	{ "Action", .type = FIELD_ALSO, .of = api_power_answer, FROM(struct stopped, done) },
+	{ "how", .type = FIELD_WORD, FROM(struct stopped, how), .words = GUEST_WAY_NAMES,
 		.says = "what this request did to it: its guest was asked, or it was killed" },
 	{ 0 },
 };
@@ -38,39 +45,15 @@ const struct field api_power_stop_fields[] = {
 	{ 0 },
 };
 
-static struct json *action_json(struct api_call *call, const struct vm *vm, bool changed)
-{
-	struct json *answer = vm_json(call->api->host, vm);
-	json_put_bool(answer, "changed", changed);
-	return answer;
-}
-
-static int act(
-	struct api_call *call, enum power_action action, struct power_done *ret, struct err *err)
+int api_power_act(struct api_call *call, struct api_reply *reply, struct err *err)
 {
 	const struct target target = api_target(call);
-	return power_act(call->api->config, call->api->host, &target, action, ret, err);
-}
-
-static int answer_action(
-	struct api_call *call, enum power_action action, struct api_reply *reply, struct err *err)
-{
+	enum power_action action = (enum power_action)call->route->what;
 	struct power_done done;
-	if (act(call, action, &done, err) < 0)
+	if (power_act(call->api->config, call->api->host, &target, action, &done, err) < 0)
 		return -1;
-	return api_reply_json(reply, action_json(call, &done.vm, done.changed), err);
+	return api_reply_answer(call, &done, reply, err);
 }
-
-#define DEFINE_ACTION(handler, action) \
-	int handler(struct api_call *call, struct api_reply *reply, struct err *err) \
-	{ \
-		return answer_action(call, action, reply, err); \
-	}
-DEFINE_ACTION(api_power_suspend, POWER_SUSPEND)
-DEFINE_ACTION(api_power_resume, POWER_RESUME)
-DEFINE_ACTION(api_power_reboot, POWER_REBOOT)
-DEFINE_ACTION(api_power_reset, POWER_RESET)
-DEFINE_ACTION(api_power_save, POWER_SAVE)
 
 int api_power_drop_save(struct api_call *call, struct api_reply *reply, struct err *err)
 {
@@ -78,22 +61,12 @@ int api_power_drop_save(struct api_call *call, struct api_reply *reply, struct e
 	struct power_done done;
 	if (power_drop_save(call->api->host, &target, &done, err) < 0)
 		return -1;
-	return api_reply_json(reply, action_json(call, &done.vm, done.changed), err);
-}
-
-int api_power_start(struct api_call *call, struct api_reply *reply, struct err *err)
-{
-	struct power_done done;
-	if (act(call, POWER_START, &done, err) < 0)
-		return -1;
-	struct json *answer = action_json(call, &done.vm, done.changed);
-	json_put_bool(answer, "restored", done.restored);
-	return api_reply_json(reply, answer, err);
+	return api_reply_answer(call, &done, reply, err);
 }
 
 /*
- * Gives up before the watchdog does it, which can only say that it does not know: at nine tenths of
- * the deadline, in milliseconds for each second.
+ * A stop gives up before the watchdog ends the request, because the watchdog cannot say how far the
+ * stop came: after nine tenths of the deadline, here in milliseconds for each second.
  */
 enum { OWN_SHARE_MS = 900 };
 
@@ -117,7 +90,6 @@ int api_power_stop(struct api_call *call, struct api_reply *reply, struct err *e
 	struct stop stop;
 	if (stop_run(call->api->host, &target, &how, &stop, err) < 0)
 		return -1;
-	struct json *answer = action_json(call, &stop.vm, stop.changed);
-	json_put_string(answer, "how", guest_way_name(stop.way));
-	return api_reply_json(reply, answer, err);
+	const struct stopped stopped = { { stop.vm, .changed = stop.changed }, stop.way };
+	return api_reply_answer(call, &stopped, reply, err);
 }

@@ -30,55 +30,74 @@ const struct field api_snapshot_revert_fields[] = {
 
 /* Answers */
 
+static struct json *snapshot_created(const void *data, const void *context)
+{
+	const struct snapshot *snapshot = data;
+	char created[RFC3339_SIZE];
+	(void)context;
+	clock_rfc3339(snapshot->created, -1, created);
+	return json_string(created);
+}
+
 const struct field api_snapshot_answer[] = {
-	{ "name", .type = FIELD_TEXT, .example = "\"before-upgrade\"" },
-	{ "parent", .type = FIELD_TEXT, .nullable = true, .says = "null at a root of the tree" },
-	{ "children", .type = FIELD_NUMBER, .max = INT32_MAX, .says = "directly below it" },
-	{ "description", .type = FIELD_TEXT },
-	{ "state", .type = FIELD_WORD, .words = SNAPSHOT_STATE_NAMES,
+	{ "name", .type = FIELD_TEXT, FROM(struct snapshot, name),
+		.example = "\"before-upgrade\"" },
+	{ "parent", .type = FIELD_TEXT, FROM(struct snapshot, parent), .nullable = true,
+		.says = "null at a root of the tree" },
+	{ "children", .type = FIELD_NUMBER, FROM(struct snapshot, children), .max = INT32_MAX,
+		.says = "directly below it" },
+	{ "description", .type = FIELD_TEXT, FROM(struct snapshot, description) },
+	{ "state", .type = FIELD_WORD, FROM(struct snapshot, state), .words = SNAPSHOT_STATE_NAMES,
 		.says = "the VM's when it was made" },
-	{ "memory", .type = FIELD_FLAG, .says = "a revert goes on where the guest was" },
-	{ "disks", .type = FIELD_WORD, .words = SNAPSHOT_DISKS_NAMES,
+	{ "memory", .type = FIELD_FLAG, FROM(struct snapshot, memory),
+		.says = "a revert goes on where the guest was" },
+	{ "disks", .type = FIELD_WORD, FROM(struct snapshot, disks), .words = SNAPSHOT_DISKS_NAMES,
 		.says = "where the disks' content of then is kept; no revert to external ones" },
-	{ "created", .type = FIELD_TIME },
-	{ "current", .type = FIELD_FLAG, .says = "the next one's parent" },
+	{ "created", .type = FIELD_TIME, .get = snapshot_created },
+	{ "current", .type = FIELD_FLAG, FROM(struct snapshot, current),
+		.says = "the next one's parent" },
 	{ 0 },
+};
+
+struct snapshot_items {
+	const struct snapshot *items;
+	size_t count;
 };
 
 const struct field api_snapshot_list_answer[] = {
-	{ "items", .type = FIELD_LIST, .of = api_snapshot_answer, .says = "parents first" },
+	{ "items", .type = FIELD_LIST, .of = api_snapshot_answer,
+		FROM_LIST(struct snapshot_items, items, count), .says = "parents first" },
 	{ 0 },
+};
+
+struct deletion {
+	const char *name;
+	bool metadata_only;
+	struct snapshot_deleted deleted;
 };
 
 const struct field api_snapshot_delete_answer[] = {
-	{ "name", .type = FIELD_TEXT },
-	{ "deleted", .type = FIELD_TEXTS, .says = "the names, itself first" },
-	{ "metadata_only", .type = FIELD_FLAG, .says = "the disks still hold them" },
+	{ "name", .type = FIELD_TEXT, FROM(struct deletion, name) },
+	{ "deleted", .type = FIELD_TEXTS, FROM_LIST(struct deletion, deleted.names, deleted.count),
+		.says = "the names, itself first" },
+	{ "metadata_only", .type = FIELD_FLAG, FROM(struct deletion, metadata_only),
+		.says = "the disks still hold them" },
 	{ 0 },
 };
+
+/* A revert always changes the VM. */
+static struct json *snapshot_changed(const void *data, const void *context)
+{
+	(void)data;
+	(void)context;
+	return json_new_bool(true);
+}
 
 const struct field api_snapshot_revert_answer[] = {
-	{ "Vm", .type = FIELD_ALSO, .of = vm_json_fields },
-	{ "changed", .type = FIELD_FLAG },
+	{ "Vm", VM_JSON_ALSO },
+	{ "changed", .type = FIELD_FLAG, .get = snapshot_changed },
 	{ 0 },
 };
-
-static struct json *snapshot_json(const struct snapshot *snapshot)
-{
-	char created[RFC3339_SIZE];
-	clock_rfc3339(snapshot->created, -1, created);
-	struct json *o = json_new_object();
-	json_put_string(o, "name", snapshot->name);
-	json_put_string(o, "parent", snapshot->parent[0] ? snapshot->parent : NULL);
-	json_put_int(o, "children", snapshot->children);
-	json_put_string(o, "description", snapshot->description);
-	json_put_string(o, "state", snapshot->state);
-	json_put_bool(o, "memory", snapshot->memory);
-	json_put_string(o, "disks", snapshot_disks_name(snapshot->disks));
-	json_put_string(o, "created", created);
-	json_put_bool(o, "current", snapshot->current);
-	return o;
-}
 
 /* Handlers */
 
@@ -88,12 +107,7 @@ int api_snapshot_list(struct api_call *call, struct api_reply *reply, struct err
 	size_t count = 0;
 	if (snapshot_list(call->api->host, api_text(call, "ref"), &list, &count, err) < 0)
 		return -1;
-	struct json *items = json_new_array();
-	for (size_t i = 0; i < count; i++)
-		json_push(items, snapshot_json(&list[i]));
-	struct json *answer = json_new_object();
-	json_put(answer, "items", items);
-	return api_reply_json(reply, answer, err);
+	return api_reply_answer(call, &(struct snapshot_items){ list, count }, reply, err);
 }
 
 /* Of the same user, key and body, whatever the process. */
@@ -133,7 +147,7 @@ int api_snapshot_create(struct api_call *call, struct api_reply *reply, struct e
 					.doc = doc,
 					.request = &request },
 			&made, &reply->replayed, err) < 0 ||
-		api_reply_json(reply, snapshot_json(&made), err) < 0)
+		api_reply_answer(call, &made, reply, err) < 0)
 		return -1;
 	return api_reply_location(reply,
 		(const char *const[]){ "v1", "vms", target.ref, "snapshots", made.name, NULL },
@@ -147,7 +161,7 @@ int api_snapshot_get(struct api_call *call, struct api_reply *reply, struct err 
 	if (snapshot_get(call->api->host, ref, api_text(call, "snap"), &snapshot, err) < 0)
 		return -1;
 	snapshot_etag(&snapshot, reply->etag);
-	return api_reply_json(reply, snapshot_json(&snapshot), err);
+	return api_reply_answer(call, &snapshot, reply, err);
 }
 
 int api_snapshot_delete(struct api_call *call, struct api_reply *reply, struct err *err)
@@ -160,18 +174,12 @@ int api_snapshot_delete(struct api_call *call, struct api_reply *reply, struct e
 		.children = api_flag(call, "children", false),
 		.metadata_only = api_flag(call, "metadata_only", false),
 	};
-	struct snapshot_deleted deleted;
-	if (snapshot_delete(&delete, &deleted, err) < 0)
+	struct deletion deletion = { delete.name, delete.metadata_only, { 0 } };
+	if (snapshot_delete(&delete, &deletion.deleted, err) < 0)
 		return -1;
-	struct json *names = json_new_array();
-	for (size_t i = 0; i < deleted.count; i++)
-		json_push_string(names, deleted.names[i]);
-	free(deleted.names);
-	struct json *answer = json_new_object();
-	json_put_string(answer, "name", delete.name);
-	json_put(answer, "deleted", names);
-	json_put_bool(answer, "metadata_only", delete.metadata_only);
-	return api_reply_json(reply, answer, err);
+	int rc = api_reply_answer(call, &deletion, reply, err);
+	free(deletion.deleted.names);
+	return rc;
 }
 
 static enum snapshot_state state_of(const char *word)
@@ -195,7 +203,5 @@ int api_snapshot_revert(struct api_call *call, struct api_reply *reply, struct e
 	struct vm vm;
 	if (snapshot_revert(&revert, &vm, err) < 0)
 		return -1;
-	struct json *answer = vm_json(call->api->host, &vm);
-	json_put_bool(answer, "changed", true);
-	return api_reply_json(reply, answer, err);
+	return api_reply_answer(call, &vm, reply, err);
 }

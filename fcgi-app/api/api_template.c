@@ -4,28 +4,25 @@
 #include "definition/template.h"
 
 static const struct field template_fields[] = {
-	{ "name", .type = FIELD_TEXT, .example = "\"helloworld\"" },
-	{ "title", .type = FIELD_TEXT },
-	{ "description", .type = FIELD_TEXT },
-	{ "error", .type = FIELD_TEXT, .optional = true, .says = "why it cannot be used" },
+	{ "name", .type = FIELD_TEXT, FROM(struct template_info, name),
+		.example = "\"helloworld\"" },
+	{ "title", .type = FIELD_TEXT, FROM(struct template_info, title) },
+	{ "description", .type = FIELD_TEXT, FROM(struct template_info, description) },
+	{ "error", .type = FIELD_TEXT, FROM(struct template_info, error), .optional = true,
+		.says = "why it cannot be used" },
 	{ 0 },
+};
+
+struct templates {
+	const struct template_info *items;
+	size_t count;
 };
 
 const struct field api_template_list_answer[] = {
-	{ "items", .type = FIELD_LIST, .of = template_fields },
+	{ "items", .type = FIELD_LIST, .of = template_fields,
+		FROM_LIST(struct templates, items, count) },
 	{ 0 },
 };
-
-static struct json *template_json(const struct template_info *template)
-{
-	struct json *o = json_new_object();
-	json_put_string(o, "name", template->name);
-	json_put_string(o, "title", template->title);
-	json_put_string(o, "description", template->description);
-	if (template->error[0])
-		json_put_string(o, "error", template->error);
-	return o;
-}
 
 int api_template_list(struct api_call *call, struct api_reply *reply, struct err *err)
 {
@@ -33,10 +30,5 @@ int api_template_list(struct api_call *call, struct api_reply *reply, struct err
 	size_t count = 0;
 	if (template_list(call->api->config, &list, &count, err) < 0)
 		return -1;
-	struct json *items = json_new_array();
-	for (size_t i = 0; i < count; i++)
-		json_push(items, template_json(&list[i]));
-	struct json *answer = json_new_object();
-	json_put(answer, "items", items);
-	return api_reply_json(reply, answer, err);
+	return api_reply_answer(call, &(struct templates){ list, count }, reply, err);
 }

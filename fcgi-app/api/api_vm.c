@@ -9,166 +9,134 @@
 #include "vm/remove.h"
 
 static const struct field disk_fields[] = {
-	{ "target", .type = FIELD_TEXT, .nullable = true, .example = "\"vda\"" },
-	{ "bus", .type = FIELD_TEXT, .nullable = true, .example = "\"virtio\"" },
-	{ "device", .type = FIELD_TEXT, .nullable = true,
+	{ "target", .type = FIELD_TEXT, FROM(struct vm_disk, target), .nullable = true,
+		.example = "\"vda\"" },
+	{ "bus", .type = FIELD_TEXT, FROM(struct vm_disk, bus), .nullable = true,
+		.example = "\"virtio\"" },
+	{ "device", .type = FIELD_TEXT, FROM(struct vm_disk, device), .nullable = true,
 		.says = "disk, cdrom, floppy or what else libvirt knows", .example = "\"disk\"" },
-	{ "format", .type = FIELD_TEXT, .nullable = true, .example = "\"qcow2\"" },
-	{ "source", .type = FIELD_TEXT, .nullable = true,
+	{ "format", .type = FIELD_TEXT, FROM(struct vm_disk, format), .nullable = true,
+		.example = "\"qcow2\"" },
+	{ "source", .type = FIELD_TEXT, FROM(struct vm_disk, source), .nullable = true,
 		.says = "relative to VIRTGATE_IMAGES where it lies there; null: an empty drive",
 		.example = "\"web.qcow2\"" },
-	{ "readonly", .type = FIELD_FLAG },
-	{ "capacity_bytes", FIELD_COUNT,
+	{ "readonly", .type = FIELD_FLAG, FROM(struct vm_disk, readonly) },
+	{ "capacity_bytes", FIELD_COUNT, FROM(struct vm_disk, capacity),
 		.says = "as the guest sees it; null where virtgate cannot see the file, or of "
 			"another format than raw and qcow2" },
-	{ "allocation_bytes", FIELD_COUNT, .says = "that the file takes on its file system" },
+	{ "allocation_bytes", FIELD_COUNT, FROM(struct vm_disk, allocation),
+		.says = "that the file takes on its file system" },
 	{ 0 },
 };
 
+static struct json *address_family(const void *data, const void *context)
+{
+	(void)context;
+	return json_string(((const struct vm_address *)data)->v6 ? "ipv6" : "ipv4");
+}
+
 static const struct field address_fields[] = {
-	{ "address", .type = FIELD_TEXT, .example = "\"192.168.122.50\"" },
-	{ "prefix", .type = FIELD_NUMBER, .max = 128, .example = "24" },
-	{ "family", .type = FIELD_WORD, .words = "ipv4|ipv6" },
-	{ "source", .type = FIELD_WORD, .words = ADDRESS_SOURCE_NAMES,
+	{ "address", .type = FIELD_TEXT, FROM(struct vm_address, text),
+		.example = "\"192.168.122.50\"" },
+	{ "prefix", .type = FIELD_NUMBER, FROM(struct vm_address, prefix), .max = 128,
+		.example = "24" },
+	{ "family", .type = FIELD_WORD, .get = address_family, .words = "ipv4|ipv6" },
+	{ "source", .type = FIELD_WORD, FROM(struct vm_address, source),
+		.words = ADDRESS_SOURCE_NAMES,
 		.says = "who says so: the guest's agent, up to 60 s ago; libvirt's DHCP server; or "
 			"the host's table of neighbours" },
 	{ 0 },
 };
 
 static const struct field interface_fields[] = {
-	{ "mac", .type = FIELD_TEXT, .nullable = true, .example = "\"52:54:00:12:34:56\"" },
-	{ "model", .type = FIELD_TEXT, .nullable = true, .example = "\"virtio\"" },
-	{ "network", .type = FIELD_TEXT, .nullable = true, .example = "\"default\"" },
-	{ "bridge", .type = FIELD_TEXT, .nullable = true, .example = "\"virbr0\"" },
-	{ "target", .type = FIELD_TEXT, .nullable = true,
+	{ "mac", .type = FIELD_TEXT, FROM(struct vm_interface, mac), .nullable = true,
+		.example = "\"52:54:00:12:34:56\"" },
+	{ "model", .type = FIELD_TEXT, FROM(struct vm_interface, model), .nullable = true,
+		.example = "\"virtio\"" },
+	{ "network", .type = FIELD_TEXT, FROM(struct vm_interface, network), .nullable = true,
+		.example = "\"default\"" },
+	{ "bridge", .type = FIELD_TEXT, FROM(struct vm_interface, bridge), .nullable = true,
+		.example = "\"virbr0\"" },
+	{ "target", .type = FIELD_TEXT, FROM(struct vm_interface, target), .nullable = true,
 		.says = "its name on the host, while the VM runs", .example = "\"vnet0\"" },
-	{ "addresses", .type = FIELD_LIST, .of = address_fields, .max = VM_ADDRESSES_MAX },
+	{ "addresses", .type = FIELD_LIST, .of = address_fields,
+		FROM_LIST(struct vm_interface, addresses, address_count), .max = VM_ADDRESSES_MAX },
 	{ 0 },
 };
+
+/* 0 says that there is none. */
+static struct json *positive_json(int n)
+{
+	return n ? json_new_int(n) : NULL;
+}
+
+static struct json *graphics_port(const void *data, const void *context)
+{
+	(void)context;
+	return positive_json(((const struct vm_graphics *)data)->port);
+}
+
+static struct json *graphics_websocket(const void *data, const void *context)
+{
+	(void)context;
+	return positive_json(((const struct vm_graphics *)data)->websocket);
+}
 
 static const struct field graphics_fields[] = {
-	{ "type", .type = FIELD_TEXT, .nullable = true, .example = "\"vnc\"" },
-	{ "listen", .type = FIELD_TEXT, .nullable = true, .example = "\"127.0.0.1\"" },
-	{ "port", .type = FIELD_NUMBER, .nullable = true, .max = 65535,
+	{ "type", .type = FIELD_TEXT, FROM(struct vm_graphics, type), .nullable = true,
+		.example = "\"vnc\"" },
+	{ "listen", .type = FIELD_TEXT, FROM(struct vm_graphics, listen), .nullable = true,
+		.example = "\"127.0.0.1\"" },
+	{ "port", .type = FIELD_NUMBER, .get = graphics_port, .nullable = true, .max = 65535,
 		.says = "while the VM runs" },
-	{ "websocket", .type = FIELD_NUMBER, .nullable = true, .max = 65535,
-		.says = "the port of the same, for browsers" },
+	{ "websocket", .type = FIELD_NUMBER, .get = graphics_websocket, .nullable = true,
+		.max = 65535, .says = "the port of the same, for browsers" },
 	{ 0 },
 };
 
+struct vm_shown {
+	struct vm_detail detail;
+	int64_t since; /* milliseconds since 1970; negative: not known */
+};
+
+static struct json *shown_vcpus_maximum(const void *data, const void *context)
+{
+	(void)context;
+	return positive_json(((const struct vm_shown *)data)->detail.vcpus_maximum);
+}
+
 const struct field api_vm_get_answer[] = {
-	{ "Vm", .type = FIELD_ALSO, .of = vm_json_fields },
-	{ "since", .type = FIELD_TIME, .nullable = true,
+	{ "Vm", VM_JSON_ALSO, FROM(struct vm_shown, detail.vm) },
+	{ "since", .type = FIELD_TIME, FROM(struct vm_shown, since), .nullable = true,
 		.says = "when it came into its state; null if virtgate did not see that" },
-	{ "title", .type = FIELD_TEXT, .nullable = true },
-	{ "description", .type = FIELD_TEXT, .nullable = true },
-	{ "labels", .type = FIELD_LABELS, .max = METADATA_LABELS_MAX },
-	{ "vcpus_maximum", .type = FIELD_NUMBER, .nullable = true, .max = INT32_MAX,
-		.says = "that it can have without a restart" },
-	{ "memory_current_kib", .type = FIELD_NUMBER, .nullable = true, .max = INT64_MAX,
+	{ "title", .type = FIELD_TEXT, FROM(struct vm_shown, detail.title), .nullable = true },
+	{ "description", .type = FIELD_TEXT, FROM(struct vm_shown, detail.description),
+		.nullable = true },
+	{ "labels", .type = FIELD_LABELS, FROM(struct vm_shown, detail.labels),
+		.max = METADATA_LABELS_MAX },
+	{ "vcpus_maximum", .type = FIELD_NUMBER, .get = shown_vcpus_maximum, .nullable = true,
+		.max = INT32_MAX, .says = "that it can have without a restart" },
+	{ "memory_current_kib", .type = FIELD_NUMBER,
+		FROM(struct vm_shown, detail.vm.memory_current_kib), .nullable = true,
+		.max = INT64_MAX,
 		.says = "that it has now; of a VM that is off: that it starts with" },
-	{ "disks", .type = FIELD_LIST, .of = disk_fields, .max = VM_DEVICES_MAX },
-	{ "interfaces", .type = FIELD_LIST, .of = interface_fields, .max = VM_DEVICES_MAX },
-	{ "graphics", .type = FIELD_LIST, .of = graphics_fields, .max = VM_DEVICES_MAX },
-	{ "snapshots", .type = FIELD_NUMBER, .max = INT32_MAX, .says = "how many it has" },
-	{ "pending", .type = FIELD_TEXTS, .max = PENDING_COUNT,
+	{ "disks", .type = FIELD_LIST, .of = disk_fields,
+		FROM_LIST(struct vm_shown, detail.disks, detail.disk_count),
+		.max = VM_DEVICES_MAX },
+	{ "interfaces", .type = FIELD_LIST, .of = interface_fields,
+		FROM_LIST(struct vm_shown, detail.interfaces, detail.interface_count),
+		.max = VM_DEVICES_MAX },
+	{ "graphics", .type = FIELD_LIST, .of = graphics_fields,
+		FROM_LIST(struct vm_shown, detail.graphics, detail.graphics_count),
+		.max = VM_DEVICES_MAX },
+	{ "snapshots", .type = FIELD_NUMBER, FROM(struct vm_shown, detail.vm.snapshot_count),
+		.max = INT32_MAX, .says = "how many it has" },
+	{ "pending", .type = FIELD_TEXTS, FROM(struct vm_shown, detail.pending),
+		.words = PENDING_NAMES, .max = PENDING_COUNT,
 		.says = "what of the definition differs from what runs, and waits for the next "
 			"start: " PENDING_NAMES },
 	{ 0 },
 };
-
-static struct json *disks_json(const struct vm_detail *detail)
-{
-	struct json *array = json_new_array();
-	for (size_t i = 0; i < detail->disk_count; i++) {
-		const struct vm_disk *disk = &detail->disks[i];
-		struct json *o = json_new_object();
-		json_put_string(o, "target", disk->target);
-		json_put_string(o, "bus", disk->bus);
-		json_put_string(o, "device", disk->device);
-		json_put_string(o, "format", disk->format);
-		json_put_string(o, "source", disk->source);
-		json_put_bool(o, "readonly", disk->readonly);
-		json_put_count(o, "capacity_bytes", disk->capacity);
-		json_put_count(o, "allocation_bytes", disk->allocation);
-		json_push(array, o);
-	}
-	return array;
-}
-
-static struct json *addresses_json(const struct vm_interface *interface)
-{
-	struct json *array = json_new_array();
-	for (size_t i = 0; i < interface->address_count; i++) {
-		const struct vm_address *address = &interface->addresses[i];
-		struct json *o = json_new_object();
-		json_put_string(o, "address", address->text);
-		json_put_int(o, "prefix", address->prefix);
-		json_put_string(o, "family", address->v6 ? "ipv6" : "ipv4");
-		json_put_string(o, "source", address_source_name(address->source));
-		json_push(array, o);
-	}
-	return array;
-}
-
-static struct json *interfaces_json(const struct vm_detail *detail)
-{
-	struct json *array = json_new_array();
-	for (size_t i = 0; i < detail->interface_count; i++) {
-		const struct vm_interface *interface = &detail->interfaces[i];
-		struct json *o = json_new_object();
-		json_put_string(o, "mac", interface->mac);
-		json_put_string(o, "model", interface->model);
-		json_put_string(o, "network", interface->network);
-		json_put_string(o, "bridge", interface->bridge);
-		json_put_string(o, "target", interface->target);
-		json_put(o, "addresses", addresses_json(interface));
-		json_push(array, o);
-	}
-	return array;
-}
-
-static struct json *graphics_json(const struct vm_detail *detail)
-{
-	struct json *array = json_new_array();
-	for (size_t i = 0; i < detail->graphics_count; i++) {
-		const struct vm_graphics *graphics = &detail->graphics[i];
-		struct json *o = json_new_object();
-		json_put_string(o, "type", graphics->type);
-		json_put_string(o, "listen", graphics->listen);
-		json_put_count(o, "port", graphics->port ? graphics->port : -1);
-		json_put_count(o, "websocket", graphics->websocket ? graphics->websocket : -1);
-		json_push(array, o);
-	}
-	return array;
-}
-
-static struct json *pending_json(unsigned parts)
-{
-	struct json *array = json_new_array();
-	for (int part = 0; part < PENDING_COUNT; part++)
-		if (parts & 1U << part)
-			json_push_string(array, pending_name((enum pending_part)part));
-	return array;
-}
-
-static struct json *detail_json(const struct host *host, struct vm_detail *detail, int64_t since)
-{
-	int64_t vcpus = detail->vcpus_maximum ? detail->vcpus_maximum : -1;
-	struct json *o = vm_json(host, &detail->vm);
-	json_put_time(o, "since", since);
-	json_put_string(o, "title", detail->title);
-	json_put_string(o, "description", detail->description);
-	json_put(o, "labels", TAKE(detail->labels));
-	json_put_count(o, "vcpus_maximum", vcpus);
-	json_put_count(o, "memory_current_kib", detail->vm.memory_current_kib);
-	json_put(o, "disks", disks_json(detail));
-	json_put(o, "interfaces", interfaces_json(detail));
-	json_put(o, "graphics", graphics_json(detail));
-	json_put_int(o, "snapshots", detail->vm.snapshot_count);
-	json_put(o, "pending", pending_json(detail->pending));
-	return o;
-}
 
 static void on_agents_address(const char *mac, const struct vm_address *address, void *data)
 {
@@ -186,7 +154,7 @@ int api_vm_get(struct api_call *call, struct api_reply *reply, struct err *err)
 		agents_each_address(
 			api->host->agents, vm->uuid, detail.id, on_agents_address, &detail);
 	int64_t since = events_since(api->host->events, vm->uuid, vm->state, detail.id);
-	if (api_reply_json(reply, detail_json(api->host, &detail, since), err) < 0)
+	if (api_reply_answer(call, &(struct vm_shown){ detail, since }, reply, err) < 0)
 		return -1;
 	/* What changes by itself, such as addresses, keeps nobody from changing the VM. */
 	etag_make_versioned(detail.version, reply->body, reply->body_len, reply->etag);
@@ -201,68 +169,57 @@ const struct field api_vm_delete_query[] = {
 };
 
 static const struct field deleted_disk_fields[] = {
-	{ "target", .type = FIELD_TEXT, .nullable = true, .example = "\"vda\"" },
-	{ "source", .type = FIELD_TEXT, .nullable = true,
+	{ "target", .type = FIELD_TEXT, FROM(struct removed_disk, target), .nullable = true,
+		.example = "\"vda\"" },
+	{ "source", .type = FIELD_TEXT, FROM(struct removed_disk, source), .nullable = true,
 		.says = "relative to VIRTGATE_IMAGES, if it lies there; null: it is empty",
 		.example = "\"web.qcow2\"" },
-	{ "removed", .type = FIELD_FLAG },
-	{ "reason", .type = FIELD_TEXT, .nullable = true, .says = "why it stays",
-		.example = "null" },
+	{ "removed", .type = FIELD_FLAG, FROM(struct removed_disk, removed) },
+	{ "reason", .type = FIELD_TEXT, FROM(struct removed_disk, reason), .nullable = true,
+		.says = "why it stays", .example = "null" },
 	{ 0 },
 };
 
-const struct field api_vm_delete_answer[] = {
-	{ "uuid", .type = FIELD_TEXT, .example = "\"3d6fc3a9-ab4c-4f54-a35a-e70216a63a77\"" },
-	{ "name", .type = FIELD_TEXT, .example = "\"web\"" },
-	{ "stopped", .type = FIELD_FLAG, .says = "it ran" },
-	{ "removed", .type = FIELD_TEXTS, .min = 32, .max = 8, .says = "what there was",
-		.example = "[\"definition\"]" },
-	{ "disks", .type = FIELD_LIST, .max = INT32_MAX, .of = deleted_disk_fields,
-		.says = "all that the definition had" },
-	{ 0 },
-};
-
-static struct json *deleted_disks_json(const struct removed *deleted)
+static struct json *removed_parts(const void *data, const void *context)
 {
-	struct json *disks = json_new_array();
-	for (size_t i = 0; i < deleted->disk_count; i++) {
-		const struct removed_disk *disk = &deleted->disks[i];
-		struct json *o = json_new_object();
-		json_put_string(o, "target", disk->target);
-		json_put_string(o, "source", disk->source);
-		json_put_bool(o, "removed", disk->removed);
-		json_put_string(o, "reason", disk->reason[0] ? disk->reason : NULL);
-		json_push(disks, o);
-	}
-	return disks;
-}
-
-int api_vm_delete(struct api_call *call, struct api_reply *reply, struct err *err)
-{
-	const struct target target = api_target(call);
-	AUTO_REMOVED struct removed deleted = { 0 };
-	bool disks = api_flag(call, "disks", false);
-	if (remove_vm(call->api->config, call->api->host, &target, disks, &deleted, err) < 0)
-		return -1;
+	const struct removed *removed = data;
 	const struct {
 		bool was;
 		const char *name;
 	} parts[] = {
-		{ deleted.definition, "definition" },
-		{ deleted.managed_save, "managed_save" },
-		{ deleted.snapshots, "snapshot_metadata" },
-		{ deleted.nvram, "nvram" },
-		{ deleted.carrier, "carrier_disk" },
+		{ removed->definition, "definition" },
+		{ removed->managed_save, "managed_save" },
+		{ removed->snapshots, "snapshot_metadata" },
+		{ removed->nvram, "nvram" },
+		{ removed->carrier, "carrier_disk" },
 	};
-	struct json *removed = json_new_array();
+	struct json *names = json_new_array();
+	(void)context;
 	for (size_t i = 0; i < ARRAY_LEN(parts); i++)
 		if (parts[i].was)
-			json_push_string(removed, parts[i].name);
-	struct json *answer = json_new_object();
-	json_put_string(answer, "uuid", deleted.ref.uuid);
-	json_put_string(answer, "name", deleted.ref.name);
-	json_put_bool(answer, "stopped", deleted.stopped);
-	json_put(answer, "removed", removed);
-	json_put(answer, "disks", deleted_disks_json(&deleted));
-	return api_reply_json(reply, answer, err);
+			json_push_string(names, parts[i].name);
+	return names;
+}
+
+const struct field api_vm_delete_answer[] = {
+	{ "uuid", .type = FIELD_TEXT, FROM(struct removed, ref.uuid),
+		.example = "\"3d6fc3a9-ab4c-4f54-a35a-e70216a63a77\"" },
+	{ "name", .type = FIELD_TEXT, FROM(struct removed, ref.name), .example = "\"web\"" },
+	{ "stopped", .type = FIELD_FLAG, FROM(struct removed, stopped), .says = "it ran" },
+	{ "removed", .type = FIELD_TEXTS, .get = removed_parts, .min = 32, .max = 8,
+		.says = "what there was", .example = "[\"definition\"]" },
+	{ "disks", .type = FIELD_LIST, FROM_LIST(struct removed, disks, disk_count),
+		.max = INT32_MAX, .of = deleted_disk_fields,
+		.says = "all that the definition had" },
+	{ 0 },
+};
+
+int api_vm_delete(struct api_call *call, struct api_reply *reply, struct err *err)
+{
+	const struct target target = api_target(call);
+	AUTO_REMOVED struct removed removed = { 0 };
+	bool disks = api_flag(call, "disks", false);
+	if (remove_vm(call->api->config, call->api->host, &target, disks, &removed, err) < 0)
+		return -1;
+	return api_reply_answer(call, &removed, reply, err);
 }

@@ -8,11 +8,7 @@
 #include "vm/stop.h"
 
 /* api_bulk.c: one action on many VMs */
-api_handler api_bulk_start;
-api_handler api_bulk_stop;
-api_handler api_bulk_suspend;
-api_handler api_bulk_resume;
-api_handler api_bulk_delete;
+api_handler api_bulk_act; /* enum bulk_action */
 extern const struct field api_bulk_fields[];
 extern const struct field api_bulk_stop_fields[];
 extern const struct field api_bulk_answer[];
@@ -78,13 +74,8 @@ extern const struct field api_patch_query[];
 extern const struct field api_patch_answer[];
 
 /* api_power.c: starting and stopping a VM */
-api_handler api_power_start;
+api_handler api_power_act; /* enum power_action */
 api_handler api_power_stop;
-api_handler api_power_suspend;
-api_handler api_power_resume;
-api_handler api_power_reboot;
-api_handler api_power_reset;
-api_handler api_power_save;
 api_handler api_power_drop_save;
 extern const struct field api_power_answer[];
 extern const struct field api_power_start_answer[];

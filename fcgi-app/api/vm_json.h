@@ -1,13 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 /* A VM as lists and answers to actions show it. Thread-safe: no state. */
-#include "format/field.h"
-#include "vm/host.h"
+#include "api/api.h"
 
+/* Tables about a struct vm; the context of their getters is the call. */
 extern const struct field vm_json_fields[];
-extern const struct field vm_json_item_fields[]; /* what a list adds */
+extern const struct field vm_json_item_fields[]; /* of a vm_list: with labels and errors */
 
-/* The caller owns what these return. */
-struct json *vm_json(const struct host *host, const struct vm *vm);
-struct json *vm_json_item(const struct host *host, const struct vm *vm); /* of a vm_list */
-struct json *vm_json_labels(const struct labels *labels);
+/* A row "Vm", for answers that are a VM and more: its FROM() is a struct vm. */
+#define VM_JSON_ALSO .type = FIELD_ALSO, .of = vm_json_fields

@@ -29,6 +29,20 @@ enum field_type {
 
 enum { FIELD_LABEL_BYTES_MAX = 256 };
 
+/* How a value is stored in the struct that an answer is about; FROM() of answer.h finds it out. */
+enum field_stored {
+	STORED_OTHERWISE, /* an array of char, or a struct */
+	STORED_BOOL,
+	STORED_INT,
+	STORED_UNSIGNED, /* an enumeration, too */
+	STORED_INT64,
+	STORED_SIZE,
+	STORED_TEXT, /* a pointer to char */
+	STORED_JSON,
+};
+
+typedef struct json *field_getter(const void *data, const void *context);
+
 struct field {
 	const char *name;
 	const char *as; /* the argument it becomes; NULL: of its own name */
@@ -41,9 +55,17 @@ struct field {
 	const char *example; /* as JSON, for that document; or NULL */
 	bool nullable;       /* in a merge patch: null removes it; in an answer: may be null */
 	bool optional; /* of answers alone: may be missing; of FIELD_ALSO, each member of it */
+
+	/* In answers: where the value is; see answer.h. */
+	field_getter *get;
+	size_t at;
+	enum field_stored stored;
+	/* Of a list: how many there are, the size of one, and whether they lie elsewhere. */
+	size_t count_at, size;
+	bool pointed;
 };
 
-/* An answer's count or size that may not be known: json_put_count(). */
+/* An answer's count or size that may not be known: then it is negative here and null there. */
 #define FIELD_COUNT .type = FIELD_NUMBER, .nullable = true, .max = INT64_MAX
 
 const struct field *field_find(const struct field *fields, const char *name);

@@ -372,6 +372,31 @@ struct json *json_string(const char *value)
 	return made(json_object_new_string(value));
 }
 
+struct json *json_new_int(int64_t value)
+{
+	return made(json_object_new_int64(value));
+}
+
+struct json *json_new_bool(bool value)
+{
+	return made(json_object_new_boolean(value));
+}
+
+struct json *json_new_time(int64_t wall_ms)
+{
+	enum { MS = 1000 };
+	char text[RFC3339_SIZE];
+	if (wall_ms < 0)
+		return NULL;
+	clock_rfc3339(wall_ms / MS, (int)(wall_ms % MS), text);
+	return json_string(text);
+}
+
+struct json *json_share(const struct json *value)
+{
+	return from_jc(json_object_get(to_jc(value)));
+}
+
 void json_put(struct json *object, const char *name, struct json *value)
 {
 	unsigned flags = JSON_C_OBJECT_ADD_KEY_IS_NEW | JSON_C_OBJECT_ADD_CONSTANT_KEY;
@@ -396,28 +421,12 @@ void json_put_string(struct json *object, const char *name, const char *value)
 
 void json_put_int(struct json *object, const char *name, int64_t value)
 {
-	json_put(object, name, made(json_object_new_int64(value)));
-}
-
-void json_put_count(struct json *object, const char *name, int64_t value)
-{
-	if (value < 0)
-		json_put(object, name, NULL);
-	else
-		json_put_int(object, name, value);
-}
-
-void json_put_time(struct json *object, const char *name, int64_t wall_ms)
-{
-	enum { MS = 1000 };
-	char text[RFC3339_SIZE];
-	clock_rfc3339(wall_ms / MS, (int)(wall_ms % MS), text);
-	json_put_string(object, name, wall_ms < 0 ? NULL : text);
+	json_put(object, name, json_new_int(value));
 }
 
 void json_put_bool(struct json *object, const char *name, bool value)
 {
-	json_put(object, name, made(json_object_new_boolean(value)));
+	json_put(object, name, json_new_bool(value));
 }
 
 void json_push(struct json *array, struct json *value)

@@ -52,14 +52,16 @@ int json_each(const struct json *object,
 struct json *json_new_object(void);
 struct json *json_new_array(void);
 struct json *json_string(const char *value);
+struct json *json_new_int(int64_t value);
+struct json *json_new_bool(bool value);
+struct json *json_new_time(
+	int64_t wall_ms); /* RFC 3339, of milliseconds since 1970; negative: NULL */
+struct json *json_share(const struct json *value); /* one more owner, in the same thread */
 /* Names are literals: they are not copied. */
 void json_put(struct json *object, const char *name, struct json *value);
 void json_put_copy(struct json *object, const char *name, struct json *value);  /* no literal */
 void json_put_string(struct json *object, const char *name, const char *value); /* NULL: null */
 void json_put_int(struct json *object, const char *name, int64_t value);
-void json_put_count(struct json *object, const char *name, int64_t value); /* negative: null */
-/* RFC 3339, of milliseconds since 1970; negative: null. */
-void json_put_time(struct json *object, const char *name, int64_t wall_ms);
 void json_put_bool(struct json *object, const char *name, bool value);
 void json_push(struct json *array, struct json *value);
 void json_push_string(struct json *array, const char *value);

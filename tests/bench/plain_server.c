@@ -40,9 +40,11 @@ static int answer(struct fetched *fetched, struct api_reply *reply, struct err *
 {
 	struct json *answer = json_new_object();
 	struct json *items = json_new_array();
+	struct api api = { .host = host };
+	const struct api_call call = { .api = &api };
 	qsort(fetched->vms, fetched->count, sizeof fetched->vms[0], compare_name);
 	for (size_t i = 0; i < fetched->count; i++)
-		json_push(items, vm_json_item(host, &fetched->vms[i]));
+		json_push(items, answer_json(vm_json_item_fields, &fetched->vms[i], &call));
 	json_put(answer, "items", items);
 	json_put_string(answer, "next", NULL);
 	free(fetched->vms);
