@@ -16,69 +16,70 @@
 #include <stdio.h>
 #include <string.h>
 
-/* Bad settings, as sysexits.h has it (EX_CONFIG): starting again would not help. */
+/* Bad settings (EX_CONFIG of sysexits.h): a restart would fail again. */
 enum { EXIT_CONFIG = 78 };
 
-static int complain(const struct err *err, int status)
+static int print_error(const struct err *err, int status)
 {
 	(void)fprintf(
 		stderr, "virtgate: %s%s%s\n", err->text, err->private[0] ? ": " : "", err->private);
 	return status;
 }
 
-/* What a start would stumble over; the other directories are the libvirt host's, not ours. */
-static int check_surroundings(const struct config *config, struct err *err)
+/* What a start needs of this machine. The other directories are the libvirt host's. */
+static int check_machine(const struct config *config, struct err *err)
 {
 	if (access(config->templates, R_OK | X_OK) < 0)
-		return err_set(err, ERR_BAD_REQUEST, "templates: '%s' cannot be read: %s",
+		return err_set(err, ERR_BAD_REQUEST, "templates: cannot read '%s': %s",
 			config->templates, strerror(errno));
 	if (config->socket_group[0] && !getgrnam(config->socket_group))
 		return err_set(err, ERR_BAD_REQUEST, "socket-group: there is no group '%s'",
 			config->socket_group);
 	AUTO(free) char *path = strdup(config->listen);
 	if (path && path[0] == '/' && access(dirname(path), W_OK | X_OK) < 0)
-		return err_set(err, ERR_BAD_REQUEST, "listen: '%s' cannot be made: %s",
+		return err_set(err, ERR_BAD_REQUEST, "listen: cannot create '%s': %s",
 			config->listen, strerror(errno));
 	return 0;
 }
 
-static int check(struct host *host, const struct config *config)
+/* --check */
+static int check_settings(struct host *host, const struct config *config)
 {
 	struct host_info info;
 	struct err err;
-	if (check_surroundings(config, &err) < 0)
-		return complain(&err, EXIT_CONFIG);
+	if (check_machine(config, &err) < 0)
+		return print_error(&err, EXIT_CONFIG);
 	if (host_info_read(host->hypervisor, &info, &err) < 0) {
-		(void)fprintf(stderr, "virtgate: '%s' cannot be reached: %s\n",
+		(void)fprintf(stderr, "virtgate: cannot reach '%s': %s\n",
 			config->uri[0] ? config->uri : "libvirt's default",
 			err.private[0] ? err.private : err.text);
 		return EXIT_FAILURE;
 	}
-	(void)printf("settings are valid; %s %s by libvirt %s answers\n", info.driver,
+	(void)printf("settings are valid; the host runs %s %s with libvirt %s\n", info.driver,
 		info.driver_version, info.libvirt_version);
 	return EXIT_SUCCESS;
 }
 
-static void leave(int signal)
+static void exit_on_alarm(int signal)
 {
 	(void)signal;
 	_exit(EXIT_SUCCESS);
 }
 
 /*
- * Everything is answered. What is left is to close connections, and libvirt has no timeout for
- * that: a host that hangs must not keep the process.
+ * Limits the time that the process takes to end after its last reply: closing connections has no
+ * timeout in libvirt, and the host may hang.
  */
-static void leave_soon(void)
+static void exit_soon(void)
 {
 	enum { SECONDS = 2 };
-	(void)signal(SIGALRM, leave);
+	(void)signal(SIGALRM, exit_on_alarm);
 	(void)alarm(SECONDS);
 }
 
 /*
- * Several virtgates of one host have their sockets in one directory, and nginx balances between
- * them: what is one at a time for a VM must be so for them all.
+ * The virtgates of one host have their sockets in the same directory, and nginx balances between
+ * them. A lock file there makes the VMs' locks hold for all of them.
  */
 static void share_gates(const struct api *api)
 {
@@ -88,8 +89,8 @@ static void share_gates(const struct api *api)
 	if (!listen || listen[0] != '/' || asprintf(&path, "%s/virtgate.lock", dirname(listen)) < 0)
 		return;
 	if (gate_share(api->host->hypervisor, path, &err) < 0)
-		log_error(
-			"%s: other virtgates of this host are not kept off a VM at work", err.text);
+		log_error("%s: other virtgates of this host may change the same VM at once",
+			err.text);
 }
 
 static int serve(struct api *api)
@@ -97,35 +98,35 @@ static int serve(struct api *api)
 	struct server *server = NULL;
 	struct err err;
 	if (server_new(api->config, api, &server, &err) < 0)
-		return complain(&err, EXIT_FAILURE);
+		return print_error(&err, EXIT_FAILURE);
 	if (host_watch(api->host, &err) < 0 || api_docs_prepare(api, &err) < 0)
-		return complain(&err, EXIT_FAILURE);
-	(void)malloc_trim(0); /* what the document was made of */
+		return print_error(&err, EXIT_FAILURE);
+	(void)malloc_trim(0); /* frees what rendering the document needed */
 	share_gates(api);
 	log_info("virtgate %s serves %s", VIRTGATE_VERSION, api->config->listen);
 	if (api->config->policy == POLICY_OFF)
-		log_error("VIRTGATE_POLICY is off: every admin is root on the host, by domain XML");
+		log_error("VIRTGATE_POLICY is off: by domain XML, every admin is root on the host");
 	int stuck = 0;
 	int unfinished = server_run(server, &stuck);
 	if (unfinished)
 		log_error("stopped with %d requests unfinished", unfinished);
 	else if (stuck)
-		log_error("stopped with %d requests answered but under way", stuck);
+		log_error("stopped with %d answered requests still running", stuck);
 	else
 		log_info("stopped");
-	if (unfinished || stuck) /* those threads may use anything: leave it all to the kernel */
+	if (unfinished || stuck) /* threads that still run may use anything: free nothing */
 		_exit(unfinished ? EXIT_FAILURE : EXIT_SUCCESS);
 	server_free(server);
-	leave_soon();
+	exit_soon();
 	return EXIT_SUCCESS;
 }
 
 /*
- * glibc would give each processor eight arenas, each of which keeps what was freed in it: that is
- * for threads that all compute, and ours mostly wait. And it would keep ever larger blocks, once
- * some were freed; lists of many VMs are large and rarely made. Not as large are the 64 KiB and
- * some that libvirt takes for each message: by mmap() they would cost as much as the rest of a
- * call.
+ * glibc gives each processor eight arenas, and each keeps the memory freed in it. That is for
+ * threads that all compute; ours mostly wait. It also raises the size from which it uses mmap()
+ * when such a block is freed, and then keeps large blocks; long VM lists are large and rare. The
+ * limit stays above the 64 KiB that libvirt allocates per message: mmap() would double the cost of
+ * a call.
  */
 static void save_memory(void)
 {
@@ -135,7 +136,7 @@ static void save_memory(void)
 	(void)mallopt(M_TRIM_THRESHOLD, SPARE_BYTES);
 }
 
-/* Threads inherit the mask; the main thread waits for these signals in server_run(). */
+/* All threads inherit the mask. The main thread waits for these signals in server_run(). */
 static void block_stop_signals(void)
 {
 	sigset_t stop;
@@ -145,14 +146,15 @@ static void block_stop_signals(void)
 	(void)pthread_sigmask(SIG_BLOCK, &stop, NULL);
 }
 
-/* Who waits for a list gives up by himself, a little before the watchdog does it for him. */
+/* A request that waits for a list gives up a little before the watchdog answers for it. */
 static int64_t list_patience(const struct config *config)
 {
 	enum { MARGIN_MS = 250 };
 	return (int64_t)config->read_deadline * 1000 - MARGIN_MS;
 }
 
-static int run(const struct config *config)
+/* CONFIG_RUN and CONFIG_CHECK */
+static int run_with_host(const struct config *config)
 {
 	struct err err;
 	if (config->action == CONFIG_RUN)
@@ -160,7 +162,7 @@ static int run(const struct config *config)
 	save_memory();
 	xml_init();
 	if (virt_start(&err) < 0)
-		return complain(&err, EXIT_FAILURE);
+		return print_error(&err, EXIT_FAILURE);
 	int status = EXIT_FAILURE;
 	{
 		AUTO(host_free) struct host *host = host_new("local", config->uri,
@@ -174,7 +176,8 @@ static int run(const struct config *config)
 			.route_count = route_count,
 		};
 		if (host && metrics)
-			status = config->action == CONFIG_CHECK ? check(host, config) : serve(&api);
+			status = config->action == CONFIG_CHECK ? check_settings(host, config)
+								: serve(&api);
 		free(api.document.text);
 	}
 	virt_stop();
@@ -186,7 +189,7 @@ static int print_openapi(void)
 	struct api api = { .routes = routes, .route_count = route_count };
 	struct err err;
 	if (api_docs_prepare(&api, &err) < 0)
-		return complain(&err, EXIT_FAILURE);
+		return print_error(&err, EXIT_FAILURE);
 	(void)puts(api.document.text);
 	free(api.document.text);
 	return EXIT_SUCCESS;
@@ -197,7 +200,7 @@ int main(int argc, char *argv[])
 	struct config config;
 	struct err err;
 	if (config_load(&config, argc, argv, &err) < 0)
-		return complain(&err, EXIT_CONFIG);
+		return print_error(&err, EXIT_CONFIG);
 	switch (config.action) {
 	case CONFIG_HELP:
 		config_help(stdout);
@@ -217,5 +220,5 @@ int main(int argc, char *argv[])
 	case CONFIG_CHECK:
 		break;
 	}
-	return run(&config);
+	return run_with_host(&config);
 }

@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 /*
- * The settings: one table, each row an environment variable (VIRTGATE_URI) and a flag (--uri).
- * A flag wins over the environment. A bad value refuses to start and names variable, value and
- * bounds. Read once at start; constant, and so shared by all threads, from then on.
+ * The settings: one table, in which each row is an environment variable (VIRTGATE_URI) and a flag
+ * (--uri). A flag takes precedence. They are read once, before any other thread starts, and do not
+ * change. For a bad value config_load() fails with the name, the value and the bounds.
  */
 #include "base/err.h"
 #include "base/named.h"
 
 #include <stdio.h>
 
-/* What a caller may do; each includes the one before it. */
+/* What a user may do. Each role includes the one before it. */
 #define ROLES(FIRST, NEXT) \
 	FIRST(ROLE_NONE, "none") \
 	NEXT(ROLE_VIEWER, "viewer") \
@@ -19,7 +19,7 @@
 enum role { ROLES(NAMED_VALUE, NAMED_VALUE) ROLE_COUNT };
 #define ROLE_NAMES ROLES(NAMED_FIRST, NAMED_NEXT)
 
-/* Which accelerator a domain gets (VIRTGATE_ACCEL). */
+/* Which accelerator a new domain gets. */
 #define ACCELS(FIRST, NEXT) \
 	FIRST(ACCEL_AUTO, "auto") \
 	NEXT(ACCEL_AS_WRITTEN, "as-written") \
@@ -27,7 +27,7 @@ enum role { ROLES(NAMED_VALUE, NAMED_VALUE) ROLE_COUNT };
 enum accel { ACCELS(NAMED_VALUE, NAMED_VALUE) };
 #define ACCEL_NAMES ACCELS(NAMED_FIRST, NAMED_NEXT)
 
-/* Is domain XML checked (VIRTGATE_POLICY)? */
+/* Whether domain XML is checked. */
 enum policy_mode { POLICY_ON, POLICY_OFF };
 
 enum config_action {
@@ -37,17 +37,17 @@ enum config_action {
 	CONFIG_VERSION,
 	CONFIG_POLICY,
 	CONFIG_OPENAPI,
-	CONFIG_CONVERT, /* `words` says what */
+	CONFIG_CONVERT,
 };
 
+/* Text is from the environment, from argv or a literal: it lives as long as the process. */
 struct config {
 	enum config_action action;
-	char *const *words; /* of the command line behind the command; end with NULL */
-	/* Text is the environment's, argv's or a literal: it lives as long as the process. */
-	const char *listen;       /* unix path or host:port */
+	char *const *words; /* CONFIG_CONVERT: the arguments after "convert"; NULL ends them */
+	const char *listen; /* unix path or host:port */
 	const char *socket_group; /* or "" */
-	const char *uri;          /* libvirt's; "": its own default */
-	const char *templates;    /* directories, absolute */
+	const char *uri;          /* of libvirt; "": libvirt's default */
+	const char *templates;    /* directories: absolute paths */
 	const char *images;
 	const char *shares;
 	const char *logs;
@@ -58,11 +58,14 @@ struct config {
 	int read_deadline; /* seconds */
 	int action_deadline;
 	int long_deadline;
-	int drain;     /* seconds */
-	int accel;     /* enum accel */
-	int anonymous; /* enum role */
-	int policy;    /* enum policy_mode */
+	int drain; /* seconds */
+	enum accel accel;
+	enum role anonymous; /* of a request without a user */
+	enum policy_mode policy;
 };
 
+/* Reads the environment and then the arguments. On failure *ret is not touched. */
 int config_load(struct config *ret, int argc, char *const argv[], struct err *err);
+
+/* Prints what --help shows. */
 void config_help(FILE *out);

@@ -175,7 +175,7 @@ def test_stuck_requests_do_not_keep_the_process_from_ending(gateway):
         gateway.virtgate.send_signal(signal.SIGTERM)
         assert gateway.virtgate.wait(20 * PATIENCE) == 0
         assert asked.result()[0].status == 504, "answered in draining, too"
-    assert "answered but under way" in gateway.log()
+    assert "answered requests still running" in gateway.log()
     gateway.virtgate = None
 
 

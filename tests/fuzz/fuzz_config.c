@@ -26,9 +26,9 @@ static void check_taken(const struct config *c)
 	insist(c->workers >= 1 && c->workers <= 1024, "workers: %d", c->workers);
 	insist(c->connections >= 1 && c->connections <= 16, "connections: %d", c->connections);
 	insist(c->drain >= 0 && c->drain <= 3600, "drain: %d", c->drain);
-	insist(c->accel >= ACCEL_AUTO && c->accel <= ACCEL_TCG, "accel: %d", c->accel);
-	insist(c->anonymous >= ROLE_NONE && c->anonymous <= ROLE_ADMIN, "role: %d", c->anonymous);
-	insist(c->policy == POLICY_ON || c->policy == POLICY_OFF, "policy: %d", c->policy);
+	insist(c->accel <= ACCEL_TCG, "accel: %d", (int)c->accel);
+	insist(c->anonymous <= ROLE_ADMIN, "role: %d", (int)c->anonymous);
+	insist(c->policy <= POLICY_OFF, "policy: %d", (int)c->policy);
 	const char *const directories[] = { c->templates, c->images, c->shares, c->logs };
 	for (size_t i = 0; i < ARRAY_LEN(directories); i++)
 		insist(directories[i][0] == '/', "'%s' is not absolute", directories[i]);
