@@ -36,24 +36,29 @@ static int list_vms(
 	return rc;
 }
 
+struct by_uuid {
+	const struct vm *vm;
+};
+
 static int compare_uuids(const void *a, const void *b)
 {
-	const struct vm *const *vm_a = a;
-	const struct vm *const *vm_b = b;
-	return strcasecmp((*vm_a)->uuid, (*vm_b)->uuid);
+	const struct by_uuid *entry_a = a;
+	const struct by_uuid *entry_b = b;
+	return strcasecmp(entry_a->vm->uuid, entry_b->vm->uuid);
 }
 
 /* Like domain_lookup(): a uuid is looked for first. by_uuid is the list in that order. */
-static const struct vm *find_vm(struct vm_list *list, const struct vm **by_uuid, const char *ref)
+static const struct vm *find_vm(
+	struct vm_list *list, const struct by_uuid by_uuid[], const char *ref)
 {
-	struct vm key = { 0 };
-	const struct vm *key_at = &key;
+	struct vm vm = { 0 };
+	const struct by_uuid key = { &vm };
 	if (!uuid_is(ref))
 		return vm_list_find(list, ref);
-	(void)snprintf(key.uuid, sizeof key.uuid, "%s", ref);
-	const struct vm **found =
-		bsearch(&key_at, by_uuid, list->count, sizeof key_at, compare_uuids);
-	return found ? *found : vm_list_find(list, ref);
+	(void)snprintf(vm.uuid, sizeof vm.uuid, "%s", ref);
+	const struct by_uuid *found =
+		bsearch(&key, by_uuid, list->count, sizeof key, compare_uuids);
+	return found ? found->vm : vm_list_find(list, ref);
 }
 
 static void set_vm(struct bulk_item *item, const struct vm *vm)
@@ -83,12 +88,12 @@ int bulk_name(struct host *host, const char *const refs[], size_t count, struct 
 	if (list_vms(host, INVENTORY_FRESH, &ret->list, err) < 0)
 		return -1;
 	struct vm_list *list = ret->list;
-	AUTO(free) const struct vm **by_uuid = calloc(list->count + 1, sizeof *by_uuid);
+	AUTO(free) struct by_uuid *by_uuid = calloc(list->count + 1, sizeof *by_uuid);
 	ret->items = calloc(count + 1, sizeof *ret->items);
 	if (!by_uuid || !ret->items)
 		return err_memory(err);
 	for (size_t i = 0; i < list->count; i++)
-		by_uuid[i] = &list->vms[i];
+		by_uuid[i].vm = &list->vms[i];
 	qsort(by_uuid, list->count, sizeof *by_uuid, compare_uuids);
 	ret->count = count;
 	for (size_t i = 0; i < count; i++) {
