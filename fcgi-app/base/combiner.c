@@ -8,13 +8,13 @@
 #include <errno.h>
 #include <string.h>
 
-/* One run of the job, with those who wait for it. */
+/* One run of the job, which the callers that wait for it share. */
 struct run {
 	atomic_uint holders;
-	struct latch done;
+	struct latch ended;
 	struct combiner_turn turn;
-	unsigned waiting; /* while it has not begun: it need not when they have all gone */
-	int64_t began;    /* clock_ms() */
+	unsigned waiting; /* until it begins: with none left it does not begin */
+	int64_t began_at; /* clock_ms() */
 	bool failed;
 	struct err err; /* when failed */
 	_Alignas(max_align_t) char result[];
@@ -24,13 +24,13 @@ struct combiner {
 	struct combiner_job job;
 	pthread_t thread;
 
-	pthread_mutex_t lock;
+	pthread_mutex_t lock; /* for what follows */
 	pthread_cond_t asked;
 	bool stop;
-	struct run *next; /* has not begun; NULL: nobody asks */
-	struct run *last; /* that succeeded; NULL: none has */
-	int64_t busy;     /* clock_ms() when the run under way began; 0: none is */
-	int64_t due;      /* as the last run has it */
+	struct run *next;      /* has not begun; NULL: nobody waits for one */
+	struct run *last;      /* the last that succeeded; or NULL */
+	int64_t running_since; /* clock_ms(); 0: no run is in progress */
+	int64_t due;           /* as the last run said */
 
 	atomic_uint_least64_t runs, asked_count, answers[COMBINED_FAILED + 1];
 };
@@ -54,13 +54,13 @@ static void run_give(const struct combiner *combiner, struct run *run)
 	if (!run || atomic_fetch_sub_explicit(&run->holders, 1, memory_order_acq_rel) > 1)
 		return;
 	bool has_result =
-		atomic_load_explicit(&run->done.open, memory_order_relaxed) && !run->failed;
+		atomic_load_explicit(&run->ended.open, memory_order_relaxed) && !run->failed;
 	if (has_result && combiner->job.done)
 		combiner->job.done(run->result);
 	free(run);
 }
 
-static void copy_result(const struct combiner *combiner, const struct run *run, void *ret)
+static void run_copy_result(const struct combiner *combiner, const struct run *run, void *ret)
 {
 	if (combiner->job.copy)
 		combiner->job.copy(ret, run->result);
@@ -70,8 +70,8 @@ static void copy_result(const struct combiner *combiner, const struct run *run, 
 
 /* The thread */
 
-/* Waits until the job is due, or somebody asks. */
-static void rest(struct combiner *combiner)
+/* Sleeps until a caller asks or a run is due, which then is `next`. The lock is held. */
+static void combiner_sleep(struct combiner *combiner)
 {
 	if (!combiner->due) {
 		(void)pthread_cond_wait(&combiner->asked, &combiner->lock);
@@ -86,45 +86,45 @@ static void rest(struct combiner *combiner)
 		combiner->next = run_new(combiner);
 }
 
-/* The next run, which now begins; NULL: the combiner is being freed. */
-static struct run *begin(struct combiner *combiner)
+/* Waits for the next run, and begins it. NULL: the combiner is being freed. */
+static struct run *combiner_begin_run(struct combiner *combiner)
 {
 	LOCK(&combiner->lock);
 	while (!combiner->stop && !combiner->next)
-		rest(combiner);
+		combiner_sleep(combiner);
 	if (combiner->stop)
 		return NULL;
 	struct run *run = TAKE(combiner->next);
 	run->turn.asked = run->waiting > 0;
-	run->began = combiner->busy = clock_ms();
+	run->began_at = combiner->running_since = clock_ms();
 	return run;
 }
 
-static void finish(struct combiner *combiner, struct run *run)
+static void combiner_end_run(struct combiner *combiner, struct run *run)
 {
 	struct run *old = NULL;
 	(void)atomic_fetch_add_explicit(&combiner->runs, 1, memory_order_relaxed);
 	{
 		LOCK(&combiner->lock);
-		combiner->busy = 0;
+		combiner->running_since = 0;
 		combiner->due = run->turn.due;
 		if (!run->failed) {
 			old = combiner->last;
 			combiner->last = run_share(run);
 		}
 	}
-	latch_open(&run->done);
+	latch_open(&run->ended);
 	run_give(combiner, old);
 	run_give(combiner, run);
 }
 
-static void *work(void *data)
+static void *combiner_work(void *data)
 {
 	struct combiner *combiner = data;
 	const struct combiner_job *job = &combiner->job;
-	for (struct run *run; (run = begin(combiner));) {
+	for (struct run *run; (run = combiner_begin_run(combiner));) {
 		run->failed = job->run(job->data, &run->turn, run->result, &run->err) < 0;
-		finish(combiner, run);
+		combiner_end_run(combiner, run);
 	}
 	return NULL;
 }
@@ -137,7 +137,7 @@ struct combiner *combiner_new(const struct combiner_job *job)
 	combiner->job = *job;
 	(void)pthread_mutex_init(&combiner->lock, NULL);
 	cond_init_monotonic(&combiner->asked);
-	if (thread_start(&combiner->thread, job->thread, work, combiner) < 0) {
+	if (thread_start(&combiner->thread, job->thread, combiner_work, combiner) < 0) {
 		free(combiner);
 		return NULL;
 	}
@@ -159,10 +159,10 @@ void combiner_free(struct combiner *combiner)
 	free(combiner);
 }
 
-/* Who asks */
+/* Callers */
 
-/* NULL: memory. */
-static struct run *join(struct combiner *combiner, unsigned wants)
+/* Joins those that wait for the next run. NULL: out of memory. */
+static struct run *combiner_join(struct combiner *combiner, unsigned wants)
 {
 	LOCK(&combiner->lock);
 	if (!combiner->next) {
@@ -177,8 +177,8 @@ static struct run *join(struct combiner *combiner, unsigned wants)
 	return run_share(combiner->next);
 }
 
-/* Takes the run from who has waited enough. */
-static void leave(struct combiner *combiner, struct run *run)
+/* Gives back a run before it ended. The last caller to leave cancels one that has not begun. */
+static void combiner_leave(struct combiner *combiner, struct run *run)
 {
 	struct run *unwanted = NULL;
 	{
@@ -190,44 +190,46 @@ static void leave(struct combiner *combiner, struct run *run)
 	run_give(combiner, run);
 }
 
-static bool take_last(struct combiner *combiner, int64_t stale_ms, void *ret, int64_t *ret_ms)
+/* false: there is no result as young as that. */
+static bool combiner_take_last(
+	struct combiner *combiner, int64_t stale_ms, void *ret, int64_t *ret_ms)
 {
 	struct run *last = NULL;
 	{
 		LOCK(&combiner->lock);
-		if (!combiner->last || clock_ms() - combiner->last->began > stale_ms)
+		if (!combiner->last || clock_ms() - combiner->last->began_at > stale_ms)
 			return false;
 		last = run_share(combiner->last);
 	}
-	*ret_ms = clock_ms() - last->began;
-	copy_result(combiner, last, ret);
+	*ret_ms = clock_ms() - last->began_at;
+	run_copy_result(combiner, last, ret);
 	run_give(combiner, last);
 	return true;
 }
 
-/* How long the run under way has taken; 0: none is. */
-static int64_t busy_ms(struct combiner *combiner)
+/* How long the run in progress has taken; 0: there is none. */
+static int64_t combiner_running_ms(struct combiner *combiner)
 {
 	LOCK(&combiner->lock);
-	return combiner->busy ? clock_ms() - combiner->busy : 0;
+	return combiner->running_since ? clock_ms() - combiner->running_since : 0;
 }
 
-static bool wait_ms(struct run *run, int64_t ms)
+static bool run_wait(struct run *run, int64_t ms)
 {
 	struct timespec until = clock_after_ms(ms > 0 ? ms : 0);
-	return latch_wait(&run->done, &until);
+	return latch_wait(&run->ended, &until);
 }
 
-static enum combined await(struct combiner *combiner, struct run *run,
+static enum combined combiner_await(struct combiner *combiner, struct run *run,
 	const struct combiner_terms *terms, void *ret, int64_t *ret_ms, struct err *err)
 {
-	if (!wait_ms(run, terms->wait_ms)) {
-		if (terms->stale_ms && take_last(combiner, terms->stale_ms, ret, ret_ms))
+	if (!run_wait(run, terms->wait_ms)) {
+		if (terms->stale_ms && combiner_take_last(combiner, terms->stale_ms, ret, ret_ms))
 			return COMBINED_STALE;
-		int64_t spent = busy_ms(combiner);
+		int64_t spent = combiner_running_ms(combiner);
 		spent = spent > terms->wait_ms ? spent : terms->wait_ms;
-		if (!wait_ms(run, terms->patience_ms - spent)) {
-			*ret_ms = busy_ms(combiner);
+		if (!run_wait(run, terms->patience_ms - spent)) {
+			*ret_ms = combiner_running_ms(combiner);
 			return COMBINED_LATE;
 		}
 	}
@@ -235,25 +237,25 @@ static enum combined await(struct combiner *combiner, struct run *run,
 		*err = run->err;
 		return COMBINED_FAILED;
 	}
-	copy_result(combiner, run, ret);
+	run_copy_result(combiner, run, ret);
 	return COMBINED_FRESH;
 }
 
 enum combined combiner_ask(struct combiner *combiner, const struct combiner_terms *terms, void *ret,
 	int64_t *ret_ms, struct err *err)
 {
-	struct run *run = join(combiner, terms->wants);
+	struct run *run = combiner_join(combiner, terms->wants);
 	if (!run) {
 		(void)err_memory(err);
 		return COMBINED_FAILED;
 	}
-	enum combined how = await(combiner, run, terms, ret, ret_ms, err);
-	(void)atomic_fetch_add_explicit(&combiner->answers[how], 1, memory_order_relaxed);
-	if (how == COMBINED_FRESH || how == COMBINED_FAILED)
+	enum combined result = combiner_await(combiner, run, terms, ret, ret_ms, err);
+	(void)atomic_fetch_add_explicit(&combiner->answers[result], 1, memory_order_relaxed);
+	if (result == COMBINED_FRESH || result == COMBINED_FAILED)
 		run_give(combiner, run);
 	else
-		leave(combiner, run);
-	return how;
+		combiner_leave(combiner, run);
+	return result;
 }
 
 bool combiner_is_asked(struct combiner *combiner)

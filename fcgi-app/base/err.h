@@ -1,18 +1,19 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 /*
- * Errors are values: set once where they are known, returned upwards, and turned into an
- * RFC 9457 problem and a log line where the request is answered.
+ * Errors are values. The function that knows an error sets it, once; its callers return it; where
+ * the request is answered, it becomes an RFC 9457 problem and a log line.
  *
- * A function that can fail takes a struct err * last, returns -1 and has set it; on success it
- * returns 0 and has not touched it. Nothing here allocates; an err may be copied.
+ * A function that can fail takes a struct err * as its last parameter. On failure it sets *err and
+ * returns -1; on success it returns 0 and does not touch *err. Nothing here allocates, and a struct
+ * err may be copied. All functions may be called from any thread.
  */
 #include "base/base.h"
 
 /*
- * The closed list: kind, HTTP status, code, seconds for Retry-After (0: the same request will
- * fail again). A code never changes its meaning. The kinds under "nginx" are answered by nginx
- * alone (nginx-conf/errors.conf) and stand here so that the list is whole.
+ * The closed list: kind, HTTP status, code, and seconds for Retry-After (0: the same request would
+ * fail again). A code never changes its meaning. Only nginx answers with the kinds under "nginx"
+ * (nginx-conf/errors.conf); they are here to make the list complete.
  */
 #define ERR_KINDS(X) \
 	X(ERR_BAD_REQUEST, 400, "bad_request", 0) \
@@ -74,27 +75,27 @@ enum err_kind {
 
 struct err {
 	enum err_kind kind;
-	char text[512];     /* what was wrong and what is right, for whoever asked */
-	char hint[256];     /* what to do about it, or "" */
-	char state[16];     /* the VM's state that forbids the request, or "" */
-	char allow[64];     /* methods that the path knows, or "" */
-	char private[512];  /* for admins and the log: may hold paths of the host */
-	int libvirt_code;   /* virErrorNumber and virErrorDomain; both 0: not libvirt's */
-	int libvirt_domain; /*   error */
-	int line, column;   /* where in the XML, from 1; 0: not known */
-	bool unknown;       /* it may have been done: not to be repeated unseen */
+	char text[512];     /* for the client: what is wrong, and what would be right */
+	char hint[256];     /* what the client can do about it, or "" */
+	char state[16];     /* the VM's state, if that forbids the request, or "" */
+	char allow[64];     /* for 405: the methods of the path, or "" */
+	char private[512];  /* for admins and the log: may contain paths of the host */
+	int libvirt_code;   /* virErrorNumber; 0: the error is not from libvirt */
+	int libvirt_domain; /* virErrorDomain */
+	int line, column;   /* the place in the request body, from 1; 0: unknown */
+	bool unknown;       /* the operation may have happened: do not retry without a look */
 };
 
-/* Sets kind and text, clears the rest. Always -1, so that a function can return it. */
+/* Sets kind and text, and clears the rest. Returns -1, for a function to return. */
 int err_set(struct err *err, enum err_kind kind, const char *fmt, ...) FORMAT(3, 4);
 
-/* Adds a hint to an error that is set. Always -1. */
+/* Adds a hint to an error that is set. Returns -1. */
 int err_hint(struct err *err, const char *fmt, ...) FORMAT(2, 3);
 
 /* Adds the VM's state, by its name, to an error that is set. Always -1. */
 int err_state(struct err *err, const char *state);
 
-/* Memory ran out: ERR_INTERNAL. Always -1. */
+/* ERR_INTERNAL: out of memory. Returns -1. */
 int err_memory(struct err *err);
 
 int err_status(enum err_kind kind);

@@ -10,7 +10,7 @@ struct hash {
 	struct sha256_ctx sha;
 };
 
-static void end(struct sha256_ctx *sha, char ret[static HASH_SIZE])
+static void hash_end(struct sha256_ctx *sha, char ret[static HASH_SIZE])
 {
 	uint8_t digest[(HASH_SIZE - 1) / 2];
 	sha256_digest(sha, sizeof digest, digest);
@@ -23,7 +23,7 @@ void hash_text(const char *text, size_t len, char ret[static HASH_SIZE])
 	struct sha256_ctx sha;
 	sha256_init(&sha);
 	sha256_update(&sha, len, (const uint8_t *)text);
-	end(&sha, ret);
+	hash_end(&sha, ret);
 }
 
 struct hash *hash_new(void)
@@ -41,7 +41,7 @@ void hash_add(struct hash *hash, const void *piece, size_t len)
 
 void hash_read(struct hash *hash, char ret[static HASH_SIZE])
 {
-	end(&hash->sha, ret);
+	hash_end(&hash->sha, ret);
 }
 
 void hash_free(struct hash *hash)
@@ -49,7 +49,7 @@ void hash_free(struct hash *hash)
 	free(hash);
 }
 
-/* RFC 9562 section 5.5. The NUL between them keeps "a", "bc" from being "ab", "c". */
+/* RFC 9562 section 5.5. The NUL between the two makes "a", "bc" differ from "ab", "c". */
 void hash_uuid5(const char *user, const char *key, char ret[static UUID_SIZE])
 {
 	/* 82df7a56-3c1e-4d0b-9a53-b4a0f8f5b0c7 */

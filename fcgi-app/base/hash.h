@@ -1,24 +1,24 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
-/* The only door to nettle. Thread-safe: no state. */
+/* Hashes; the only door to nettle. May be called from any thread; a struct hash is used by one. */
 #include "base/base.h"
 #include "base/uuid.h"
 
-/* The first half of SHA-256 (RFC 6234) in hexadecimal: who finds two texts of one hash has earned
- * it. */
+/* The first 128 bits of SHA-256 (RFC 6234), in hexadecimal: nobody finds two texts with one hash.
+ */
 enum { HASH_SIZE = 33 };
 void hash_text(const char *text, size_t len, char ret[static HASH_SIZE]);
 
-/* The same, piece by piece; hash_read() begins anew. */
+/* The same hash of a text in pieces. hash_read() begins a new text. */
 struct hash;
-struct hash *hash_new(void); /* NULL: memory */
+struct hash *hash_new(void); /* NULL: out of memory */
 void hash_add(struct hash *hash, const void *piece, size_t len);
 void hash_read(struct hash *hash, char ret[static HASH_SIZE]);
 void hash_free(struct hash *hash);
 DEFINE_AUTO(struct hash *, hash_free)
 
 /*
- * The UUID (RFC 9562 version 5) of what a user asked for under an Idempotency-Key, in a namespace
- * of our own: the same on every host and for all time, and another for every user.
+ * The UUID (RFC 9562 version 5, in a namespace of our own) for what a user requests with an
+ * Idempotency-Key. It is the same on every host, and differs between users and between keys.
  */
 void hash_uuid5(const char *user, const char *key, char ret[static UUID_SIZE]);

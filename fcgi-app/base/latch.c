@@ -13,7 +13,7 @@ void latch_open(struct latch *latch)
 	(void)syscall(SYS_futex, &latch->open, FUTEX_WAKE_PRIVATE, INT_MAX, NULL, NULL, 0);
 }
 
-/* futex(2): of its ways to wait this one takes an absolute time, of the monotonic clock. */
+/* FUTEX_WAIT_BITSET, because it takes an absolute time, of the monotonic clock (futex(2)). */
 bool latch_wait(struct latch *latch, const struct timespec *deadline)
 {
 	long rc = 0;

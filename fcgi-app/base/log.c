@@ -9,7 +9,7 @@
 #include <string.h>
 #include <time.h>
 
-/* Longer lines are cut: a log line is for reading, and PIPE_BUF keeps a write whole. */
+/* Longer lines are cut. Up to PIPE_BUF (4096), a write() to a pipe is not mixed with others. */
 enum { LINE_MAX_BYTES = 2048 };
 
 FORMAT(2, 0)
@@ -28,7 +28,7 @@ static void log_line(const char *level, const char *fmt, va_list args)
 	size_t n = strlen(line);
 	line[n++] = '\n';
 	ssize_t written = write(STDERR_FILENO, line, n);
-	(void)written; /* there is nobody left to tell */
+	(void)written; /* an error could not be logged either */
 }
 
 #define DEFINE_LOG(name, level) \

@@ -11,7 +11,8 @@ struct reader {
 	struct err *err;
 };
 
-static int refuse(const struct reader *r, const char *what)
+/* Sets the error, with the place where the reader is. */
+static int words_refuse(const struct reader *r, const char *what)
 {
 	int line = 1;
 	const char *start = r->text;
@@ -32,7 +33,7 @@ static int read_single_quoted(struct reader *r)
 {
 	const char *close = memchr(r->at + 1, '\'', (size_t)(r->end - r->at - 1));
 	if (!close)
-		return refuse(r, "a ' is never closed");
+		return words_refuse(r, "a ' is never closed");
 	size_t n = (size_t)(close - r->at - 1);
 	memcpy(r->out, r->at + 1, n);
 	r->out += n;
@@ -40,7 +41,7 @@ static int read_single_quoted(struct reader *r)
 	return 0;
 }
 
-/* Stands at a backslash: what follows is itself, and a line's end is nothing. */
+/* At a backslash: the next character loses its meaning; a line end is removed. */
 static void read_escape(struct reader *r, const char *escapable)
 {
 	if (r->at + 1 == r->end || (escapable && !strchr(escapable, r->at[1]))) {
@@ -54,7 +55,7 @@ static void read_escape(struct reader *r, const char *escapable)
 
 static int refuse_expansion(const struct reader *r)
 {
-	return refuse(r,
+	return words_refuse(r,
 		*r->at == '$' ? "a shell would put a variable's value here ($)"
 			      : "a shell would run a command here (`)");
 }
@@ -71,7 +72,7 @@ static int read_double_quoted(struct reader *r)
 			*r->out++ = *r->at++;
 	}
 	if (r->at == r->end)
-		return refuse(&open, "a \" is never closed");
+		return words_refuse(&open, "a \" is never closed");
 	r->at++;
 	return 0;
 }
@@ -90,7 +91,7 @@ static int read_word(struct reader *r)
 		} else if (*r->at == '$' || *r->at == '`') {
 			return refuse_expansion(r);
 		} else if (strchr(";|&<>()", *r->at)) {
-			return refuse(r, "a shell's operator ends the command");
+			return words_refuse(r, "a shell's operator ends the command");
 		} else {
 			*r->out++ = *r->at++;
 		}
@@ -100,8 +101,8 @@ static int read_word(struct reader *r)
 }
 
 /*
- * Passes over blanks, comments and lines that are continued; false: that was the end. A line's end
- * that nothing hides ends the command.
+ * Skips blanks, comments and continued lines; false: the text ends. *ret_line_ended becomes true at
+ * a line end, which ends the command.
  */
 static bool find_word(struct reader *r, bool *ret_line_ended)
 {
@@ -129,7 +130,7 @@ int shell_words_split(const char *text, size_t len, struct shell_words *ret, str
 	if (!text_is_utf8(text, len))
 		return err_set(err, ERR_INVALID_SPEC,
 			"command line: it must be UTF-8 without NUL characters");
-	/* Every word's end takes the place of a blank or of the end. */
+	/* Each word's terminator takes the place of the blank behind it, or of the text's end. */
 	AUTO(free) char *memory = malloc(len + 1);
 	if (!memory)
 		return err_memory(err);
@@ -137,7 +138,8 @@ int shell_words_split(const char *text, size_t len, struct shell_words *ret, str
 	struct reader r = { text, text, text + len, memory, err };
 	for (bool ended = false; find_word(&r, &ended); ended = false) {
 		if (ended && words.count)
-			return refuse(&r, "a second command begins (a line goes on after a \\)");
+			return words_refuse(
+				&r, "a second command begins (a line goes on after a \\)");
 		if (words.count == SHELL_WORDS_MAX)
 			return err_set(err, ERR_INVALID_SPEC,
 				"command line: it has more than %d words", SHELL_WORDS_MAX);

@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-/* The length of the character that starts here, 0 if it is malformed. */
+/* The length of the character at s; 0: it is malformed. */
 static inline size_t utf8_length(const unsigned char *s, size_t n)
 {
 	if (s[0] < 0x80)
@@ -52,7 +52,7 @@ bool text_is_xml(const char *s)
 
 bool text_is_glob(const char *pattern, const char *s)
 {
-	const char *star = NULL; /* the last one met, and what it has been given so far */
+	const char *star = NULL; /* the last * in the pattern, and the end of what it matches */
 	const char *given = NULL;
 	while (*s) {
 		if (*pattern == '*') {

@@ -9,11 +9,12 @@
  */
 #include "api/api.h"
 
-/* Once per process, before the first exchange. Replaces the handler of SIGPIPE. -1: no memory. */
+/* Once per process, before the first exchange. Replaces the handler of SIGPIPE. -1: out of memory.
+ */
 int exchange_init(void);
 
 struct exchange;
-struct exchange *exchange_new(void); /* NULL: no memory */
+struct exchange *exchange_new(void); /* NULL: out of memory */
 void exchange_free(struct exchange *exchange);
 DEFINE_AUTO(struct exchange *, exchange_free)
 

@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* Copies a value for the log, where a " would end it. */
+/* Copies a value that the log shows in quotation marks: a " in it becomes a '. */
 static void copy_value(char *ret, size_t size, const char *value, size_t len)
 {
 	size_t n = 0;
