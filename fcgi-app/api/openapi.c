@@ -8,25 +8,136 @@
 #include <stdio.h>
 #include <string.h>
 
+/* What no route changes of the document. JSON(…) is its own text as a literal. */
+#define JSON(...) #__VA_ARGS__
+
+/* clang-format off */
+static const char document_text[] =
+"{\"openapi\": \"3.1.0\", \"info\": {\"version\": \"" VIRTGATE_VERSION "\"," JSON(
+		"title": "virtgate",
+		"summary": "A JSON API for virtual machines.",
+		"description": "Each operation needs the role in its x-role: viewer, operator and admin include each other in this order. HEAD is known wherever GET is, OPTIONS everywhere. A flag in a query is 0 or 1.",
+		"license": { "name": "MIT", "identifier": "MIT" }
+	},
+	"servers": [ { "url": "/" } ],
+	"security": [ { "nginx": [] } ],
+	"tags": [
+		{ "name": "service", "description": "The service itself." },
+		{ "name": "vms", "description": "Virtual machines." },
+		{ "name": "snapshots", "description": "Snapshots of one." },
+		{ "name": "short", "description": "Short forms, with the VM's name in the query." }
+	]
+}
+);
+
+static const char components_text[] = JSON(
+{
+	"headers": {
+		"Age": {
+			"description": "Seconds since what is answered was so; none: it is of after the request.",
+			"schema": { "type": "integer" }
+		},
+		"ETag": {
+			"description": "Names what the answer says (RFC 9110 section 8.8.3).",
+			"schema": { "type": "string" }
+		},
+		"Idempotent-Replay": {
+			"description": "true: an earlier request with this key made it.",
+			"schema": { "type": "string" }
+		},
+		"Location": {
+			"description": "Where the new resource is.",
+			"schema": { "type": "string" }
+		},
+		"Retry-After": {
+			"description": "Seconds until the same may succeed.",
+			"schema": { "type": "integer" }
+		},
+		"WWW-Authenticate": {
+			"description": "How to authenticate (RFC 9110 section 11.6.1).",
+			"schema": { "type": "string" }
+		},
+		"X-Request-Id": {
+			"description": "Stands in the log line of this request, too.",
+			"schema": { "type": "string" }
+		}
+	},
+	"parameters": {
+		"ref": {
+			"name": "ref", "in": "path", "required": true, "example": "web",
+			"description": "A VM's uuid or its name.",
+			"schema": { "type": "string", "minLength": 1 }
+		},
+		"snap": {
+			"name": "snap", "in": "path", "required": true, "example": "before-upgrade",
+			"description": "A snapshot's name.",
+			"schema": { "type": "string", "minLength": 1 }
+		},
+		"If-None-Match": {
+			"name": "If-None-Match", "in": "header", "required": false,
+			"description": "Entity tags: 304 when one still holds.",
+			"schema": { "type": "string", "minLength": 1 }
+		},
+		"If-Match": {
+			"name": "If-Match", "in": "header", "required": false,
+			"description": "Entity tags: 412 unless one still holds.",
+			"schema": { "type": "string", "minLength": 1 }
+		},
+		"Cache-Control": {
+			"name": "Cache-Control", "in": "header", "required": false,
+			"description": "no-cache: wait for what is of now, rather than get what is stale.",
+			"schema": { "type": "string", "minLength": 1 }
+		},
+		"Idempotency-Key": {
+			"name": "Idempotency-Key", "in": "header", "required": false,
+			"description": "Makes it safe to repeat: the same key and body make one thing.",
+			"schema": { "type": "string", "minLength": 1, "maxLength": 255 }
+		}
+	},
+	"responses": {
+		"Other": {
+			"description": "What any request may meet: nginx's limits (408, 411, 413, 414, 429, 431), an internal error (500), virtgate stopped (502), too much to do (503), a host that hangs (504)",
+			"content": {
+				"application/problem+json": { "schema": { "$ref": "#/components/schemas/Problem" } }
+			}
+		}
+	},
+	"securitySchemes": {
+		"nginx": {
+			"type": "http", "scheme": "basic",
+			"description": "As nginx is set up; this is how it comes."
+		}
+	}
+}
+);
+/* clang-format on */
+_Static_assert(API_KEY_MAX == 255, "the maxLength of Idempotency-Key above");
+
+/* A literal: the tests see to it that it is JSON. NULL: out of memory. */
+static struct json *parse_literal(const char *text)
+{
+	struct json *value = NULL;
+	struct err ignored;
+	(void)json_parse(text, strlen(text), &value, &ignored);
+	return value;
+}
+
 struct writer {
 	struct json *schemas; /* components of the document */
 	const struct route *route;
 };
 
-static struct json *reference(const char *to)
+static struct json *reference(const char *kind, const char *name)
 {
+	char to[96];
 	struct json *o = json_new_object();
+	(void)snprintf(to, sizeof to, "#/components/%s/%s", kind, name);
 	json_put_string(o, "$ref", to);
 	return o;
 }
 
-static bool is_mutation(const struct route *route)
-{
-	return route->method != HTTP_GET;
-}
-
 /* Is there such an argument, in the query or as {argument} in the path? */
-static bool names(const struct route *route, const char *argument)
+static bool has_argument(const struct route *route, const char *argument)
 {
 	char braced[32];
 	(void)snprintf(braced, sizeof braced, "{%s}", argument);
@@ -36,20 +147,48 @@ static bool names(const struct route *route, const char *argument)
 	return strstr(route->path, braced);
 }
 
+/* Responses: description, headers besides X-Request-Id (separated by |), content or NULL */
+static struct json *response_json(const char *says, const char *names, struct json *content)
+{
+	char name[32];
+	struct json *o = json_new_object();
+	struct json *headers = json_new_object();
+	json_put(headers, "X-Request-Id", reference("headers", "X-Request-Id"));
+	for (const char *s = names; *s; s += strcspn(s, "|"), s += *s == '|') {
+		(void)snprintf(name, sizeof name, "%.*s", (int)strcspn(s, "|"), s);
+		json_put_copy(headers, name, reference("headers", name));
+	}
+	json_put_string(o, "description", says);
+	json_put(o, "headers", headers);
+	if (content)
+		json_put(o, "content", content);
+	return o;
+}
+
+static void put_media(
+	struct json *content, const char *type, struct json *schema, const char *example)
+{
+	struct json *media = json_new_object();
+	if (schema)
+		json_put(media, "schema", schema);
+	schema_put_example(media, "example", example);
+	json_put(content, type, media);
+}
+
 /* Errors */
 
 /* What the dispatcher and libvirt's door add to what the row says. */
 static void mark_implied(const struct route *route, bool kinds[static ERR_KIND_COUNT])
 {
-	bool mutation = is_mutation(route);
+	bool mutation = route->method != HTTP_GET;
 	kinds[ERR_BAD_REQUEST] = kinds[ERR_UNKNOWN_PARAMETER] = true;
 	kinds[ERR_UNAUTHENTICATED] = kinds[ERR_FORBIDDEN] = route->role != ROLE_NONE;
 	kinds[ERR_CROSS_SITE] = kinds[ERR_BAD_JSON] = kinds[ERR_BODY_TOO_LARGE] =
 		kinds[ERR_UNSUPPORTED_MEDIA_TYPE] = mutation;
 	kinds[ERR_PRECONDITION_FAILED] = route->if_match;
 	kinds[ERR_KEY_REUSED] = route->keyed;
-	kinds[ERR_VM_NOT_FOUND] = names(route, "ref");
-	kinds[ERR_SNAPSHOT_NOT_FOUND] = names(route, "snap");
+	kinds[ERR_VM_NOT_FOUND] = has_argument(route, "ref");
+	kinds[ERR_SNAPSHOT_NOT_FOUND] = has_argument(route, "snap");
 }
 
 static void mark_errors(const struct route *route, bool kinds[static ERR_KIND_COUNT])
@@ -60,41 +199,9 @@ static void mark_errors(const struct route *route, bool kinds[static ERR_KIND_CO
 			kinds[kind] = true;
 }
 
-static struct json *problem_content(struct json *schema)
-{
-	struct json *media = json_new_object();
-	struct json *content = json_new_object();
-	json_put(media, "schema", schema);
-	json_put(content, "application/problem+json", media);
-	return content;
-}
-
-/* The problem with one of the codes that go with this status here. */
-static struct json *problem_schema(struct json *codes)
-{
-	struct json *code = json_new_object();
-	struct json *properties = json_new_object();
-	struct json *narrowed = json_new_object();
-	struct json *all = json_new_array();
-	struct json *o = json_new_object();
-	json_put(code, "enum", codes);
-	json_put(properties, "code", code);
-	json_put(narrowed, "properties", properties);
-	json_push(all, reference("#/components/schemas/Problem"));
-	json_push(all, narrowed);
-	json_put(o, "allOf", all);
-	return o;
-}
-
-static void put_header(struct json *headers, const char *name, const char *component)
-{
-	json_put(headers, name, reference(component));
-}
-
+/* A problem with one of the codes that go with this status here. */
 static struct json *error_response(int status, const bool kinds[static ERR_KIND_COUNT])
 {
-	struct json *o = json_new_object();
-	struct json *headers = json_new_object();
 	struct json *codes = json_new_array();
 	bool retry = false;
 	for (int kind = 0; kind < ERR_KIND_COUNT; kind++) {
@@ -103,15 +210,24 @@ static struct json *error_response(int status, const bool kinds[static ERR_KIND_
 		json_push_string(codes, err_code(kind));
 		retry = retry || err_retry_after(kind);
 	}
-	put_header(headers, "X-Request-Id", "#/components/headers/X-Request-Id");
-	if (retry)
-		put_header(headers, "Retry-After", "#/components/headers/Retry-After");
-	if (status == 401)
-		put_header(headers, "WWW-Authenticate", "#/components/headers/WWW-Authenticate");
-	json_put_string(o, "description", http_reason(status));
-	json_put(o, "headers", headers);
-	json_put(o, "content", problem_content(problem_schema(codes)));
-	return o;
+	struct json *code = json_new_object();
+	struct json *properties = json_new_object();
+	struct json *narrowed = json_new_object();
+	struct json *all = json_new_array();
+	struct json *schema = json_new_object();
+	struct json *content = json_new_object();
+	json_put(code, "enum", codes);
+	json_put(properties, "code", code);
+	json_put(narrowed, "properties", properties);
+	json_push(all, reference("schemas", "Problem"));
+	json_push(all, narrowed);
+	json_put(schema, "allOf", all);
+	put_media(content, "application/problem+json", schema, NULL);
+	return response_json(http_reason(status),
+		retry                   ? "Retry-After"
+			: status == 401 ? "WWW-Authenticate"
+					: "",
+		content);
 }
 
 static void put_errors(struct json *responses, const struct route *route)
@@ -123,137 +239,90 @@ static void put_errors(struct json *responses, const struct route *route)
 		if (kinds[kind] && !json_member(responses, status))
 			json_put(responses, status, error_response(err_status(kind), kinds));
 	}
-	json_put(responses, "default", reference("#/components/responses/Other"));
+	json_put(responses, "default", reference("responses", "Other"));
 }
 
 /* Answers */
-
-static struct json *object_schema(struct writer *w, const struct field *fields)
-{
-	return schema_of_object(fields, SCHEMA_ANSWER, w->schemas);
-}
 
 static struct json *answer_schema(struct writer *w)
 {
 	const struct route *route = w->route;
 	if (!route->answer)
 		return schema_of_text(0, 0);
+	struct json *schema = schema_of_object(route->answer, SCHEMA_ANSWER, w->schemas);
 	if (!route->dry_answer || route->status != 200)
-		return object_schema(w, route->answer);
+		return schema;
 	struct json *o = json_new_object();
 	struct json *any = json_new_array();
-	json_push(any, object_schema(w, route->answer));
-	json_push(any, object_schema(w, route->dry_answer));
+	json_push(any, schema);
+	json_push(any, schema_of_object(route->dry_answer, SCHEMA_ANSWER, w->schemas));
 	json_put(o, "anyOf", any);
 	return o;
-}
-
-static const char *success_media(const struct route *route)
-{
-	if (route->media)
-		return route->media;
-	return route->answer ? "application/json" : "application/xml";
 }
 
 static struct json *success_content(struct writer *w)
 {
 	const struct route *route = w->route;
-	struct json *media = json_new_object();
 	struct json *content = json_new_object();
+	const char *media = route->media ? route->media
+		: route->answer          ? "application/json"
+					 : "application/xml";
 	/* What is no text has no schema (OpenAPI 3.1 section 4.8.14.2). */
-	if (!route->media || strncmp(route->media, "image/", 6) != 0)
-		json_put(media, "schema", answer_schema(w));
-	json_put(content, success_media(route), media);
+	bool image = !strncmp(media, "image/", strlen("image/"));
+	put_media(content, media, image ? NULL : answer_schema(w), NULL);
 	return content;
 }
 
-static struct json *success_response(struct writer *w)
+static struct json *responses_json(struct writer *w)
 {
 	const struct route *route = w->route;
 	struct json *o = json_new_object();
-	struct json *headers = json_new_object();
-	put_header(headers, "X-Request-Id", "#/components/headers/X-Request-Id");
+	char headers[96];
+	const char *tagged = route->method == HTTP_GET ? "ETag|" : "";
+	const char *aged = route->aged ? "Age|" : "";
+	(void)snprintf(headers, sizeof headers, "%s%s%s%s", tagged, aged,
+		route->status == 201 ? "Location|" : "", route->keyed ? "Idempotent-Replay" : "");
+	json_put(o, http_status_text(route->status),
+		response_json(http_reason(route->status), headers, success_content(w)));
+	if (route->dry_answer && route->status != 200) {
+		struct json *content = json_new_object();
+		put_media(content, "application/json",
+			schema_of_object(route->dry_answer, SCHEMA_ANSWER, w->schemas), NULL);
+		json_put(o, "200", response_json("Of a dry run: nothing was created", "", content));
+	}
+	(void)snprintf(headers, sizeof headers, "ETag|%s", aged);
 	if (route->method == HTTP_GET)
-		put_header(headers, "ETag", "#/components/headers/ETag");
-	if (route->aged)
-		put_header(headers, "Age", "#/components/headers/Age");
-	if (route->status == 201)
-		put_header(headers, "Location", "#/components/headers/Location");
-	if (route->keyed)
-		put_header(headers, "Idempotent-Replay", "#/components/headers/Idempotent-Replay");
-	json_put_string(o, "description", http_reason(route->status));
-	json_put(o, "headers", headers);
-	json_put(o, "content", success_content(w));
-	return o;
-}
-
-static struct json *not_modified_response(const struct route *route)
-{
-	struct json *o = json_new_object();
-	struct json *headers = json_new_object();
-	put_header(headers, "X-Request-Id", "#/components/headers/X-Request-Id");
-	put_header(headers, "ETag", "#/components/headers/ETag");
-	if (route->aged)
-		put_header(headers, "Age", "#/components/headers/Age");
-	json_put_string(o, "description", "As If-None-Match has it");
-	json_put(o, "headers", headers);
-	return o;
-}
-
-static struct json *dry_run_response(struct writer *w)
-{
-	struct json *media = json_new_object();
-	struct json *content = json_new_object();
-	struct json *headers = json_new_object();
-	struct json *o = json_new_object();
-	put_header(headers, "X-Request-Id", "#/components/headers/X-Request-Id");
-	json_put(media, "schema", object_schema(w, w->route->dry_answer));
-	json_put(content, "application/json", media);
-	json_put_string(o, "description", "Of a dry run: nothing was created");
-	json_put(o, "headers", headers);
-	json_put(o, "content", content);
-	return o;
-}
-
-static struct json *responses(struct writer *w)
-{
-	struct json *o = json_new_object();
-	json_put(o, http_status_text(w->route->status), success_response(w));
-	if (w->route->dry_answer && w->route->status != 200)
-		json_put(o, "200", dry_run_response(w));
-	if (w->route->method == HTTP_GET)
-		json_put(o, "304", not_modified_response(w->route));
-	put_errors(o, w->route);
+		json_put(o, "304", response_json("As If-None-Match has it", headers, NULL));
+	put_errors(o, route);
 	return o;
 }
 
 /* Requests */
 
-static struct json *body_media(struct json *schema, const char *example)
-{
-	struct json *media = json_new_object();
-	json_put(media, "schema", schema);
-	schema_put_example(media, "example", example);
-	return media;
-}
-
 static struct json *request_body(struct writer *w)
 {
 	const struct route *route = w->route;
+	static const struct {
+		const char *type;
+		unsigned kinds;
+	} media[] = {
+		{ "application/json", API_BODY_JSON | API_BODY_PATCH },
+		{ API_PATCH_TYPE, API_BODY_PATCH },
+		{ "application/xml", API_BODY_XML },
+		{ "text/plain", API_BODY_TEXT },
+	};
 	struct json *content = json_new_object();
 	struct json *o = json_new_object();
-	if (route->body & (API_BODY_JSON | API_BODY_PATCH))
-		json_put(content, "application/json",
-			body_media(schema_of_object(route->fields, SCHEMA_REQUEST, w->schemas),
-				route->example));
-	if (route->body & API_BODY_PATCH)
-		json_put(content, API_PATCH_TYPE,
-			body_media(schema_of_object(route->fields, SCHEMA_REQUEST, w->schemas),
-				route->example));
-	if (route->body & API_BODY_XML)
-		json_put(content, "application/xml", body_media(schema_of_text(0, 0), NULL));
-	if (route->body & API_BODY_TEXT)
-		json_put(content, "text/plain", body_media(schema_of_text(0, 0), NULL));
+	for (size_t i = 0; i < ARRAY_LEN(media); i++) {
+		if (!(route->body & media[i].kinds))
+			continue;
+		if (media[i].kinds & (API_BODY_XML | API_BODY_TEXT))
+			put_media(content, media[i].type, schema_of_text(0, 0), NULL);
+		else
+			put_media(content, media[i].type,
+				schema_of_object(route->fields, SCHEMA_REQUEST, w->schemas),
+				route->example);
+	}
 	json_put(o, "content", content);
 	return o;
 }
@@ -271,23 +340,27 @@ static struct json *query_parameter(const struct field *field)
 	return o;
 }
 
-static struct json *parameters(const struct route *route)
+static struct json *parameters_json(const struct route *route)
 {
+	const struct {
+		bool has;
+		const char *name;
+	} headers[] = {
+		{ route->method == HTTP_GET, "If-None-Match" },
+		{ route->aged, "Cache-Control" },
+		{ route->if_match, "If-Match" },
+		{ route->keyed, "Idempotency-Key" },
+	};
 	struct json *array = json_new_array();
 	if (strstr(route->path, "{ref}"))
-		json_push(array, reference("#/components/parameters/ref"));
+		json_push(array, reference("parameters", "ref"));
 	if (strstr(route->path, "{snap}"))
-		json_push(array, reference("#/components/parameters/snap"));
+		json_push(array, reference("parameters", "snap"));
 	for (const struct field *f = route->query; f && f->name; f++)
 		json_push(array, query_parameter(f));
-	if (!is_mutation(route))
-		json_push(array, reference("#/components/parameters/If-None-Match"));
-	if (route->aged)
-		json_push(array, reference("#/components/parameters/Cache-Control"));
-	if (route->if_match)
-		json_push(array, reference("#/components/parameters/If-Match"));
-	if (route->keyed)
-		json_push(array, reference("#/components/parameters/Idempotency-Key"));
+	for (size_t i = 0; i < ARRAY_LEN(headers); i++)
+		if (headers[i].has)
+			json_push(array, reference("parameters", headers[i].name));
 	return array;
 }
 
@@ -323,7 +396,7 @@ static void make_id(const struct route *route, char *ret, size_t size)
 	*to = '\0';
 }
 
-static struct json *operation(struct writer *w)
+static struct json *operation_json(struct writer *w)
 {
 	const struct route *route = w->route;
 	char id[128];
@@ -337,210 +410,43 @@ static struct json *operation(struct writer *w)
 	json_put_string(o, "x-role", api_role_name(route->role));
 	if (route->role == ROLE_NONE)
 		json_put(o, "security", json_new_array());
-	json_put(o, "parameters", parameters(route));
+	json_put(o, "parameters", parameters_json(route));
 	if (route->body)
 		json_put(o, "requestBody", request_body(w));
-	json_put(o, "responses", responses(w));
+	json_put(o, "responses", responses_json(w));
 	return o;
 }
 
-static const char *method_key(enum http_method method)
+static struct json *paths_json(struct json *schemas, const struct route *routes, size_t count)
 {
-	static const char *const keys[HTTP_METHOD_COUNT] = {
+	static const char *const methods[HTTP_METHOD_COUNT] = {
 		[HTTP_GET] = "get",
 		[HTTP_POST] = "post",
 		[HTTP_PUT] = "put",
 		[HTTP_PATCH] = "patch",
 		[HTTP_DELETE] = "delete",
 	};
-	return keys[method];
-}
-
-static struct json *paths(struct json *schemas, const struct route *routes, size_t count)
-{
-	struct json *all = json_new_object();
+	struct json *paths = json_new_object();
 	struct json *path = NULL;
 	for (size_t i = 0; i < count; i++) {
 		struct writer writer = { schemas, &routes[i] };
 		if (!i || strcmp(routes[i].path, routes[i - 1].path) != 0) {
 			path = json_new_object();
-			json_put(all, routes[i].path, path);
+			json_put(paths, routes[i].path, path);
 		}
-		json_put(path, method_key(routes[i].method), operation(&writer));
+		json_put(path, methods[routes[i].method], operation_json(&writer));
 	}
-	return all;
-}
-
-/* Components */
-
-static struct json *described(const char *says, struct json *schema)
-{
-	struct json *o = json_new_object();
-	json_put_string(o, "description", says);
-	json_put(o, "schema", schema);
-	return o;
-}
-
-static struct json *headers(void)
-{
-	static const struct {
-		const char *name, *says;
-	} rows[] = {
-		{ "ETag", "Names what the answer says (RFC 9110 section 8.8.3)." },
-		{ "Idempotent-Replay", "true: an earlier request with this key made it." },
-		{ "Location", "Where the new resource is." },
-		{ "WWW-Authenticate", "How to authenticate (RFC 9110 section 11.6.1)." },
-		{ "X-Request-Id", "Stands in the log line of this request, too." },
-	};
-	struct json *o = json_new_object();
-	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
-		json_put(o, rows[i].name, described(rows[i].says, schema_of_text(0, 0)));
-	static const char *const seconds[][2] = {
-		{ "Age",
-			"Seconds since what is answered was so; none: it is of after the "
-			"request." },
-		{ "Retry-After", "Seconds until the same may succeed." },
-	};
-	for (size_t i = 0; i < ARRAY_LEN(seconds); i++) {
-		struct json *integer = json_new_object();
-		json_put_string(integer, "type", "integer");
-		json_put(o, seconds[i][0], described(seconds[i][1], integer));
-	}
-	return o;
-}
-
-static struct json *parameter(
-	const char *name, const char *in, const char *says, int64_t most, const char *example)
-{
-	struct json *o = described(says, schema_of_text(1, most));
-	json_put_string(o, "name", name);
-	json_put_string(o, "in", in);
-	json_put_bool(o, "required", !strcmp(in, "path"));
-	schema_put_example(o, "example", example);
-	return o;
-}
-
-static struct json *shared_parameters(void)
-{
-	static const struct {
-		const char *name, *in, *says;
-		int64_t most;
-		const char *example;
-	} rows[] = {
-		{ "ref", "path", "A VM's uuid or its name.", 0, "\"web\"" },
-		{ "snap", "path", "A snapshot's name.", 0, "\"before-upgrade\"" },
-		{ "If-None-Match", "header", "Entity tags: 304 when one still holds.", 0, NULL },
-		{ "If-Match", "header", "Entity tags: 412 unless one still holds.", 0, NULL },
-		{ "Cache-Control", "header",
-			"no-cache: wait for what is of now, rather than get what is stale.", 0,
-			NULL },
-		{ "Idempotency-Key", "header",
-			"Makes it safe to repeat: the same key and body make one thing.",
-			API_KEY_MAX, NULL },
-	};
-	struct json *o = json_new_object();
-	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
-		json_put(o, rows[i].name,
-			parameter(rows[i].name, rows[i].in, rows[i].says, rows[i].most,
-				rows[i].example));
-	return o;
-}
-
-/* What a row cannot say: that of nginx, and what should not happen. */
-static struct json *other_response(void)
-{
-	struct json *o = json_new_object();
-	json_put_string(o, "description",
-		"What any request may meet: nginx's limits (408, 411, 413, 414, 429, 431), an "
-		"internal error (500), virtgate stopped (502), too much to do (503), a host that "
-		"hangs (504)");
-	json_put(o, "content", problem_content(reference("#/components/schemas/Problem")));
-	return o;
-}
-
-static struct json *security_schemes(void)
-{
-	struct json *basic = json_new_object();
-	struct json *o = json_new_object();
-	json_put_string(basic, "type", "http");
-	json_put_string(basic, "scheme", "basic");
-	json_put_string(basic, "description", "As nginx is set up; this is how it comes.");
-	json_put(o, "nginx", basic);
-	return o;
-}
-
-static struct json *components(struct json *schemas)
-{
-	struct json *o = json_new_object();
-	struct json *shared = json_new_object();
-	json_put(shared, "Other", other_response());
-	json_put(schemas, "Problem", schema_of_object(api_problem_fields, SCHEMA_ANSWER, schemas));
-	json_put(o, "schemas", schemas);
-	json_put(o, "responses", shared);
-	json_put(o, "headers", headers());
-	json_put(o, "parameters", shared_parameters());
-	json_put(o, "securitySchemes", security_schemes());
-	return o;
-}
-
-/* The document */
-
-static struct json *info(void)
-{
-	struct json *license = json_new_object();
-	struct json *o = json_new_object();
-	json_put_string(license, "name", "MIT");
-	json_put_string(license, "identifier", "MIT");
-	json_put_string(o, "title", "virtgate");
-	json_put_string(o, "version", VIRTGATE_VERSION);
-	json_put_string(o, "summary", "A JSON API for virtual machines.");
-	json_put_string(o, "description",
-		"Each operation needs the role in its x-role: viewer, operator and admin include "
-		"each other in this order. HEAD is known wherever GET is, OPTIONS everywhere. A "
-		"flag in a query is 0 or 1.");
-	json_put(o, "license", license);
-	return o;
-}
-
-static struct json *one(const char *name, struct json *value)
-{
-	struct json *o = json_new_object();
-	struct json *array = json_new_array();
-	json_put(o, name, value);
-	json_push(array, o);
-	return array;
-}
-
-static struct json *tags(void)
-{
-	static const struct {
-		const char *name, *says;
-	} rows[] = {
-		{ "service", "The service itself." },
-		{ "vms", "Virtual machines." },
-		{ "snapshots", "Snapshots of one." },
-		{ "short", "Short forms, with the VM's name in the query." },
-	};
-	struct json *array = json_new_array();
-	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
-		struct json *o = json_new_object();
-		json_put_string(o, "name", rows[i].name);
-		json_put_string(o, "description", rows[i].says);
-		json_push(array, o);
-	}
-	return array;
+	return paths;
 }
 
 struct json *openapi_json(const struct route *routes, size_t count)
 {
-	struct json *o = json_new_object();
+	struct json *document = parse_literal(document_text);
+	struct json *components = parse_literal(components_text);
 	struct json *schemas = json_new_object();
-	json_put_string(o, "openapi", "3.1.0");
-	json_put(o, "info", info());
-	json_put(o, "servers", one("url", json_string("/")));
-	json_put(o, "security", one("nginx", json_new_array()));
-	json_put(o, "tags", tags());
-	json_put(o, "paths", paths(schemas, routes, count));
-	json_put(o, "components", components(schemas));
-	return o;
+	json_put(document, "paths", paths_json(schemas, routes, count));
+	json_put(schemas, "Problem", schema_of_object(api_problem_fields, SCHEMA_ANSWER, schemas));
+	json_put(components, "schemas", schemas);
+	json_put(document, "components", components);
+	return document;
 }
