@@ -28,12 +28,12 @@ static int check_caller(const struct api_call *call, struct err *err)
 {
 	const struct http_req *req = call->req;
 	if (!call->open && call->role == ROLE_NONE && !*req->user)
-		return err_set(err, ERR_UNAUTHENTICATED, "this needs a user; none was given");
+		return err_set(err, ERR_UNAUTHENTICATED, "this request needs authentication");
 	if (!call->open && call->role == ROLE_NONE)
-		return err_set(err, ERR_FORBIDDEN, "user '%.64s' has no role here", req->user);
+		return err_set(err, ERR_FORBIDDEN, "user '%.64s' has no role", req->user);
 	if (!call->open && call->route && call->role < call->route->role)
 		return err_set(err, ERR_FORBIDDEN,
-			"this needs the role %s, and user '%.64s' has the role %s",
+			"this request needs the role %s, and user '%.64s' has the role %s",
 			role_names[call->route->role], req->user, role_names[call->role]);
 	/* A page of another site can make a browser send its user's credentials along. */
 	if (!call->safe && http_is_cross_site(req))

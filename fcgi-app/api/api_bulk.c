@@ -3,7 +3,7 @@
 
 #include "vm/bulk.h"
 
-/* As of GET /v1/vms. */
+/* The same members as the query of GET /v1/vms. */
 static const struct field select_fields[] = {
 	SELECTION_FIELDS,
 	{ 0 },
@@ -12,17 +12,17 @@ static const struct field select_fields[] = {
 #define REFS \
 	{ \
 		"refs", .type = FIELD_TEXTS, .min = REF_BYTES_MAX, .max = BULK_VMS_MAX, \
-			.says = "names and uuids, no VM twice" \
+			.says = "names and uuids of VMs; no VM may occur twice" \
 	}
 #define SELECT \
 	{ \
 		"select", .type = FIELD_OBJECT, .of = select_fields, \
-			  .says = "instead of refs: all VMs of which all this holds" \
+			  .says = "instead of refs: all VMs that match all of these members" \
 	}
 #define MAX \
 	{ \
 		"max", .type = FIELD_NUMBER, .min = 1, .max = BULK_VMS_MAX, .example = "10", \
-		       .says = "with select: when more match, nothing is done" \
+		       .says = "required with select: if more VMs match, nothing is done" \
 	}
 
 const struct field api_bulk_fields[] = {
@@ -37,9 +37,9 @@ const struct field api_bulk_stop_fields[] = {
 	SELECT,
 	MAX,
 	{ "mode", .type = FIELD_WORD, .words = GUEST_MODE_NAMES, .example = "\"auto\"",
-		.says = "as of one VM" },
+		.says = "as for a single VM" },
 	{ "timeout", .type = FIELD_NUMBER, .min = 1, .max = BULK_TIMEOUT_MAX, .example = "30",
-		.says = "seconds to wait for all of them together" },
+		.says = "seconds to wait for all VMs together" },
 	{ "then", .type = FIELD_WORD, .words = "fail|kill", .example = "\"kill\"" },
 	{ 0 },
 };
@@ -55,25 +55,26 @@ struct item_answer {
 
 static const struct field item_fields[] = {
 	{ "ref", .type = FIELD_TEXT, FROM(struct item_answer, ref),
-		.says = "as it was given; of one that was selected, its name",
+		.says = "as it was given; the VM's name if it was selected",
 		.example = "\"web-1\"" },
 	{ "uuid", .type = FIELD_TEXT, FROM(struct item_answer, vm.uuid), .optional = true,
-		.says = "missing: there is no such VM" },
+		.says = "absent if there is no such VM" },
 	{ "name", .type = FIELD_TEXT, FROM(struct item_answer, vm.name), .optional = true },
 	{ "ok", .type = FIELD_FLAG, FROM(struct item_answer, ok) },
 	{ "changed", .type = FIELD_FLAG, FROM(struct item_answer, changed), .optional = true,
-		.says = "false: it was so already" },
+		.says = "false: the VM was in that state before" },
 	{ "state", .type = FIELD_WORD, FROM(struct item_answer, state), .words = VM_STATE_NAMES,
-		.optional = true, .says = "that it is in now; not of one that was deleted" },
+		.optional = true, .says = "the VM's state now; absent after a deletion" },
 	{ "restored", .type = FIELD_FLAG, FROM(struct item_answer, restored), .optional = true,
-		.says = "of a start: it went on from its managed save" },
+		.says = "after a start: the VM continued from its managed save" },
 	{ "how", .type = FIELD_WORD, FROM(struct item_answer, how), .words = GUEST_WAY_NAMES,
-		.optional = true, .says = "of a stop" },
+		.optional = true, .says = "after a stop: what this request did to the VM" },
 	{ "stopped", .type = FIELD_FLAG, FROM(struct item_answer, stopped), .optional = true,
-		.says = "of a deletion: it had to be stopped for it" },
+		.says = "after a deletion: the VM was running and was stopped first" },
 	{ "error", .type = FIELD_OBJECT, .of = api_problem_fields, FROM(struct item_answer, error),
 		.optional = true,
-		.says = "unless ok: what a request for it alone would have been answered" },
+		.says = "if ok is false: the error that a request for this VM alone would have "
+			"had" },
 	{ 0 },
 };
 
@@ -84,7 +85,7 @@ struct bulk_answer {
 
 const struct field api_bulk_answer[] = {
 	{ "items", .type = FIELD_LIST, .of = item_fields, FROM(struct bulk_answer, items),
-		.says = "in the order of refs; when selected, by name" },
+		.says = "in the order of refs; sorted by name if the VMs were selected" },
 	{ "succeeded", .type = FIELD_NUMBER, FROM(struct bulk_answer, succeeded),
 		.max = BULK_VMS_MAX, .example = "1" },
 	{ "failed", .type = FIELD_NUMBER, FROM(struct bulk_answer, failed), .max = BULK_VMS_MAX,
@@ -92,7 +93,7 @@ const struct field api_bulk_answer[] = {
 	{ 0 },
 };
 
-/* What was asked */
+/* Which VMs */
 
 static int choose_by_name(
 	struct api_call *call, const struct json *refs, struct bulk *bulk, struct err *err)
@@ -123,10 +124,10 @@ static int choose_by_selection(struct api_call *call, const struct json *wanted,
 	struct selection selection;
 	if (!json_length(wanted))
 		return err_set(err, ERR_BAD_REQUEST,
-			"select: must say what VMs it means; for all of them, {\"name\":\"*\"}");
+			"select: must have a member; {\"name\":\"*\"} selects all VMs");
 	if (!max)
 		return err_set(
-			err, ERR_BAD_REQUEST, "max: this field is missing; select needs one");
+			err, ERR_BAD_REQUEST, "max: this field is missing, which select requires");
 	if (selection_read(selection_text(wanted, "state"), selection_text(wanted, "name"),
 		    selection_text(wanted, "label"), &selection, err) < 0)
 		return -1;
@@ -140,15 +141,16 @@ static int choose_vms(struct api_call *call, struct bulk *bulk, struct err *err)
 	const struct json *max = json_member(call->body, "max");
 	if (!refs == !wanted)
 		return err_set(err, ERR_BAD_REQUEST,
-			"body: must say which VMs, either by refs or by select");
+			"body: must name VMs in refs or select them in select, not both");
 	if (wanted)
 		return choose_by_selection(call, wanted, max, bulk, err);
 	if (max)
-		return err_set(err, ERR_BAD_REQUEST, "max: goes with select, not with refs");
+		return err_set(
+			err, ERR_BAD_REQUEST, "max: can be used with select only, not with refs");
 	return choose_by_name(call, refs, bulk, err);
 }
 
-/* What came of it */
+/* The answer */
 
 static struct json *item_json(
 	const struct api_call *call, enum bulk_action action, const struct bulk_item *item)

@@ -40,26 +40,28 @@ static const struct field option_fields[] = {
 	{ "option", .type = FIELD_TEXT, .get = option_text, .example = "\"-m 64\"" },
 	{ "outcome", .type = FIELD_WORD, FROM(struct qemu_item, outcome),
 		.words = QEMU_OUTCOME_NAMES },
-	{ "detail", .type = FIELD_TEXT, FROM(struct qemu_item, text), .says = "to what, or why" },
+	{ "detail", .type = FIELD_TEXT, FROM(struct qemu_item, text),
+		.says = "what the option became, or why it was not kept" },
 	{ 0 },
 };
 
 const struct field api_convert_answer[] = {
-	{ "xml", .type = FIELD_TEXT, FROM(struct conversion, xml), .says = "domain XML" },
+	{ "xml", .type = FIELD_TEXT, FROM(struct conversion, xml),
+		.says = "the result as domain XML" },
 	{ "spec", .type = FIELD_FREE, FROM(struct conversion, spec),
-		.says = "the same as a spec, as far as its fields reach" },
+		.says = "the result as a spec, as far as a spec can express it" },
 	{ "spec_lacks", .type = FIELD_TEXTS, FROM_LIST(struct conversion, lacks, lack_count),
-		.says = "what stands in xml and has no field" },
+		.says = "what is in xml and cannot be expressed in a spec" },
 	{ "options", .type = FIELD_LIST, .of = option_fields,
 		FROM_LIST(struct conversion, argv.items, argv.item_count) },
 	{ "unmapped", .type = FIELD_TEXTS, .get = unmapped_options,
-		.says = "options for which nothing stands" },
+		.says = "options that were not kept" },
 	{ "violations", .type = FIELD_LIST, .of = api_violation_fields,
 		FROM_LIST(struct conversion, report.found, report.count) },
 	{ 0 },
 };
 
-/* The command line is text to be split as a shell does, or words in JSON. */
+/* The command line is text, which is split like in a shell, or words in JSON. */
 static int read_words(const struct api_call *call, struct shell_words *ret, struct err *err)
 {
 	const struct arg *text = api_arg(call, "text");
@@ -69,7 +71,7 @@ static int read_words(const struct api_call *call, struct shell_words *ret, stru
 		return shell_words_split(text->text, text->len, ret, err);
 	if (!argv)
 		return err_set(err, ERR_BAD_REQUEST,
-			"the body is missing: a command line as text, or {\"argv\":[…]}");
+			"the body is missing: send a command line as text, or {\"argv\":[…]}");
 	*ret = (struct shell_words){ .count = json_length(argv) };
 	for (size_t i = 0; i < ret->count; i++)
 		ret->word[i] = json_get_string(json_item(argv, i), &len);

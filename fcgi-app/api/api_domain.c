@@ -38,7 +38,7 @@ const struct field api_domain_put_query[] = {
 	{ 0 },
 };
 
-/* The document that a call speaks of, with its spec's words in it. */
+/* The document of a call, with its spec applied */
 
 static int read_xml(const char *text, size_t len, const struct json *spec, struct domain_xml *ret,
 	struct err *err)
@@ -56,7 +56,7 @@ static int read_template(const struct config *config, const char *name, const st
 	struct err why;
 	if (template_read(config, name, &text, &len, err) < 0)
 		return -1;
-	if (domain_xml_read(text, len, ret, &why) < 0) /* which is not the client's doing */
+	if (domain_xml_read(text, len, ret, &why) < 0) /* the template is wrong, not the request */
 		return err_set(
 			err, ERR_INVALID_SPEC, "template '%s' cannot be used: %s", name, why.text);
 	return spec ? spec_apply(spec, xml_root(ret->doc), err) : 0;
@@ -75,7 +75,7 @@ static int read_domain(struct api_call *call, struct domain_xml *ret, struct err
 	const char *template = api_text(call, "template");
 	if (xml && template)
 		return err_set(err, ERR_BAD_REQUEST,
-			"a VM is made from XML or from a template: both were given");
+			"the request has XML and a template: a VM is created from one of them");
 	if (xml)
 		return read_xml(xml->text, xml->len, call->body, ret, err);
 	if (template)
@@ -83,11 +83,11 @@ static int read_domain(struct api_call *call, struct domain_xml *ret, struct err
 	if (call->body && json_length(call->body))
 		return read_spec(call->body, ret, err);
 	return err_set(err, ERR_BAD_REQUEST,
-		"a VM is made from a spec, a template or XML: none was given");
+		"the request has no spec, template or XML to create a VM from");
 }
 
-/* The policy sees what virtgate records in the document, too. */
-static int settle(struct api_call *call, struct domain_xml *domain, struct disks *ret,
+/* The policy also sees what virtgate itself puts into the document. */
+static int settle_domain(struct api_call *call, struct domain_xml *domain, struct disks *ret,
 	const char *request, struct api_reply *reply, struct err *err)
 {
 	const struct config *config = call->api->config;
@@ -112,7 +112,7 @@ struct domain_answer {
 const struct field api_domain_create_answer[] = {
 	{ "Vm", VM_JSON_ALSO, FROM(struct domain_answer, vm) },
 	{ "warnings", .type = FIELD_TEXTS, FROM_LIST(struct domain_answer, warnings, warning_count),
-		.says = "what was changed" },
+		.says = "changes that virtgate made to the document" },
 	{ 0 },
 };
 
@@ -120,9 +120,9 @@ const struct field api_domain_put_answer[] = {
 	{ "Vm", VM_JSON_ALSO, FROM(struct domain_answer, vm) },
 	{ "effective", .type = FIELD_WORD, FROM(struct domain_answer, effective),
 		.words = "next-start|after-stop|after-restore",
-		.says = "from when on the new definition counts" },
+		.says = "when the new definition takes effect" },
 	{ "warnings", .type = FIELD_TEXTS, FROM_LIST(struct domain_answer, warnings, warning_count),
-		.says = "what was changed" },
+		.says = "changes that virtgate made to the document" },
 	{ 0 },
 };
 
@@ -139,22 +139,23 @@ static const struct field finding_fields[] = {
 	{ "check", .type = FIELD_WORD, FROM(struct finding, check),
 		.words = "names|schema|changes|command|networks|files|boot" },
 	{ "path", .type = FIELD_TEXT, FROM(struct finding, path), .nullable = true,
-		.says = "XPath" },
+		.says = "XPath of what the finding is about" },
 	{ "detail", .type = FIELD_TEXT, FROM(struct finding, text) },
 	{ 0 },
 };
 
 const struct field api_domain_dry_answer[] = {
 	{ "dry_run", .type = FIELD_FLAG, FROM(struct dry_answer, dry_run) },
-	{ "ok", .type = FIELD_FLAG, FROM(struct dry_answer, ok), .says = "no finding is an error" },
+	{ "ok", .type = FIELD_FLAG, FROM(struct dry_answer, ok),
+		.says = "true: no finding is an error" },
 	{ "uuid", .type = FIELD_TEXT, FROM(struct dry_answer, uuid) },
 	{ "name", .type = FIELD_TEXT, FROM(struct dry_answer, name) },
 	{ "findings", .type = FIELD_LIST, .of = finding_fields,
 		FROM_LIST(struct dry_answer, findings, count) },
 	{ "xml", .type = FIELD_TEXT, FROM(struct dry_answer, xml),
-		.says = "what libvirt would get" },
+		.says = "the XML that libvirt would get" },
 	{ "command_line", .type = FIELD_TEXT, FROM(struct dry_answer, command_line),
-		.nullable = true, .says = "QEMU's" },
+		.nullable = true, .says = "the command line that libvirt would start QEMU with" },
 	{ 0 },
 };
 
@@ -172,7 +173,7 @@ static int reply_dry_run(struct api_call *call, struct domain_xml *domain,
 
 /* Creating */
 
-/* The path is ours, so the policy has nothing to say of it. */
+/* virtgate chooses the path, so the policy need not check it. */
 static int add_carrier(struct api_call *call, struct domain_xml *domain, struct err *err)
 {
 	char path[CARRIER_PATH_SIZE];
@@ -180,8 +181,8 @@ static int add_carrier(struct api_call *call, struct domain_xml *domain, struct 
 	return spec_add_disk(xml_root(domain->doc), path, err);
 }
 
-/* With an Idempotency-Key the VM's uuid is that of user and key, and the request has a hash. */
-static int identify(
+/* With an Idempotency-Key, user and key make the VM's uuid, and the request is hashed. */
+static int identify_request(
 	struct api_call *call, struct domain_xml *domain, struct create_how *how, struct err *err)
 {
 	const struct http_req *req = call->req;
@@ -202,20 +203,20 @@ static int identify(
 	return domain_xml_identify(domain, uuid, err);
 }
 
-static int create(struct api_call *call, const struct create_how *asked, struct api_reply *reply,
-	struct err *err)
+static int create_domain(struct api_call *call, const struct create_how *asked,
+	struct api_reply *reply, struct err *err)
 {
 	AUTO_DOMAIN_XML struct domain_xml domain = { 0 };
 	struct disks disks = { 0 };
 	struct create_how how = *asked;
 	struct vm vm;
-	if (read_domain(call, &domain, err) < 0 || identify(call, &domain, &how, err) < 0 ||
-		settle(call, &domain, &disks, how.request, reply, err) < 0)
+	if (read_domain(call, &domain, err) < 0 || identify_request(call, &domain, &how, err) < 0 ||
+		settle_domain(call, &domain, &disks, how.request, reply, err) < 0)
 		return -1;
 	if (!how.persistent && disks.count)
 		return err_set(err, ERR_BAD_REQUEST,
-			"disks[%zu].capacity_bytes: a VM that is not persistent may end by itself "
-			"and leave it behind",
+			"disks[%zu].capacity_bytes: virtgate makes images for persistent VMs only; "
+			"a transient VM may end by itself and leave the image behind",
 			disks.disks[0].index);
 	if (how.carrier && add_carrier(call, &domain, err) < 0)
 		return -1;
@@ -241,17 +242,19 @@ int api_domain_create(struct api_call *call, struct api_reply *reply, struct err
 	};
 	if (!how.persistent && !how.start)
 		return err_set(err, ERR_BAD_REQUEST,
-			"start: a VM that is not persistent exists only while it runs");
+			"start: a transient VM exists only while it runs, so it must be started");
 	if (!how.persistent && how.carrier)
 		return err_set(err, ERR_BAD_REQUEST,
-			"carrier_disk: a VM that is not persistent may end by itself and leave it "
-			"behind");
-	return create(call, &how, reply, err);
+			"carrier_disk: only a persistent VM can have one; a transient VM may end "
+			"by "
+			"itself and leave the disk behind");
+	return create_domain(call, &how, reply, err);
 }
 
 int api_domain_create_transient(struct api_call *call, struct api_reply *reply, struct err *err)
 {
-	return create(call, &(struct create_how){ .persistent = false, .start = true }, reply, err);
+	return create_domain(
+		call, &(struct create_how){ .persistent = false, .start = true }, reply, err);
 }
 
 /* The definition */
@@ -267,33 +270,34 @@ int api_domain_get(struct api_call *call, struct api_reply *reply, struct err *e
 	return 0;
 }
 
-/* From when on a new definition counts. */
+/* When a new definition takes effect. */
 static const char *effective_from(const struct vm *vm)
 {
 	if (vm->managed_save)
-		return "after-restore"; /* the saved state brings its own */
+		return "after-restore"; /* the saved memory has its own definition */
 	return vm->active ? "after-stop" : "next-start";
 }
 
 int api_domain_put(struct api_call *call, struct api_reply *reply, struct err *err)
 {
 	AUTO_DOMAIN_XML struct domain_xml domain = { 0 };
-	struct disks none; /* XML has no way to ask for some */
+	struct disks none; /* only a spec can ask for disks */
 	const struct arg *xml = api_arg(call, "xml");
 	struct vm_ref of;
 	struct vm vm;
 	if (domain_resolve(call->api->host->hypervisor, api_text(call, "ref"), &of, err) < 0)
 		return -1;
 	if (!xml)
-		return err_set(
-			err, ERR_BAD_REQUEST, "the body is missing: a definition as domain XML");
+		return err_set(err, ERR_BAD_REQUEST,
+			"the body is missing: send a definition as domain XML");
 	if (!text_is_name(of.name))
 		return err_set(err, ERR_UNSUPPORTED,
-			"a VM whose name virtgate would not give, '%.64s', cannot be replaced here",
+			"the VM's name '%.64s' is not one that virtgate accepts, so its definition "
+			"cannot be replaced",
 			of.name);
 	if (domain_xml_read(xml->text, xml->len, &domain, err) < 0 ||
 		domain_xml_adopt(&domain, of.name, of.uuid, err) < 0 ||
-		settle(call, &domain, &none, "", reply, err) < 0)
+		settle_domain(call, &domain, &none, "", reply, err) < 0)
 		return -1;
 	const char *if_match = call->req->if_match;
 	if (api_flag(call, "dry_run", false))

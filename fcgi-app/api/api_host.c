@@ -28,13 +28,14 @@ struct about {
 /* What a client would do differently by; which paths there are, the OpenAPI document says. */
 static const struct field feature_fields[] = {
 	{ "kvm", .type = FIELD_FLAG, FROM(struct about_features, kvm), .nullable = true,
-		.says = "VMs can run with KVM; null: the host does not say" },
+		.says = "VMs can run with KVM; null: the host has not answered" },
 	{ "simulated", .type = FIELD_FLAG, FROM(struct about_features, simulated), .nullable = true,
-		.says = "the host is libvirt's test driver: VMs are only pretended" },
+		.says = "the host is libvirt's test driver, which only simulates VMs; null: the "
+			"host has not answered" },
 	{ "accel", .type = FIELD_WORD, FROM(struct about_features, accel), .words = ACCEL_NAMES,
-		.says = "what becomes of a domain's type: VIRTGATE_ACCEL" },
+		.says = "how virtgate chooses a domain's type (VIRTGATE_ACCEL)" },
 	{ "policy", .type = FIELD_FLAG, FROM(struct about_features, policy),
-		.says = "domain XML is checked: VIRTGATE_POLICY" },
+		.says = "virtgate checks domain XML by its policy (VIRTGATE_POLICY)" },
 	{ 0 },
 };
 
@@ -53,14 +54,14 @@ static const struct field host_fields[] = {
 const struct field api_host_about_answer[] = {
 	{ "name", .type = FIELD_TEXT, FROM(struct about, name), .example = "\"virtgate\"" },
 	{ "version", .type = FIELD_TEXT, FROM(struct about, version) },
-	{ "user", .type = FIELD_TEXT, FROM(struct about, user), .says = "who is asking",
-		.example = "\"alice\"" },
+	{ "user", .type = FIELD_TEXT, FROM(struct about, user),
+		.says = "the user that made this request", .example = "\"alice\"" },
 	{ "role", .type = FIELD_WORD, FROM(struct about, role), .words = "viewer|operator|admin" },
 	{ "hosts", .type = FIELD_LIST, .of = host_fields,
 		FROM_LIST(struct about, hosts, host_count) },
 	{ "features", .type = FIELD_OBJECT, .of = feature_fields, FROM(struct about, features) },
 	{ "openapi", .type = FIELD_TEXT, FROM(struct about, openapi),
-		.says = "where all paths are described", .example = "\"/v1/openapi.json\"" },
+		.says = "the path of the OpenAPI document", .example = "\"/v1/openapi.json\"" },
 	{ 0 },
 };
 
@@ -74,7 +75,8 @@ struct counts {
 static const struct field count_fields[] = {
 	{ "total", .type = FIELD_NUMBER, FROM(struct counts, total) },
 	VM_STATES(COUNT_ROW, COUNT_ROW){ "stale", .type = FIELD_FLAG, FROM(struct counts, stale),
-		.says = "they are not of now but as old as the header Age says",
+		.says = "the numbers were counted before the request arrived; the header Age says "
+			"how long before",
 		.example = "false" },
 	{ 0 },
 };
@@ -88,7 +90,7 @@ struct host_answer {
 const struct field api_host_get_answer[] = {
 	{ "name", .type = FIELD_TEXT, FROM(struct host_answer, name), .example = "\"local\"" },
 	{ "hostname", .type = FIELD_TEXT, FROM(struct host_answer, details.hostname),
-		.nullable = true, .says = "as the host calls itself" },
+		.nullable = true, .says = "the host's own name" },
 	{ "driver", .type = FIELD_TEXT, FROM(struct host_answer, details.info.driver),
 		.example = "\"QEMU\"" },
 	{ "driver_version", .type = FIELD_TEXT,
@@ -99,30 +101,29 @@ const struct field api_host_get_answer[] = {
 		.nullable = true, .example = "\"x86_64\"" },
 	{ "architectures", .type = FIELD_TEXTS,
 		FROM_LIST(struct host_answer, details.architectures, details.architecture_count),
-		.says = "that guests may have" },
+		.says = "that guests can have" },
 	{ "kvm", .type = FIELD_FLAG, FROM(struct host_answer, details.kvm),
-		.says = "guests of its own architecture can run with KVM" },
+		.says = "guests of the host's architecture can run with KVM" },
 	{ "cpu_model", .type = FIELD_TEXT, FROM(struct host_answer, details.cpu_model),
-		.nullable = true, .says = "as libvirt names it" },
+		.nullable = true, .says = "libvirt's name of it" },
 	{ "cpus", FIELD_COUNT, FROM(struct host_answer, details.cpus),
-		.says = "logical ones that are on" },
+		.says = "logical CPUs that are online" },
 	{ "numa_nodes", FIELD_COUNT, FROM(struct host_answer, details.numa_nodes) },
 	{ "sockets", FIELD_COUNT, FROM(struct host_answer, details.sockets),
-		.says = "of each node" },
-	{ "cores", FIELD_COUNT, FROM(struct host_answer, details.cores), .says = "of each socket" },
-	{ "threads", FIELD_COUNT, FROM(struct host_answer, details.threads),
-		.says = "of each core" },
+		.says = "per NUMA node" },
+	{ "cores", FIELD_COUNT, FROM(struct host_answer, details.cores), .says = "per socket" },
+	{ "threads", FIELD_COUNT, FROM(struct host_answer, details.threads), .says = "per core" },
 	{ "memory_kib", FIELD_COUNT, FROM(struct host_answer, details.memory_kib) },
 	{ "memory_free_kib", FIELD_COUNT, FROM(struct host_answer, details.memory_free_kib),
-		.says = "that nothing uses, not even the kernel's cache" },
+		.says = "memory in no use, not even as file cache" },
 	{ "memory_cached_kib", FIELD_COUNT, FROM(struct host_answer, details.memory_cached_kib),
-		.says = "that the kernel's cache of files uses, and mostly gives up when asked" },
+		.says = "memory that caches files; the kernel frees most of it on demand" },
 	{ "vms", .type = FIELD_OBJECT, .of = count_fields, FROM(struct host_answer, vms),
-		.says = "how many, by state" },
+		.says = "number of VMs by state" },
 	{ 0 },
 };
 
-/* Otherwise the answer is an error, or there is none. */
+/* A problem is an error, or no answer at all. */
 static struct json *host_true(const void *data, const void *context)
 {
 	(void)data;
@@ -197,7 +198,7 @@ int api_host_readyz(struct api_call *call, struct api_reply *reply, struct err *
 	int stuck = atomic_load(&call->api->stuck);
 	if (stuck >= call->api->config->workers)
 		return err_set(err, ERR_OVERLOADED,
-			"%d requests are stuck, and hold as many threads", stuck);
+			"%d requests are stuck, so no thread is free for others", stuck);
 	if (host_probe_read(call->api->host->probe, HOST_PROBE_MS, &info, err) < 0)
 		return -1;
 	return api_reply_answer(call, NULL, reply, err);

@@ -26,12 +26,12 @@ static const struct field job_fields[] = {
 	{ "operation", .type = FIELD_WORD, FROM(struct job, operation),
 		.words = JOB_OPERATION_NAMES, .example = "\"save\"" },
 	{ "bounded", .type = FIELD_FLAG, FROM(struct job, bounded),
-		.says = "is it known how long it takes?" },
+		.says = "true: the amount of work is known" },
 	{ "elapsed_ms", FIELD_COUNT, FROM(struct job, elapsed_ms) },
 	{ "remaining_ms", FIELD_COUNT, FROM(struct job, remaining_ms) },
 	{ "percent", .type = FIELD_NUMBER, .get = job_percent, .nullable = true, .max = 100 },
 	{ "data", .type = FIELD_OBJECT, .of = progress_fields, FROM(struct job, data),
-		.says = "memory and disks together" },
+		.says = "memory and disks added up" },
 	{ "memory", .type = FIELD_OBJECT, .of = progress_fields, FROM(struct job, memory) },
 	{ "disk", .type = FIELD_OBJECT, .of = progress_fields, FROM(struct job, disk) },
 	{ 0 },
@@ -45,7 +45,7 @@ static struct json *job_running(const void *data, const void *context)
 
 const struct field api_job_answer[] = {
 	{ "job", .type = FIELD_OBJECT, .of = job_fields, .get = job_running, .nullable = true,
-		.says = "null: there is none" },
+		.says = "null: no job is running" },
 	{ 0 },
 };
 
@@ -58,7 +58,7 @@ const struct field api_job_abort_answer[] = {
 	{ "uuid", .type = FIELD_TEXT, FROM(struct aborted, ref.uuid) },
 	{ "name", .type = FIELD_TEXT, FROM(struct aborted, ref.name) },
 	{ "changed", .type = FIELD_FLAG, FROM(struct aborted, changed),
-		.says = "false: there was no job" },
+		.says = "false: no job was running" },
 	{ 0 },
 };
 

@@ -10,11 +10,13 @@
 const struct field api_list_query[] = {
 	SELECTION_FIELDS,
 	{ "fields", .type = FIELD_TEXT, .max = 1024,
-		.says = "members of each item, separated by commas", .example = "\"name,state\"" },
-	{ "limit", .type = FIELD_NUMBER, .min = 1, .max = 1000, .says = "items; 100 by default",
-		.example = "100" },
+		.says = "the members to return of each VM, separated by commas",
+		.example = "\"name,state\"" },
+	{ "limit", .type = FIELD_NUMBER, .min = 1, .max = 1000,
+		.says = "number of items; default 100", .example = "100" },
 	{ "after", .type = FIELD_TEXT, .max = REF_BYTES_MAX,
-		.says = "a name: only those that come after it; `next` of the page before" },
+		.says = "returns only VMs whose names sort after this one: `next` of the previous "
+			"page" },
 	{ 0 },
 };
 
@@ -31,11 +33,13 @@ struct page_answer {
 
 const struct field api_list_answer[] = {
 	{ "items", .type = FIELD_LIST, .of = item_fields, FROM(struct page_answer, items),
-		.says = "by name" },
+		.says = "sorted by name" },
 	{ "next", .type = FIELD_TEXT, FROM(struct page_answer, next), .nullable = true,
-		.says = "the next page's `after`; null: this is the last" },
+		.says = "the value of `after` for the next page; null on the last page" },
 	{ "stale", .type = FIELD_FLAG, FROM(struct page_answer, stale),
-		.says = "it is not of now but as old as the header Age says", .example = "false" },
+		.says = "the list was made before the request arrived; the header Age says how "
+			"long before",
+		.example = "false" },
 	{ 0 },
 };
 
@@ -48,7 +52,7 @@ struct page {
 	size_t limit;
 };
 
-/* Only members that there are. */
+/* Does each name one of the members? */
 static int check_page_fields(const char *fields, struct err *err)
 {
 	for (const char *s = fields; s; s = strchr(s, ','), s = s ? s + 1 : NULL) {
@@ -56,8 +60,8 @@ static int check_page_fields(const char *fields, struct err *err)
 		(void)snprintf(name, sizeof name, "%.*s", (int)strcspn(s, ","), s);
 		if (field_find(vm_json_item_fields, name))
 			continue;
-		(void)err_set(
-			err, ERR_BAD_REQUEST, "fields: '%s' is no member of a VM in a list", name);
+		(void)err_set(err, ERR_BAD_REQUEST,
+			"fields: '%s' is not a member of a VM in a list", name);
 		return field_hint(vm_json_item_fields, err);
 	}
 	return 0;
@@ -79,7 +83,7 @@ static int read_page(struct api_call *call, struct page *ret, struct err *err)
 	return 0;
 }
 
-/* What an answer to a list's request is made of. */
+/* What an answer is rendered from. */
 struct listing {
 	const struct api_call *call;
 	const struct page *page;

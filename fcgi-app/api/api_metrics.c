@@ -6,22 +6,22 @@
 #include <string.h>
 
 const struct field api_metrics_query[] = {
-	{ "vms", .type = FIELD_FLAG, .says = "1: those of VMs, too, for which libvirt is asked" },
+	{ "vms", .type = FIELD_FLAG,
+		.says = "0: omits the metrics of VMs, so that libvirt is not asked" },
 	{ 0 },
 };
 
 static void put_process(const struct api *api, FILE *out)
 {
 	static const struct metric_label version = { "version", VIRTGATE_VERSION };
-	metric_head(out, "virtgate_build_info", METRIC_GAUGE, "What is running; always 1.");
+	metric_head(out, "virtgate_build_info", METRIC_GAUGE, "virtgate's version; always 1.");
 	metric_sample(out, "virtgate_build_info", &version, 1, 1);
 	metrics_put_process(api->metrics, out);
 	metrics_put_requests(api->metrics, out);
 	metric_put(out, "virtgate_workers", METRIC_GAUGE,
-		"Threads that answer requests: so many are answered at a time.",
-		api->config->workers);
+		"Threads that answer requests, one request each.", api->config->workers);
 	metric_put(out, "virtgate_workers_stuck", METRIC_GAUGE,
-		"Threads whose request was answered 504 and that have not come back from it.",
+		"Threads that still work on a request that was answered 504.",
 		atomic_load(&api->stuck));
 }
 
@@ -34,7 +34,7 @@ static void put_leases(const struct leases_load *load, const char *host, FILE *o
 	};
 	_Static_assert(ARRAY_LEN(names) == LEASE_CLASS_COUNT, "a name for each");
 	metric_head(out, "virtgate_libvirt_connections_leased", METRIC_GAUGE,
-		"Connections that a request has now, by what for: a call may hang in a QEMU.");
+		"Connections in use, by class: a call may hang in QEMU.");
 	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
 		const struct metric_label labels[] = { { "host", host }, { "class", names[i] } };
 		metric_sample(out, "virtgate_libvirt_connections_leased", labels, ARRAY_LEN(labels),
@@ -52,33 +52,37 @@ static void put_load(struct host *host, FILE *out)
 		enum metric_kind kind;
 		double value;
 	} rows[] = {
-		{ "virtgate_libvirt_connections", "Connections to libvirt, one being opened too.",
-			METRIC_GAUGE, load.leases.open },
-		{ "virtgate_libvirt_connections_max", "The most of them.", METRIC_GAUGE,
-			load.leases.max },
+		{ "virtgate_libvirt_connections",
+			"Connections to libvirt, including one that is being opened.", METRIC_GAUGE,
+			load.leases.open },
+		{ "virtgate_libvirt_connections_max", "Maximum number of connections.",
+			METRIC_GAUGE, load.leases.max },
 		{ "virtgate_libvirt_waiting", "Requests that wait for a connection.", METRIC_GAUGE,
 			load.leases.waiting },
-		{ "virtgate_libvirt_refused_total", "Requests for a connection that got none.",
+		{ "virtgate_libvirt_refused_total", "Requests that did not get a connection.",
 			METRIC_COUNTER, (double)load.leases.refused },
 		{ "virtgate_libvirt_opens_total", "Attempts to open a connection.", METRIC_COUNTER,
 			(double)load.leases.opener.attempts },
-		{ "virtgate_libvirt_open_failures_total", "Those that failed.", METRIC_COUNTER,
+		{ "virtgate_libvirt_open_failures_total",
+			"Attempts to open a connection that failed.", METRIC_COUNTER,
 			(double)load.leases.opener.failures },
-		{ "virtgate_libvirt_opening_seconds", "How long one is under way; 0: none is.",
+		{ "virtgate_libvirt_opening_seconds",
+			"Duration of the current attempt to open a connection; 0: none.",
 			METRIC_GAUGE, (double)load.leases.opener.opening_ms / MS },
 		{ "virtgate_libvirt_pause_seconds",
-			"After a failure, until the next attempt, about; 0: the last succeeded.",
+			"Approximate time until the next attempt after a failure; 0: no failure.",
 			METRIC_GAUGE, (double)load.leases.opener.pause_ms / MS },
-		{ "virtgate_libvirt_opens_given_up", "Attempts that hang and were given up.",
-			METRIC_GAUGE, load.leases.opener.given_up },
-		{ "virtgate_long_work", "Requests that take minutes and are under way.",
+		{ "virtgate_libvirt_opens_given_up",
+			"Attempts to open a connection that hang and were given up.", METRIC_GAUGE,
+			load.leases.opener.given_up },
+		{ "virtgate_long_work", "Running requests that may take minutes, such as saves.",
 			METRIC_GAUGE, load.long_works.running },
-		{ "virtgate_long_work_max", "The most of them; more are refused.", METRIC_GAUGE,
-			load.long_works.max },
-		{ "virtgate_gates_held", "VMs that a request has for itself now.", METRIC_GAUGE,
+		{ "virtgate_long_work_max", "Maximum number of such requests; more are refused.",
+			METRIC_GAUGE, load.long_works.max },
+		{ "virtgate_gates_held", "VMs that are locked by a request.", METRIC_GAUGE,
 			load.gates.held },
-		{ "virtgate_gates_waiting", "Requests that wait for such a VM.", METRIC_GAUGE,
-			load.gates.waiting },
+		{ "virtgate_gates_waiting", "Requests that wait for the lock of a VM.",
+			METRIC_GAUGE, load.gates.waiting },
 	};
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
 		metric_head(out, rows[i].name, rows[i].kind, rows[i].help);
@@ -118,9 +122,9 @@ static void put_each_vm(const struct vm_list *list, const char *host, FILE *out)
 		const char *name, *help;
 		vm_value_fn *value;
 	} rows[] = {
-		{ "virtgate_vm_state", "1, with the state that the VM is in.", value_of_state },
+		{ "virtgate_vm_state", "Always 1; the label has the VM's state.", value_of_state },
 		{ "virtgate_vm_vcpus", "The VM's virtual CPUs.", value_of_vcpus },
-		{ "virtgate_vm_memory_bytes", "The VM's memory, at most.", value_of_memory },
+		{ "virtgate_vm_memory_bytes", "The VM's maximum memory.", value_of_memory },
 	};
 	for (size_t r = 0; r < ARRAY_LEN(rows); r++) {
 		metric_head(out, rows[r].name, METRIC_GAUGE, rows[r].help);
@@ -142,7 +146,7 @@ static void put_vms(const struct vm_list *list, const char *host, FILE *out)
 	const struct metric_label of_host = { "host", host };
 	size_t counts[VM_STATE_COUNT];
 	vm_list_count(list, counts);
-	metric_head(out, "virtgate_vms", METRIC_GAUGE, "How many VMs are in each state.");
+	metric_head(out, "virtgate_vms", METRIC_GAUGE, "Number of VMs by state.");
 	for (int state = 0; state < VM_STATE_COUNT; state++) {
 		const struct metric_label labels[] = { of_host, { "state", vm_state_name(state) } };
 		metric_sample(
@@ -150,7 +154,7 @@ static void put_vms(const struct vm_list *list, const char *host, FILE *out)
 	}
 	bool each = list->count <= API_METRICS_VMS_MAX;
 	metric_head(out, "virtgate_vms_shown", METRIC_GAUGE,
-		"1: each VM has samples of its own; 0: there are too many.");
+		"1: each VM has its own samples; 0: there are too many VMs.");
 	metric_sample(out, "virtgate_vms_shown", &of_host, 1, each);
 	if (each)
 		put_each_vm(list, host, out);
@@ -172,12 +176,12 @@ static void put_inventory(const struct api *api, FILE *out)
 	/* A list also waits for a VM that is being destroyed, when all is well. */
 	if (age)
 		up = !host_probe_read(api->host->probe, HOST_PROBE_MS, &info, &ignored);
-	metric_head(out, "virtgate_host_up", METRIC_GAUGE, "1: libvirt has answered.");
+	metric_head(out, "virtgate_host_up", METRIC_GAUGE, "1: libvirt answers.");
 	metric_sample(out, "virtgate_host_up", &of_host, 1, up);
 	if (!list)
 		return;
 	metric_head(out, "virtgate_inventory_age_seconds", METRIC_GAUGE,
-		"How old the figures of VMs are; 0: of now.");
+		"Age of the VMs' figures; 0: fetched for this request.");
 	metric_sample(out, "virtgate_inventory_age_seconds", &of_host, 1, age);
 	put_vms(list, of_host.value, out);
 }
@@ -190,10 +194,10 @@ static void put_fetches(const struct api *api, FILE *out)
 	const struct metric_label fresh[] = { of_host, { "stale", "false" } };
 	const struct metric_label stale[] = { of_host, { "stale", "true" } };
 	metric_head(out, "virtgate_inventory_fetches_total", METRIC_COUNTER,
-		"Times that libvirt was asked for all VMs.");
+		"Number of times that libvirt listed all VMs.");
 	metric_sample(
 		out, "virtgate_inventory_fetches_total", &of_host, 1, (double)figures.fetches);
-	metric_head(out, lists, METRIC_COUNTER, "Requests that were answered by these.");
+	metric_head(out, lists, METRIC_COUNTER, "Requests answered from such a listing.");
 	metric_sample(out, lists, fresh, ARRAY_LEN(fresh), (double)figures.fresh);
 	metric_sample(out, lists, stale, ARRAY_LEN(stale), (double)figures.stale);
 }

@@ -6,7 +6,8 @@
 
 const struct field api_patch_query[] = {
 	{ "apply", .type = FIELD_WORD, .words = PATCH_APPLY_NAMES,
-		.says = "the definition, the guest that runs, or both; else what is usual" },
+		.says = "changes the definition, the running guest, or both; default: the "
+			"definition, and title, description and labels in the guest too" },
 	{ 0 },
 };
 
@@ -16,19 +17,20 @@ const struct field api_patch_query[] = {
 
 static const struct field applied_fields[] = {
 	{ "config", PATCH_MEMBER_SET, FROM(struct patched, config),
-		.says = "what was changed in the definition", .example = "[\"title\"]" },
+		.says = "members that were changed in the definition", .example = "[\"title\"]" },
 	{ "live", PATCH_MEMBER_SET, FROM(struct patched, live),
-		.says = "and in the guest that runs", .example = "[\"title\"]" },
+		.says = "members that were changed in the running guest",
+		.example = "[\"title\"]" },
 	{ 0 },
 };
 
 const struct field api_patch_answer[] = {
 	{ "Vm", VM_JSON_ALSO, FROM(struct patched, vm) },
 	{ "changed", .type = FIELD_FLAG, FROM(struct patched, changed),
-		.says = "false: it was so already" },
+		.says = "false: all members had these values before" },
 	{ "applied", .type = FIELD_OBJECT, .of = applied_fields },
 	{ "restart_required", PATCH_MEMBER_SET, FROM(struct patched, restart),
-		.says = "what the guest that runs has otherwise than its next start will",
+		.says = "members whose values differ in the running guest until its next start",
 		.example = "[]" },
 	{ 0 },
 };

@@ -12,14 +12,14 @@ enum { TIMEOUT_PRESET = 30 };
 const struct field api_power_answer[] = {
 	{ "Vm", VM_JSON_ALSO, FROM(struct power_done, vm) },
 	{ "changed", .type = FIELD_FLAG, FROM(struct power_done, changed),
-		.says = "false: it was so already" },
+		.says = "false: the VM was in that state before" },
 	{ 0 },
 };
 
 const struct field api_power_start_answer[] = {
 	{ "Action", .type = FIELD_ALSO, .of = api_power_answer },
 	{ "restored", .type = FIELD_FLAG, FROM(struct power_done, restored),
-		.says = "it went on from its managed save" },
+		.says = "true: the VM continued from its managed save" },
 	{ 0 },
 };
 
@@ -31,17 +31,19 @@ struct stopped {
 const struct field api_power_stop_answer[] = {
 	{ "Action", .type = FIELD_ALSO, .of = api_power_answer, FROM(struct stopped, done) },
 	{ "how", .type = FIELD_WORD, FROM(struct stopped, how), .words = GUEST_WAY_NAMES,
-		.says = "what this request did to it: its guest was asked, or it was killed" },
+		.says = "what this request did: asked the guest by ACPI or agent, cut the power "
+			"(kill), or nothing" },
 	{ 0 },
 };
 
 const struct field api_power_stop_fields[] = {
 	{ "mode", .type = FIELD_WORD, .words = GUEST_MODE_NAMES, .example = "\"auto\"",
-		.says = "auto: by its agent, else by ACPI; kill: at once" },
+		.says = "how to stop the VM; auto: ask the guest by its agent, or else by ACPI; "
+			"kill: cut the power at once" },
 	{ "timeout", .type = FIELD_NUMBER, .min = 1, .max = API_POWER_TIMEOUT_MAX, .example = "30",
-		.says = "seconds to wait for the guest" },
+		.says = "seconds to wait for the guest to shut down" },
 	{ "then", .type = FIELD_WORD, .words = "fail|kill", .example = "\"fail\"",
-		.says = "what becomes of one that cannot be asked or does not stop" },
+		.says = "what to do if the guest cannot be asked or does not shut down in time" },
 	{ 0 },
 };
 

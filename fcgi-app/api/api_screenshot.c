@@ -5,7 +5,7 @@
 
 const struct field api_screenshot_query[] = {
 	{ "screen", .type = FIELD_NUMBER, .max = SCREENSHOT_SCREEN_MAX,
-		.says = "which of several; 0 by default", .example = "0" },
+		.says = "number of the screen; default 0", .example = "0" },
 	{ 0 },
 };
 

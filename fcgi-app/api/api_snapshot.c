@@ -15,16 +15,16 @@ const struct field api_snapshot_fields[] = {
 };
 
 const struct field api_snapshot_delete_query[] = {
-	{ "children", .type = FIELD_FLAG, .says = "all that descend from it, too" },
+	{ "children", .type = FIELD_FLAG, .says = "1: also deletes all its descendants" },
 	{ "metadata_only", .type = FIELD_FLAG,
-		.says = "forget it, and leave the disks as they are" },
+		.says = "1: libvirt forgets the snapshot; the disks keep its content" },
 	{ 0 },
 };
 
 const struct field api_snapshot_revert_fields[] = {
 	{ "state", .type = FIELD_WORD, .words = "as-saved|running|paused",
-		.says = "the VM's afterwards; as-saved unless said" },
-	{ "force", .type = FIELD_FLAG, .says = "even where libvirt considers it risky" },
+		.says = "the VM's state after the revert; default as-saved" },
+	{ "force", .type = FIELD_FLAG, .says = "revert even if libvirt considers it risky" },
 	{ 0 },
 };
 
@@ -43,19 +43,21 @@ const struct field api_snapshot_answer[] = {
 	{ "name", .type = FIELD_TEXT, FROM(struct snapshot, name),
 		.example = "\"before-upgrade\"" },
 	{ "parent", .type = FIELD_TEXT, FROM(struct snapshot, parent), .nullable = true,
-		.says = "null at a root of the tree" },
+		.says = "null: the snapshot is a root of the tree" },
 	{ "children", .type = FIELD_NUMBER, FROM(struct snapshot, children), .max = INT32_MAX,
-		.says = "directly below it" },
+		.says = "number of direct children" },
 	{ "description", .type = FIELD_TEXT, FROM(struct snapshot, description) },
 	{ "state", .type = FIELD_WORD, FROM(struct snapshot, state), .words = SNAPSHOT_STATE_NAMES,
-		.says = "the VM's when it was made" },
+		.says = "the VM's state when the snapshot was taken" },
 	{ "memory", .type = FIELD_FLAG, FROM(struct snapshot, memory),
-		.says = "a revert goes on where the guest was" },
+		.says = "true: the snapshot has the guest's memory, and a revert continues from "
+			"there" },
 	{ "disks", .type = FIELD_WORD, FROM(struct snapshot, disks), .words = SNAPSHOT_DISKS_NAMES,
-		.says = "where the disks' content of then is kept; no revert to external ones" },
+		.says = "where the disks' content is kept; a revert to an external snapshot is not "
+			"possible" },
 	{ "created", .type = FIELD_TIME, .get = snapshot_created },
 	{ "current", .type = FIELD_FLAG, FROM(struct snapshot, current),
-		.says = "the next one's parent" },
+		.says = "true: this is the parent of the next snapshot" },
 	{ 0 },
 };
 
@@ -66,7 +68,8 @@ struct snapshot_items {
 
 const struct field api_snapshot_list_answer[] = {
 	{ "items", .type = FIELD_LIST, .of = api_snapshot_answer,
-		FROM_LIST(struct snapshot_items, items, count), .says = "parents first" },
+		FROM_LIST(struct snapshot_items, items, count),
+		.says = "parents before their children" },
 	{ 0 },
 };
 
@@ -79,9 +82,9 @@ struct deletion {
 const struct field api_snapshot_delete_answer[] = {
 	{ "name", .type = FIELD_TEXT, FROM(struct deletion, name) },
 	{ "deleted", .type = FIELD_TEXTS, FROM_LIST(struct deletion, deleted.names, deleted.count),
-		.says = "the names, itself first" },
+		.says = "names of the deleted snapshots, the requested one first" },
 	{ "metadata_only", .type = FIELD_FLAG, FROM(struct deletion, metadata_only),
-		.says = "the disks still hold them" },
+		.says = "true: the disks still hold the snapshots' content" },
 	{ 0 },
 };
 

@@ -9,7 +9,7 @@ static const struct field template_fields[] = {
 	{ "title", .type = FIELD_TEXT, FROM(struct template_info, title) },
 	{ "description", .type = FIELD_TEXT, FROM(struct template_info, description) },
 	{ "error", .type = FIELD_TEXT, FROM(struct template_info, error), .optional = true,
-		.says = "why it cannot be used" },
+		.says = "why the template cannot be used; absent if it can" },
 	{ 0 },
 };
 

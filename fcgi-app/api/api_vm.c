@@ -14,18 +14,19 @@ static const struct field disk_fields[] = {
 	{ "bus", .type = FIELD_TEXT, FROM(struct vm_disk, bus), .nullable = true,
 		.example = "\"virtio\"" },
 	{ "device", .type = FIELD_TEXT, FROM(struct vm_disk, device), .nullable = true,
-		.says = "disk, cdrom, floppy or what else libvirt knows", .example = "\"disk\"" },
+		.says = "disk, cdrom, floppy, or another word of libvirt", .example = "\"disk\"" },
 	{ "format", .type = FIELD_TEXT, FROM(struct vm_disk, format), .nullable = true,
 		.example = "\"qcow2\"" },
 	{ "source", .type = FIELD_TEXT, FROM(struct vm_disk, source), .nullable = true,
-		.says = "relative to VIRTGATE_IMAGES where it lies there; null: an empty drive",
+		.says = "path of the image, relative to VIRTGATE_IMAGES if it is beneath it; null: "
+			"the drive is empty",
 		.example = "\"web.qcow2\"" },
 	{ "readonly", .type = FIELD_FLAG, FROM(struct vm_disk, readonly) },
 	{ "capacity_bytes", FIELD_COUNT, FROM(struct vm_disk, capacity),
-		.says = "as the guest sees it; null where virtgate cannot see the file, or of "
-			"another format than raw and qcow2" },
+		.says = "size that the guest sees; null if virtgate cannot read the file, or its "
+			"format is neither raw nor qcow2" },
 	{ "allocation_bytes", FIELD_COUNT, FROM(struct vm_disk, allocation),
-		.says = "that the file takes on its file system" },
+		.says = "space that the file takes on its file system" },
 	{ 0 },
 };
 
@@ -43,8 +44,8 @@ static const struct field address_fields[] = {
 	{ "family", .type = FIELD_WORD, .get = address_family, .words = "ipv4|ipv6" },
 	{ "source", .type = FIELD_WORD, FROM(struct vm_address, source),
 		.words = ADDRESS_SOURCE_NAMES,
-		.says = "who says so: the guest's agent, up to 60 s ago; libvirt's DHCP server; or "
-			"the host's table of neighbours" },
+		.says = "who reported the address: the guest's agent, up to 60 s ago; libvirt's "
+			"DHCP server; or the host's ARP table" },
 	{ 0 },
 };
 
@@ -58,7 +59,8 @@ static const struct field interface_fields[] = {
 	{ "bridge", .type = FIELD_TEXT, FROM(struct vm_interface, bridge), .nullable = true,
 		.example = "\"virbr0\"" },
 	{ "target", .type = FIELD_TEXT, FROM(struct vm_interface, target), .nullable = true,
-		.says = "its name on the host, while the VM runs", .example = "\"vnet0\"" },
+		.says = "the interface's name on the host; null while the VM is off",
+		.example = "\"vnet0\"" },
 	{ "addresses", .type = FIELD_LIST, .of = address_fields,
 		FROM_LIST(struct vm_interface, addresses, address_count), .max = VM_ADDRESSES_MAX },
 	{ 0 },
@@ -88,9 +90,11 @@ static const struct field graphics_fields[] = {
 	{ "listen", .type = FIELD_TEXT, FROM(struct vm_graphics, listen), .nullable = true,
 		.example = "\"127.0.0.1\"" },
 	{ "port", .type = FIELD_NUMBER, .get = graphics_port, .nullable = true, .max = 65535,
-		.says = "while the VM runs" },
+		.says = "null while the VM is off" },
 	{ "websocket", .type = FIELD_NUMBER, .get = graphics_websocket, .nullable = true,
-		.max = 65535, .says = "the port of the same, for browsers" },
+		.max = 65535,
+		.says = "port of the same display for browsers, by websocket; null while the VM is "
+			"off" },
 	{ 0 },
 };
 
@@ -108,18 +112,18 @@ static struct json *shown_vcpus_maximum(const void *data, const void *context)
 const struct field api_vm_get_answer[] = {
 	{ "Vm", VM_JSON_ALSO, FROM(struct vm_shown, detail.vm) },
 	{ "since", .type = FIELD_TIME, FROM(struct vm_shown, since), .nullable = true,
-		.says = "when it came into its state; null if virtgate did not see that" },
+		.says = "when the VM entered its state; null if virtgate did not see it" },
 	{ "title", .type = FIELD_TEXT, FROM(struct vm_shown, detail.title), .nullable = true },
 	{ "description", .type = FIELD_TEXT, FROM(struct vm_shown, detail.description),
 		.nullable = true },
 	{ "labels", .type = FIELD_LABELS, FROM(struct vm_shown, detail.labels),
 		.max = METADATA_LABELS_MAX },
 	{ "vcpus_maximum", .type = FIELD_NUMBER, .get = shown_vcpus_maximum, .nullable = true,
-		.max = INT32_MAX, .says = "that it can have without a restart" },
+		.max = INT32_MAX, .says = "number of CPUs that the VM can have without a restart" },
 	{ "memory_current_kib", .type = FIELD_NUMBER,
 		FROM(struct vm_shown, detail.vm.memory_current_kib), .nullable = true,
 		.max = INT64_MAX,
-		.says = "that it has now; of a VM that is off: that it starts with" },
+		.says = "memory that the VM has now, or starts with if it is off" },
 	{ "disks", .type = FIELD_LIST, .of = disk_fields,
 		FROM_LIST(struct vm_shown, detail.disks, detail.disk_count),
 		.max = VM_DEVICES_MAX },
@@ -130,11 +134,11 @@ const struct field api_vm_get_answer[] = {
 		FROM_LIST(struct vm_shown, detail.graphics, detail.graphics_count),
 		.max = VM_DEVICES_MAX },
 	{ "snapshots", .type = FIELD_NUMBER, FROM(struct vm_shown, detail.vm.snapshot_count),
-		.max = INT32_MAX, .says = "how many it has" },
+		.max = INT32_MAX, .says = "number of snapshots" },
 	{ "pending", .type = FIELD_TEXTS, FROM(struct vm_shown, detail.pending),
 		.words = PENDING_NAMES, .max = PENDING_COUNT,
-		.says = "what of the definition differs from what runs, and waits for the next "
-			"start: " PENDING_NAMES },
+		.says = "parts of the definition that differ in the running VM until its "
+			"next start: " PENDING_NAMES },
 	{ 0 },
 };
 
@@ -164,7 +168,8 @@ int api_vm_get(struct api_call *call, struct api_reply *reply, struct err *err)
 /* Deletion */
 
 const struct field api_vm_delete_query[] = {
-	{ "disks", .type = FIELD_FLAG, .says = "remove the images that virtgate made for it, too" },
+	{ "disks", .type = FIELD_FLAG,
+		.says = "1: also removes the images that virtgate made for the VM" },
 	{ 0 },
 };
 
@@ -172,11 +177,12 @@ static const struct field deleted_disk_fields[] = {
 	{ "target", .type = FIELD_TEXT, FROM(struct removed_disk, target), .nullable = true,
 		.example = "\"vda\"" },
 	{ "source", .type = FIELD_TEXT, FROM(struct removed_disk, source), .nullable = true,
-		.says = "relative to VIRTGATE_IMAGES, if it lies there; null: it is empty",
+		.says = "path of the image, relative to VIRTGATE_IMAGES if it is beneath it; null: "
+			"the drive is empty",
 		.example = "\"web.qcow2\"" },
 	{ "removed", .type = FIELD_FLAG, FROM(struct removed_disk, removed) },
 	{ "reason", .type = FIELD_TEXT, FROM(struct removed_disk, reason), .nullable = true,
-		.says = "why it stays", .example = "null" },
+		.says = "why the image was kept; null: it was removed", .example = "null" },
 	{ 0 },
 };
 
@@ -205,12 +211,13 @@ const struct field api_vm_delete_answer[] = {
 	{ "uuid", .type = FIELD_TEXT, FROM(struct removed, ref.uuid),
 		.example = "\"3d6fc3a9-ab4c-4f54-a35a-e70216a63a77\"" },
 	{ "name", .type = FIELD_TEXT, FROM(struct removed, ref.name), .example = "\"web\"" },
-	{ "stopped", .type = FIELD_FLAG, FROM(struct removed, stopped), .says = "it ran" },
+	{ "stopped", .type = FIELD_FLAG, FROM(struct removed, stopped),
+		.says = "true: the VM was running and was stopped first" },
 	{ "removed", .type = FIELD_TEXTS, .get = removed_parts, .min = 32, .max = 8,
-		.says = "what there was", .example = "[\"definition\"]" },
+		.says = "what was removed besides disks", .example = "[\"definition\"]" },
 	{ "disks", .type = FIELD_LIST, FROM_LIST(struct removed, disks, disk_count),
 		.max = INT32_MAX, .of = deleted_disk_fields,
-		.says = "all that the definition had" },
+		.says = "all disks of the definition" },
 	{ 0 },
 };
 

@@ -16,7 +16,11 @@ static const char document_text[] =
 "{\"openapi\": \"3.1.0\", \"info\": {\"version\": \"" VIRTGATE_VERSION "\"," JSON(
 		"title": "virtgate",
 		"summary": "A JSON API for virtual machines.",
-		"description": "Each operation needs the role in its x-role: viewer, operator and admin include each other in this order. HEAD is known wherever GET is, OPTIONS everywhere. A flag in a query is 0 or 1.",
+		"description": )
+"\"An operation's x-role is the role that it needs: an operator may do all "
+"that a viewer may, and an admin all that an operator may. Every path "
+"with GET also has HEAD, and every path has OPTIONS. A flag in a query is "
+"0 or 1.\"," JSON(
 		"license": { "name": "MIT", "identifier": "MIT" }
 	},
 	"servers": [ { "url": "/" } ],
@@ -24,7 +28,7 @@ static const char document_text[] =
 	"tags": [
 		{ "name": "service", "description": "The service itself." },
 		{ "name": "vms", "description": "Virtual machines." },
-		{ "name": "snapshots", "description": "Snapshots of one." },
+		{ "name": "snapshots", "description": "Snapshots of a virtual machine." },
 		{ "name": "short", "description": "Short forms, with the VM's name in the query." }
 	]
 }
@@ -34,23 +38,25 @@ static const char components_text[] = JSON(
 {
 	"headers": {
 		"Age": {
-			"description": "Seconds since what is answered was so; none: it is of after the request.",
+			"description": )
+"\"Age of the response in seconds; absent if it was computed after the "
+"request arrived.\"," JSON(
 			"schema": { "type": "integer" }
 		},
 		"ETag": {
-			"description": "Names what the answer says (RFC 9110 section 8.8.3).",
+			"description": "Identifies the content of the response (RFC 9110 section 8.8.3).",
 			"schema": { "type": "string" }
 		},
 		"Idempotent-Replay": {
-			"description": "true: an earlier request with this key made it.",
+			"description": "true: an earlier request with this Idempotency-Key created the resource.",
 			"schema": { "type": "string" }
 		},
 		"Location": {
-			"description": "Where the new resource is.",
+			"description": "Path of the new resource.",
 			"schema": { "type": "string" }
 		},
 		"Retry-After": {
-			"description": "Seconds until the same may succeed.",
+			"description": "Seconds after which to retry the request.",
 			"schema": { "type": "integer" }
 		},
 		"WWW-Authenticate": {
@@ -58,7 +64,7 @@ static const char components_text[] = JSON(
 			"schema": { "type": "string" }
 		},
 		"X-Request-Id": {
-			"description": "Stands in the log line of this request, too.",
+			"description": "Identifies the request; virtgate's log line has the same id.",
 			"schema": { "type": "string" }
 		}
 	},
@@ -75,28 +81,31 @@ static const char components_text[] = JSON(
 		},
 		"If-None-Match": {
 			"name": "If-None-Match", "in": "header", "required": false,
-			"description": "Entity tags: 304 when one still holds.",
+			"description": "Entity tags: the response is 304 if one of them is current.",
 			"schema": { "type": "string", "minLength": 1 }
 		},
 		"If-Match": {
 			"name": "If-Match", "in": "header", "required": false,
-			"description": "Entity tags: 412 unless one still holds.",
+			"description": "Entity tags: the response is 412 unless one of them is current.",
 			"schema": { "type": "string", "minLength": 1 }
 		},
 		"Cache-Control": {
 			"name": "Cache-Control", "in": "header", "required": false,
-			"description": "no-cache: wait for what is of now, rather than get what is stale.",
+			"description": "no-cache: wait for a fresh response instead of a stale one.",
 			"schema": { "type": "string", "minLength": 1 }
 		},
 		"Idempotency-Key": {
 			"name": "Idempotency-Key", "in": "header", "required": false,
-			"description": "Makes it safe to repeat: the same key and body make one thing.",
+			"description": "Makes a retry safe: requests with the same key and body create one resource.",
 			"schema": { "type": "string", "minLength": 1, "maxLength": 255 }
 		}
 	},
 	"responses": {
 		"Other": {
-			"description": "What any request may meet: nginx's limits (408, 411, 413, 414, 429, 431), an internal error (500), virtgate stopped (502), too much to do (503), a host that hangs (504)",
+			"description": )
+"\"Errors that any request may have: nginx's limits (408, 411, 413, 414, "
+"429, 431), an internal error (500), virtgate is not running (502), "
+"overload (503), a timeout (504)\"," JSON(
 			"content": {
 				"application/problem+json": { "schema": { "$ref": "#/components/schemas/Problem" } }
 			}
@@ -105,7 +114,7 @@ static const char components_text[] = JSON(
 	"securitySchemes": {
 		"nginx": {
 			"type": "http", "scheme": "basic",
-			"description": "As nginx is set up; this is how it comes."
+			"description": "Authentication is nginx's; basic authentication is its default setup."
 		}
 	}
 }
@@ -288,11 +297,14 @@ static struct json *responses_json(struct writer *w)
 		struct json *content = json_new_object();
 		put_media(content, "application/json",
 			schema_of_object(route->dry_answer, SCHEMA_ANSWER, w->schemas), NULL);
-		json_put(o, "200", response_json("Of a dry run: nothing was created", "", content));
+		json_put(o, "200",
+			response_json("The result of a dry run: nothing was created", "", content));
 	}
 	(void)snprintf(headers, sizeof headers, "ETag|%s", aged);
 	if (route->method == HTTP_GET)
-		json_put(o, "304", response_json("As If-None-Match has it", headers, NULL));
+		json_put(o, "304",
+			response_json("The client has this response already, by If-None-Match",
+				headers, NULL));
 	put_errors(o, route);
 	return o;
 }

@@ -89,10 +89,11 @@ void api_reply_stream(struct api_reply *reply, struct api_stream *stream, const 
 /* Errors */
 
 const struct field api_violation_fields[] = {
-	{ "path", .type = FIELD_TEXT, FROM(struct policy_violation, path), .says = "XPath" },
+	{ "path", .type = FIELD_TEXT, FROM(struct policy_violation, path),
+		.says = "XPath of what the policy refuses" },
 	{ "value", .type = FIELD_TEXT, FROM(struct policy_violation, value) },
 	{ "rule", .type = FIELD_TEXT, FROM(struct policy_violation, rule),
-		.says = "what is right" },
+		.says = "what the policy allows here" },
 	{ 0 },
 };
 
@@ -118,37 +119,38 @@ static const struct field libvirt_fields[] = {
 	{ "domain", .type = FIELD_NUMBER, FROM(struct problem_libvirt, domain),
 		.says = "virErrorDomain" },
 	{ "message", .type = FIELD_TEXT, FROM(struct problem_libvirt, message), .optional = true,
-		.says = "for admins" },
+		.says = "libvirt's own message; only admins get it" },
 	{ 0 },
 };
 
 const struct field api_problem_fields[] = {
 	{ "type", .type = FIELD_TEXT, FROM(struct problem, type),
-		.says = "about:blank: the code says it" },
-	{ "title", .type = FIELD_TEXT, FROM(struct problem, title), .says = "the status in words",
-		.example = "\"Conflict\"" },
+		.says = "always about:blank; the code identifies the problem" },
+	{ "title", .type = FIELD_TEXT, FROM(struct problem, title),
+		.says = "the reason phrase of the status", .example = "\"Conflict\"" },
 	{ "status", .type = FIELD_NUMBER, FROM(struct problem, status), .min = 400, .max = 599,
 		.example = "409" },
 	{ "code", .type = FIELD_TEXT, FROM(struct problem, code),
-		.says = "for programs; never changes its meaning", .example = "\"wrong_state\"" },
+		.says = "identifies the problem for programs; its meaning never changes",
+		.example = "\"wrong_state\"" },
 	{ "detail", .type = FIELD_TEXT, FROM(struct problem, detail),
-		.says = "what was wrong, for people" },
+		.says = "describes the problem for people" },
 	{ "request_id", .type = FIELD_TEXT, FROM(struct problem, request_id) },
 	{ "retryable", .type = FIELD_FLAG, FROM(struct problem, retryable),
-		.says = "the same may succeed later" },
+		.says = "true: the same request may succeed later" },
 	{ "hint", .type = FIELD_TEXT, FROM(struct problem, hint), .optional = true,
-		.says = "what to do about it" },
+		.says = "what the client can do" },
 	{ "state", .type = FIELD_WORD, FROM(struct problem, state), .words = VM_STATE_NAMES,
-		.optional = true, .says = "the VM's, which forbids it" },
+		.optional = true, .says = "the VM's state, in which the request is impossible" },
 	{ "allowed", .type = FIELD_TEXTS, FROM(struct problem, allowed), .optional = true,
-		.says = "methods of this path" },
+		.says = "methods that the path has" },
 	{ "line", .type = FIELD_NUMBER, FROM(struct problem, line), .min = 1, .optional = true,
 		.says = "in the body" },
 	{ "column", .type = FIELD_NUMBER, FROM(struct problem, column), .optional = true,
 		.says = "in the body" },
 	{ "violations", .type = FIELD_LIST, .of = api_violation_fields,
 		FROM(struct problem, violations), .optional = true,
-		.says = "of the policy, at most 32" },
+		.says = "what the policy refuses: the first 32 at most" },
 	{ "libvirt", .type = FIELD_OBJECT, .of = libvirt_fields, FROM(struct problem, libvirt),
 		.optional = true },
 	{ 0 },
@@ -216,8 +218,7 @@ int api_apply_policy(const struct api_call *call, const struct xml *doc, struct 
 	for (size_t i = 0; i < report.count; i++)
 		json_push(reply->violations,
 			answer_json(api_violation_fields, &report.found[i], call));
-	return err_set(err, ERR_POLICY_DENIED,
-		"the policy does not allow what the XML says, first at %s: %s",
+	return err_set(err, ERR_POLICY_DENIED, "the policy refuses the XML, first at %s: %s",
 		report.found[0].path, report.found[0].rule);
 }
 

@@ -174,11 +174,11 @@ def test_a_text_that_is_no_name_may_be_a_title_or_a_label(admin, dry, name):
     assert [e.text for e in root.iter(f"{NS}label")] == [name]
 
 
-NOTHING = "none was given", "name:"
+NOTHING = "no spec, template or XML", "name:"
 
 
 @pytest.mark.parametrize("spec, status, where", [
-    ({}, 400, "none was given"), ({"name": "x"}, 422, "memory_kib: this is missing"),
+    ({}, 400, "no spec, template or XML"), ({"name": "x"}, 422, "memory_kib: this is missing"),
     ({"memory_kib": 2048}, 422, "name: this is missing"), ({"start": True}, 422, "name:"),
     ({"memory_kib": 1023}, 400, "memory_kib: 1023 is not from 1024 to 1073741824"),
     ({"memory_kib": (1 << 30) + 1}, 400, "memory_kib:"), ({"vcpus": 0}, 400, "vcpus: 0 is not from 1 to 256"),

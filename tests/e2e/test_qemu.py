@@ -341,7 +341,7 @@ def test_a_failed_create_leaves_no_carrier_disk(admin, create):
         assert 400 <= answer.status < 500, answer
         assert list(IMAGES.glob("carrier-*")) == [], answer
     answer = admin.post("/v1/vms?persistent=0", json={**base, "name": "x", "kernel": "hello_qemu-x86_64"})
-    assert answer.status == 400 and "carrier_disk: a VM that is not persistent" in answer.json["detail"]
+    assert answer.status == 400 and "carrier_disk: only a persistent VM" in answer.json["detail"]
     assert list(IMAGES.glob("carrier-*")) == []
 
 
