@@ -77,16 +77,26 @@ def wait_until(condition, what, seconds=10):
         time.sleep(0.01)
 
 
+reserved = []  # sockets that keep the ports of free_port() from other programs
+
+
 def free_port():
-    """A port below those that the kernel gives to outgoing connections."""
+    """A port that no other program uses, or can take before this process ends.
+
+    Servers that set SO_REUSEADDR, as nginx and virtgate do, can listen on it. It lies below the
+    ports that the kernel gives to outgoing connections.
+    """
     while True:
-        port = random.randrange(10000, 32768)
-        with socket.socket() as s:
-            try:
-                s.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return port
+        sock = socket.socket()
+        try:
+            sock.bind(("127.0.0.1", random.randrange(10000, 32768)))
+        except OSError:
+            sock.close()
+            continue
+        # After bind(), so that two reservations exclude each other.
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        reserved.append(sock)
+        return sock.getsockname()[1]
 
 
 def process_is_alive(pid):
