@@ -19,8 +19,8 @@ void etag_make_versioned(
 	(void)snprintf(ret, ETAG_SIZE, "\"%s.%s\"", version, hash);
 }
 
-/* Is it a tag that begins like that, up to the end or to what separates a version? */
-static bool fits(const char *tag, size_t len, const char *wanted, bool version)
+/* Is the tag the wanted one; or, with `version`, does it begin with the wanted version? */
+static bool tag_matches(const char *tag, size_t len, const char *wanted, bool version)
 {
 	size_t n = strlen(wanted);
 	if (version)
@@ -29,7 +29,7 @@ static bool fits(const char *tag, size_t len, const char *wanted, bool version)
 	return len == n && !strncmp(tag, wanted, n);
 }
 
-static bool lists(const char *list, const char *wanted, bool version)
+static bool list_matches(const char *list, const char *wanted, bool version)
 {
 	for (const char *s = list; *s;) {
 		s += strspn(s, ", \t");
@@ -37,7 +37,7 @@ static bool lists(const char *list, const char *wanted, bool version)
 			return true;
 		s += strncmp(s, "W/", 2) ? 0 : 2;
 		size_t len = s[0] == '"' ? strcspn(s + 1, "\"") + 2 : strcspn(s, ",");
-		if (fits(s, len, wanted, version))
+		if (tag_matches(s, len, wanted, version))
 			return true;
 		s += strnlen(s, len);
 	}
@@ -46,10 +46,10 @@ static bool lists(const char *list, const char *wanted, bool version)
 
 bool etag_is_listed(const char *list, const char *etag)
 {
-	return lists(list, etag, false);
+	return list_matches(list, etag, false);
 }
 
 bool etag_is_version_listed(const char *list, const char *version)
 {
-	return lists(list, version, true);
+	return list_matches(list, version, true);
 }

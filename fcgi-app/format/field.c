@@ -21,12 +21,12 @@ const struct field *field_find(const struct field *fields, const char *name)
 	return NULL;
 }
 
-/* Writes behind what is there; returns how long that is then, or would be. */
-static size_t add_names(const struct field *fields, char *ret, size_t size, size_t n)
+/* Appends to the n bytes in ret. Returns the new length, or what it would be without `size`. */
+static size_t field_add_names(const struct field *fields, char *ret, size_t size, size_t n)
 {
 	for (; fields && fields->name && n < size; fields++) {
 		if (fields->type == FIELD_ALSO)
-			n = add_names(fields->of, ret, size, n);
+			n = field_add_names(fields->of, ret, size, n);
 		else
 			n += (size_t)snprintf(
 				ret + n, size - n, "%s%s", n ? ", " : "", fields->name);
@@ -37,8 +37,9 @@ static size_t add_names(const struct field *fields, char *ret, size_t size, size
 int field_hint(const struct field *fields, struct err *err)
 {
 	char known[200] = "";
-	(void)add_names(fields, known, sizeof known, 0);
-	return known[0] ? err_hint(err, "it takes %s", known) : err_hint(err, "it takes none");
+	(void)field_add_names(fields, known, sizeof known, 0);
+	return known[0] ? err_hint(err, "accepted here: %s", known)
+			: err_hint(err, "nothing is accepted here");
 }
 
 int field_unknown(const struct field *fields, const char *what, const char *name, struct err *err)
@@ -47,9 +48,9 @@ int field_unknown(const struct field *fields, const char *what, const char *name
 	return field_hint(fields, err);
 }
 
-/* Values; `at` names the place. */
+/* Values; `at` is the place for the message. */
 
-static int check_text(
+static int field_check_text(
 	const struct field *field, const char *at, const char *text, size_t len, struct err *err)
 {
 	if (!len)
@@ -64,7 +65,7 @@ static int check_text(
 	return 0;
 }
 
-static int check_number(const struct field *field, const char *at, int64_t n, struct err *err)
+static int field_check_number(const struct field *field, const char *at, int64_t n, struct err *err)
 {
 	if (n >= field->min && n <= field->max)
 		return 0;
@@ -72,7 +73,8 @@ static int check_number(const struct field *field, const char *at, int64_t n, st
 		(long long)field->min, (long long)field->max);
 }
 
-static int check_word(const struct field *field, const char *at, const char *text, struct err *err)
+static int field_check_word(
+	const struct field *field, const char *at, const char *text, struct err *err)
 {
 	if (text_is_word(field->words, '|', text))
 		return 0;
@@ -85,9 +87,9 @@ int field_check_param(const struct field *field, const char *value, struct err *
 	char *end = NULL;
 	switch (field->type) {
 	case FIELD_TEXT:
-		return check_text(field, field->name, value, strlen(value), err);
+		return field_check_text(field, field->name, value, strlen(value), err);
 	case FIELD_WORD:
-		return check_word(field, field->name, value, err);
+		return field_check_word(field, field->name, value, err);
 	case FIELD_FLAG:
 		if (!strcmp(value, "0") || !strcmp(value, "1"))
 			return 0;
@@ -99,7 +101,7 @@ int field_check_param(const struct field *field, const char *value, struct err *
 		if (errno || end == value || *end || strspn(value, "-0123456789") != strlen(value))
 			return err_set(err, ERR_BAD_REQUEST, "%s: '%.64s' is not a whole number",
 				field->name, value);
-		return check_number(field, field->name, n, err);
+		return field_check_number(field, field->name, n, err);
 	case FIELD_OBJECT:
 	case FIELD_LIST:
 	case FIELD_TEXTS:
@@ -109,22 +111,22 @@ int field_check_param(const struct field *field, const char *value, struct err *
 	case FIELD_ALSO:
 		break;
 	}
-	return err_set(err, ERR_INTERNAL, "%s: a query has no such values", field->name);
+	return err_set(err, ERR_INTERNAL, "%s: no query parameter has such a type", field->name);
 }
 
 /* JSON */
 
-/* Where in the body the check is. */
-struct check {
+/* The check of a body, and the place in it where the check is. */
+struct body_check {
 	char at[160];
 	const struct field *fields;
-	bool nullable; /* a label of null is one to be removed */
+	bool nullable; /* a label may be null, which removes it */
 	struct err *err;
 };
 
-/* Extends the place for the length of a scope; returns what it was. */
-static size_t descend(struct check *check, const char *fmt, ...) FORMAT(2, 3);
-static size_t descend(struct check *check, const char *fmt, ...)
+/* Extends the place. Returns its old length; the caller cuts it back to that. */
+static size_t place_extend(struct body_check *check, const char *fmt, ...) FORMAT(2, 3);
+static size_t place_extend(struct body_check *check, const char *fmt, ...)
 {
 	size_t n = strlen(check->at);
 	va_list args;
@@ -134,16 +136,17 @@ static size_t descend(struct check *check, const char *fmt, ...)
 	return n;
 }
 
-static int must_be(const struct check *check, const char *what)
+static int body_must_be(const struct body_check *check, const char *what)
 {
 	return err_set(check->err, ERR_BAD_REQUEST, "%s: must be %s",
 		check->at[0] ? check->at : "body", what);
 }
 
-static int check_object(struct check *check, const struct field *fields, const struct json *object);
+static int body_check_object(
+	struct body_check *check, const struct field *fields, const struct json *object);
 
-static int check_count(
-	const struct check *check, const struct field *field, const struct json *value)
+static int body_check_count(
+	const struct body_check *check, const struct field *field, const struct json *value)
 {
 	if (json_length(value) <= (size_t)field->max)
 		return 0;
@@ -151,72 +154,76 @@ static int check_count(
 		check->at, json_length(value), (long long)field->max);
 }
 
-static int check_list(struct check *check, const struct field *field, const struct json *list)
+static int body_check_list(
+	struct body_check *check, const struct field *field, const struct json *list)
 {
 	size_t count = json_length(list);
-	if (check_count(check, field, list) < 0)
+	if (body_check_count(check, field, list) < 0)
 		return -1;
 	for (size_t i = 0; i < count; i++) {
-		size_t n = descend(check, "[%zu]", i);
-		if (check_object(check, field->of, json_item(list, i)) < 0)
+		size_t n = place_extend(check, "[%zu]", i);
+		if (body_check_object(check, field->of, json_item(list, i)) < 0)
 			return -1;
 		check->at[n] = '\0';
 	}
 	return 0;
 }
 
-static int check_texts(struct check *check, const struct field *field, const struct json *texts)
+static int body_check_texts(
+	struct body_check *check, const struct field *field, const struct json *texts)
 {
 	const struct field each = { .type = FIELD_TEXT, .max = field->min };
 	size_t count = json_length(texts);
 	size_t len = 0;
-	if (check_count(check, field, texts) < 0)
+	if (body_check_count(check, field, texts) < 0)
 		return -1;
 	for (size_t i = 0; i < count; i++) {
 		const struct json *item = json_item(texts, i);
-		size_t n = descend(check, "[%zu]", i);
+		size_t n = place_extend(check, "[%zu]", i);
 		if (json_kind_of(item) != JSON_IS_STRING)
-			return must_be(check, "a string");
+			return body_must_be(check, "a string");
 		const char *text = json_get_string(item, &len);
-		/* A word of a command line may be empty. */
-		if (len && check_text(&each, check->at, text, len, check->err) < 0)
+		/* Empty texts are allowed: these may be words of a command line. */
+		if (len && field_check_text(&each, check->at, text, len, check->err) < 0)
 			return -1;
 		check->at[n] = '\0';
 	}
 	return 0;
 }
 
-static int check_label(const char *name, const struct json *value, void *data)
+static int body_check_label(const char *name, const struct json *value, void *data)
 {
 	static const struct field label = { "", .type = FIELD_TEXT, .max = FIELD_LABEL_BYTES_MAX };
-	struct check *check = data;
+	struct body_check *check = data;
 	size_t len = 0;
 	if (!text_is_name(name))
 		return err_set(check->err, ERR_BAD_REQUEST, "%s: the name '%.64s' is not %s",
 			check->at, name, TEXT_NAME_RULE);
-	size_t n = descend(check, ".%s", name);
+	size_t n = place_extend(check, ".%s", name);
 	if (json_kind_of(value) == JSON_IS_NULL && check->nullable) {
 		check->at[n] = '\0';
 		return 0;
 	}
 	if (json_kind_of(value) != JSON_IS_STRING)
-		return must_be(check, "a string");
+		return body_must_be(check, "a string");
 	const char *text = json_get_string(value, &len);
-	if (len && check_text(&label, check->at, text, len, check->err) < 0)
+	if (len && field_check_text(&label, check->at, text, len, check->err) < 0)
 		return -1;
 	check->at[n] = '\0';
 	return 0;
 }
 
-static int check_labels(struct check *check, const struct field *field, const struct json *labels)
+static int body_check_labels(
+	struct body_check *check, const struct field *field, const struct json *labels)
 {
-	if (check_count(check, field, labels) < 0)
+	if (body_check_count(check, field, labels) < 0)
 		return -1;
 	check->nullable = field->nullable;
-	return json_each(labels, check_label, check);
+	return json_each(labels, body_check_label, check);
 }
 
-static int check_value(struct check *check, const struct field *field, const struct json *value)
+static int body_check_value(
+	struct body_check *check, const struct field *field, const struct json *value)
 {
 	enum json_kind kind = json_kind_of(value);
 	size_t len = 0;
@@ -225,63 +232,65 @@ static int check_value(struct check *check, const struct field *field, const str
 	switch (field->type) {
 	case FIELD_TEXT:
 		if (kind != JSON_IS_STRING)
-			return must_be(check, "a string");
+			return body_must_be(check, "a string");
 		const char *text = json_get_string(value, &len);
-		return check_text(field, check->at, text, len, check->err);
+		return field_check_text(field, check->at, text, len, check->err);
 	case FIELD_WORD:
 		if (kind != JSON_IS_STRING)
-			return must_be(check, "a string");
+			return body_must_be(check, "a string");
 		const char *word = json_get_string(value, &len);
-		return check_word(field, check->at, strlen(word) == len ? word : "", check->err);
+		return field_check_word(
+			field, check->at, strlen(word) == len ? word : "", check->err);
 	case FIELD_FLAG:
-		return kind == JSON_IS_BOOL ? 0 : must_be(check, "true or false");
+		return kind == JSON_IS_BOOL ? 0 : body_must_be(check, "true or false");
 	case FIELD_NUMBER:
 		if (kind != JSON_IS_INT)
-			return must_be(check, "a whole number");
-		return check_number(field, check->at, json_get_int(value), check->err);
+			return body_must_be(check, "a whole number");
+		return field_check_number(field, check->at, json_get_int(value), check->err);
 	case FIELD_OBJECT:
-		return check_object(check, field->of, value);
+		return body_check_object(check, field->of, value);
 	case FIELD_LIST:
 		if (kind != JSON_IS_ARRAY)
-			return must_be(check, "an array");
-		return check_list(check, field, value);
+			return body_must_be(check, "an array");
+		return body_check_list(check, field, value);
 	case FIELD_TEXTS:
 		if (kind != JSON_IS_ARRAY)
-			return must_be(check, "an array");
-		return check_texts(check, field, value);
+			return body_must_be(check, "an array");
+		return body_check_texts(check, field, value);
 	case FIELD_LABELS:
 		if (kind != JSON_IS_OBJECT)
-			return must_be(check, "a JSON object");
-		return check_labels(check, field, value);
+			return body_must_be(check, "a JSON object");
+		return body_check_labels(check, field, value);
 	case FIELD_TIME:
 	case FIELD_FREE:
 	case FIELD_ALSO:
 		break;
 	}
-	return err_set(check->err, ERR_INTERNAL, "%s: a body has no such values", check->at);
+	return err_set(check->err, ERR_INTERNAL, "%s: no body has such a type", check->at);
 }
 
-static int check_member(const char *name, const struct json *value, void *data)
+static int body_check_member(const char *name, const struct json *value, void *data)
 {
-	struct check *check = data;
+	struct body_check *check = data;
 	const struct field *fields = check->fields;
 	const struct field *field = field_find(fields, name);
-	size_t n = descend(check, "%s%s", check->at[0] ? "." : "", name);
+	size_t n = place_extend(check, "%s%s", check->at[0] ? "." : "", name);
 	if (!field)
 		return field_unknown(fields, "field", check->at, check->err);
-	if (check_value(check, field, value) < 0)
+	if (body_check_value(check, field, value) < 0)
 		return -1;
 	check->at[n] = '\0';
 	check->fields = fields;
 	return 0;
 }
 
-static int check_object(struct check *check, const struct field *fields, const struct json *object)
+static int body_check_object(
+	struct body_check *check, const struct field *fields, const struct json *object)
 {
 	if (json_kind_of(object) != JSON_IS_OBJECT)
-		return must_be(check, "a JSON object");
+		return body_must_be(check, "a JSON object");
 	check->fields = fields;
-	if (json_each(object, check_member, check) < 0)
+	if (json_each(object, body_check_member, check) < 0)
 		return -1;
 	for (; fields && fields->name; fields++)
 		if (fields->required && !json_member(object, fields->name))
@@ -292,6 +301,6 @@ static int check_object(struct check *check, const struct field *fields, const s
 
 int field_check_object(const struct field *fields, const struct json *object, struct err *err)
 {
-	struct check check = { .err = err };
-	return check_object(&check, fields, object);
+	struct body_check check = { .err = err };
+	return body_check_object(&check, fields, object);
 }

@@ -1,20 +1,20 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 /*
- * What a client may say, as tables of fields, each with its type and bounds: a query's parameters
- * and the members of a JSON body. What is not in the table is refused by name, so nothing further
- * in checks again. Lists of fields end with one without a name.
+ * Field tables: what a client may send. Each row is a query parameter or a member of a JSON body,
+ * with its type and bounds. A name that is not in the table is refused, so nothing behind this
+ * checks again. The last row of a table has no name.
  *
- * Answers have such tables, too: nothing checks those at run time, but the OpenAPI document is made
- * of them, and the tests hold every answer against that.
+ * Answers have tables too. No answer is checked at run time, but the OpenAPI document is made from
+ * these tables, and the tests check every answer against that document.
  *
- * Errors name the place, "disks[1].format", what was wrong and what is right. Thread-safe: no
+ * Errors name the place ("disks[1].format"), what is wrong and what would be right. Thread-safe: no
  * state.
  */
 #include "format/json.h"
 
 enum field_type {
-	FIELD_TEXT,   /* 1 to max bytes, which XML can hold */
+	FIELD_TEXT,   /* 1 to max bytes that XML can hold */
 	FIELD_FLAG,   /* true or false; in a query 0 or 1 */
 	FIELD_NUMBER, /* a whole number from min to max */
 	FIELD_WORD,   /* one of words */
@@ -22,9 +22,9 @@ enum field_type {
 	FIELD_LIST,   /* an array of at most max such objects */
 	FIELD_TEXTS,  /* an array of at most max texts, of at most min bytes each */
 	FIELD_LABELS, /* an object of at most max names, each with a text */
-	FIELD_TIME,   /* RFC 3339; of answers alone */
-	FIELD_FREE,   /* any JSON; of answers alone */
-	FIELD_ALSO,   /* no member, but all those of `of`; of answers alone */
+	FIELD_TIME,   /* RFC 3339; in answers only */
+	FIELD_FREE,   /* any JSON; in answers only */
+	FIELD_ALSO,   /* all the members of `of` at this place; in answers only */
 };
 
 enum { FIELD_LABEL_BYTES_MAX = 256 };
@@ -45,16 +45,16 @@ typedef struct json *field_getter(const void *data, const void *context);
 
 struct field {
 	const char *name;
-	const char *as; /* the argument it becomes; NULL: of its own name */
+	const char *as; /* the name of the argument that it becomes; NULL: `name` */
 	enum field_type type;
 	bool required;
 	int64_t min, max;
 	const char *words; /* separated by | */
 	const struct field *of;
-	const char *says;    /* what it is, for the OpenAPI document; NULL: its name does */
-	const char *example; /* as JSON, for that document; or NULL */
-	bool nullable;       /* in a merge patch: null removes it; in an answer: may be null */
-	bool optional; /* of answers alone: may be missing; of FIELD_ALSO, each member of it */
+	const char *says;    /* description for the OpenAPI document; NULL: the name says it */
+	const char *example; /* for that document, as JSON; or NULL */
+	bool nullable;       /* in a merge patch null removes it; in an answer it may be null */
+	bool optional;       /* in answers only: may be missing; FIELD_ALSO: each member may */
 
 	/* In answers: where the value is; see answer.h. */
 	field_getter *get;
@@ -68,19 +68,20 @@ struct field {
 /* An answer's count or size that may not be known: then it is negative here and null there. */
 #define FIELD_COUNT .type = FIELD_NUMBER, .nullable = true, .max = INT64_MAX
 
+/* The row with this name, also in tables of FIELD_ALSO; NULL: none. */
 const struct field *field_find(const struct field *fields, const char *name);
 
-/* A query parameter's value. ERR_BAD_REQUEST. */
+/* Checks the value of a query parameter. ERR_BAD_REQUEST. */
 int field_check_param(const struct field *field, const char *value, struct err *err);
 
 /*
- * A JSON object, with all that is in it. ERR_BAD_REQUEST, and ERR_UNKNOWN_PARAMETER for a member
+ * Checks a JSON object with all that is in it. ERR_BAD_REQUEST; ERR_UNKNOWN_PARAMETER for a member
  * that is in no table.
  */
 int field_check_object(const struct field *fields, const struct json *object, struct err *err);
 
-/* Adds the names of all rows to an error that is set, as a hint. Always -1. */
+/* Adds a hint with all names to an error that is set. Returns -1. */
 int field_hint(const struct field *fields, struct err *err);
 
-/* ERR_UNKNOWN_PARAMETER for a name that is in no row; `what` is "field" or "query parameter". */
+/* ERR_UNKNOWN_PARAMETER, with a hint; `what` is "field" or "query parameter". Returns -1. */
 int field_unknown(const struct field *fields, const char *what, const char *name, struct err *err);

@@ -78,7 +78,7 @@ const char *http_status_text(int status)
 	return "";
 }
 
-/* An argument may be a quoted string (RFC 9110 section 5.6.4), with whatever in it. */
+/* Skips a directive's argument, which may be a quoted string (RFC 9110 section 5.6.4). */
 static const char *skip_argument(const char *s)
 {
 	bool quoted = false;
@@ -133,10 +133,10 @@ static int hex_digit(char c)
 }
 
 /*
- * Decodes s[0..n) in place and terminates it, which the separator after it leaves room for.
- * `what` names the place for the message.
+ * Decodes s[0..n) in place and terminates it, where the separator stood. With `form`, '+' is a
+ * space. `what` names the part of the request in messages.
  */
-static int decode(char *s, size_t n, bool form, const char *what, struct err *err)
+static int percent_decode(char *s, size_t n, bool form, const char *what, struct err *err)
 {
 	size_t out = 0;
 	for (size_t i = 0; i < n; i++, out++) {
@@ -154,13 +154,13 @@ static int decode(char *s, size_t n, bool form, const char *what, struct err *er
 	s[out] = '\0';
 	if (!text_is_utf8(s, out))
 		return err_set(err, ERR_BAD_REQUEST,
-			"%s: not valid UTF-8, or it has a NUL character", what);
+			"%s: not valid UTF-8, or it contains a NUL character", what);
 	return 0;
 }
 
 static int no_such_path(struct err *err)
 {
-	return err_set(err, ERR_NOT_FOUND, "there is nothing at this path; GET /v1 is the start");
+	return err_set(err, ERR_NOT_FOUND, "there is nothing at this path; start at GET /v1");
 }
 
 int http_path_parse(const char *target, struct http_path *ret, struct err *err)
@@ -172,13 +172,13 @@ int http_path_parse(const char *target, struct http_path *ret, struct err *err)
 	if (!memory)
 		return err_memory(err);
 	struct http_path path = { 0 };
-	/* Split first, decode then: an encoded slash belongs to its segment. */
+	/* Splits before it decodes: an encoded slash belongs to its segment. */
 	for (char *s = memory + 1, *next; s; s = next) {
 		size_t n = strcspn(s, "/");
 		next = s[n] ? s + n + 1 : NULL;
 		if (path.count == HTTP_SEGMENTS_MAX)
 			return no_such_path(err);
-		if (decode(s, n, false, "path", err) < 0)
+		if (percent_decode(s, n, false, "path", err) < 0)
 			return -1;
 		if (!s[0] || !strcmp(s, ".") || !strcmp(s, ".."))
 			return no_such_path(err);
@@ -189,7 +189,7 @@ int http_path_parse(const char *target, struct http_path *ret, struct err *err)
 	return 0;
 }
 
-static int parse_param(struct http_query *query, char *s, size_t n, struct err *err)
+static int query_add(struct http_query *query, char *s, size_t n, struct err *err)
 {
 	char *equals = memchr(s, '=', n);
 	size_t name_len = equals ? (size_t)(equals - s) : n;
@@ -198,9 +198,9 @@ static int parse_param(struct http_query *query, char *s, size_t n, struct err *
 	if (query->count == HTTP_PARAMS_MAX)
 		return err_set(
 			err, ERR_BAD_REQUEST, "query: more than %d parameters", HTTP_PARAMS_MAX);
-	if (equals && decode(value, n - name_len - 1, true, "query", err) < 0)
+	if (equals && percent_decode(value, n - name_len - 1, true, "query", err) < 0)
 		return -1;
-	if (decode(s, name_len, true, "query", err) < 0)
+	if (percent_decode(s, name_len, true, "query", err) < 0)
 		return -1;
 	query->param[query->count].name = s;
 	query->param[query->count++].value = value;
@@ -218,7 +218,7 @@ int http_query_parse(const char *target, struct http_query *ret, struct err *err
 	for (char *s = memory, *next; s; s = next) {
 		size_t n = strcspn(s, "&");
 		next = s[n] ? s + n + 1 : NULL;
-		if (n && parse_param(&query, s, n, err) < 0)
+		if (n && query_add(&query, s, n, err) < 0)
 			return -1;
 	}
 	query.memory = TAKE(memory);

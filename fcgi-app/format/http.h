@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 /*
- * An HTTP request as a value, and the strict reading of its target: percent-encoding by RFC 3986
- * section 2.1, query strings by the form rules of the WHATWG URL standard ('+' is a space), with
- * no bad escape, no NUL and no malformed UTF-8 let through. No FastCGI here: tests build these
+ * An HTTP request as a value, and its target parsed strictly: percent-encoding by RFC 3986 section
+ * 2.1, query strings by the form rules of the WHATWG URL standard ('+' is a space). Bad escapes,
+ * NUL characters and malformed UTF-8 are refused. Nothing here knows FastCGI: tests build requests
  * by hand. Thread-safe: no state.
  */
 #include "base/err.h"
@@ -20,7 +20,7 @@ enum http_method {
 	HTTP_METHOD_COUNT
 };
 
-/* Borrowed from whoever made the request; valid until it is answered. No member is NULL. */
+/* The texts belong to the request's maker and are valid until it is answered. None is NULL. */
 struct http_req {
 	enum http_method method;
 	const char *target; /* path and query as sent, still encoded */
@@ -30,7 +30,7 @@ struct http_req {
 	const char *request_id;
 	const char *user; /* as authenticated by nginx, or "" */
 	const char *role; /* as given by nginx, or "" */
-	/* What a browser tells of the page that asks (Fetch standard), or ""; and whom it asked. */
+	/* What a browser says about the requesting page (Fetch standard), or ""; and the Host. */
 	const char *origin;
 	const char *sec_fetch_site;
 	const char *host;
@@ -44,24 +44,24 @@ struct http_req {
 enum http_method http_method_of(const char *name);
 const char *http_method_name(enum http_method method);
 
-/* The reason phrase of RFC 9110 section 15, and the status in digits; a literal each. */
+/* The reason phrase (RFC 9110 section 15), and the status in digits; both are literals. */
 const char *http_reason(int status);
 const char *http_status_text(int status);
 
-/* Does a Cache-Control, of RFC 9111 section 5.2, have this directive, with an argument or without?
- */
+/* Does a Cache-Control header (RFC 9111 section 5.2) contain this directive? */
 bool http_has_directive(const char *cache_control, const char *directive);
 
-/* Does the Content-Type name this media type, whatever its parameters and case? */
+/* Is the Content-Type this media type, in any case and with any parameters? */
 bool http_is_media_type(const char *content_type, const char *type);
 
 /*
- * Does a page of another site ask? By Sec-Fetch-Site (Fetch Metadata, section 2.4), or by Origin
- * (RFC 6454 section 7) from a browser without it. Who sends neither is no browser.
+ * Did a page of another site make this request? By Sec-Fetch-Site (Fetch Metadata, section 2.4), or
+ * by Origin (RFC 6454 section 7) from a browser without that. A client that sends neither is no
+ * browser: false.
  */
 bool http_is_cross_site(const struct http_req *req);
 
-/* A decoded path or query: the texts point into memory of its own. */
+/* A decoded path or query; the texts point into `memory`. */
 enum { HTTP_SEGMENTS_MAX = 8, HTTP_PARAMS_MAX = 32 };
 struct http_path {
 	char *memory;
@@ -77,9 +77,9 @@ struct http_query {
 };
 
 /*
- * Both take the whole target. ERR_BAD_REQUEST for what is badly encoded, ERR_NOT_FOUND for a path
- * that no route can have: empty or dot segments, or too many. A parameter's value may be empty.
- * On failure there is nothing to free.
+ * Both take the whole target. ERR_BAD_REQUEST: bad encoding, or too many parameters. ERR_NOT_FOUND:
+ * a path that no route can have, with empty or dot segments or too many. A parameter's value may be
+ * empty. On failure there is nothing to free.
  */
 int http_path_parse(const char *target, struct http_path *ret, struct err *err);
 int http_query_parse(const char *target, struct http_query *ret, struct err *err);

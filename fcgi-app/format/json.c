@@ -8,7 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* struct json is json-c's own object under a name of ours. */
+/* struct json is json-c's object under our name. */
 static json_object *to_jc(const struct json *value)
 {
 	return (json_object *)(uintptr_t)value;
@@ -27,10 +27,10 @@ void json_free(struct json *value)
 DEFINE_AUTO(json_tokener *, json_tokener_free)
 
 /*
- * What json-c 0.16 lets through even with JSON_TOKENER_STRICT, seen by trying: '…' as strings,
- * NaN and Infinity, 01, -.1 and 1., control characters and half surrogate pairs in strings, and a
- * name twice in an object (the last wins). The scan below runs over text that json-c has accepted,
- * so it need not know the rest of the grammar.
+ * What json-c 0.16 accepts even with JSON_TOKENER_STRICT, found by trying: '…' as strings, NaN and
+ * Infinity, 01, -.1 and 1., control characters and unpaired surrogates in strings, and a name twice
+ * in an object (the last wins). The scan below refuses these. It runs over text that json-c has
+ * accepted, so it need not know the rest of the grammar.
  */
 struct scan {
 	const char *text, *end, *at;
@@ -40,7 +40,7 @@ struct scan {
 		size_t first_name;
 	} open[JSON_DEPTH_MAX + 1];
 	size_t depth;
-	/* More members than any body of ours can have: an object larger than this is refused. */
+	/* No valid body has as many members; more are refused. */
 	struct {
 		const char *s;
 		size_t len;
@@ -68,9 +68,9 @@ static int bad_json(const struct scan *scan, struct err *err, const char *what)
 
 static int scan_name(struct scan *scan, const char *s, size_t len, struct err *err)
 {
-	/* An escaped letter could hide a repetition from a comparison of bytes. */
+	/* With escapes, two names could be equal although their bytes differ. */
 	if (memchr(s, '\\', len))
-		return bad_json(scan, err, "a field's name needs no escapes");
+		return bad_json(scan, err, "a field name must not contain escapes");
 	for (size_t i = scan->open[scan->depth].first_name; i < scan->name_count; i++)
 		if (scan->names[i].len == len && !memcmp(scan->names[i].s, s, len))
 			return err_set(err, ERR_BAD_JSON, "body: field '%.*s' is given twice",
@@ -82,7 +82,7 @@ static int scan_name(struct scan *scan, const char *s, size_t len, struct err *e
 	return 0;
 }
 
-/* Stands at a backslash; ends at the last character of the escape. */
+/* Skips an escape, from its backslash to its last character. */
 static int scan_escape(struct scan *scan, struct err *err)
 {
 	unsigned high = 0;
@@ -91,7 +91,7 @@ static int scan_escape(struct scan *scan, struct err *err)
 		bool pair = scan->end - scan->at >= 12 &&
 			sscanf(scan->at + 6, "\\u%4x", &low) == 1 && low >= 0xdc00 && low <= 0xdfff;
 		if (high >= 0xd800 && high <= 0xdfff && (high > 0xdbff || !pair))
-			return bad_json(scan, err, "half of a surrogate pair");
+			return bad_json(scan, err, "an unpaired surrogate");
 		if (high >= 0xd800 && high <= 0xdfff)
 			scan->at += 6;
 	}
@@ -99,13 +99,14 @@ static int scan_escape(struct scan *scan, struct err *err)
 	return 0;
 }
 
-/* Passes over a string; its opening quote has been read. */
+/* Skips a string, from behind its opening quote. */
 static int scan_string(struct scan *scan, bool is_name, struct err *err)
 {
 	const char *start = scan->at;
 	for (; scan->at < scan->end && *scan->at != '"'; scan->at++) {
 		if ((unsigned char)*scan->at < 0x20)
-			return bad_json(scan, err, "control characters in a string are escaped");
+			return bad_json(
+				scan, err, "a control character in a string must be escaped");
 		if (*scan->at == '\\' && scan_escape(scan, err) < 0)
 			return -1;
 	}
@@ -131,21 +132,22 @@ static bool is_digit(char c)
 	return c >= '0' && c <= '9';
 }
 
-/* Stands behind a number's first character. json-c has seen to the rest of RFC 8259 section 6. */
+/* From behind a number's first character. json-c has checked the rest of RFC 8259 section 6. */
 static int scan_number(struct scan *scan, struct err *err)
 {
 	const char *s = scan->at - 1;
 	scan->at = s + strspn(s, "+-.0123456789eE");
 	s += *s == '-';
 	if (!is_digit(*s) || (*s == '0' && is_digit(s[1])))
-		return bad_json(scan, err, "a number begins with one digit, or with 1 to 9");
+		return bad_json(
+			scan, err, "a number must begin with a digit, without leading zeros");
 	s += strspn(s, "0123456789");
 	if (*s == '.' && !is_digit(s[1]))
-		return bad_json(scan, err, "a digit follows the point");
+		return bad_json(scan, err, "a digit must follow the decimal point");
 	return 0;
 }
 
-static int scan_strictly(struct scan *scan, struct err *err)
+static int scan_text(struct scan *scan, struct err *err)
 {
 	bool want_name = false;
 	while (scan->at < scan->end) {
@@ -174,7 +176,7 @@ static int scan_strictly(struct scan *scan, struct err *err)
 		case 'N':
 		case 'I':
 			scan->at--;
-			return bad_json(scan, err, "not a value that JSON knows");
+			return bad_json(scan, err, "not a JSON value");
 		default:
 			if ((c == '-' || is_digit(c)) && scan_number(scan, err) < 0)
 				return -1;
@@ -224,9 +226,9 @@ static void clamp_integers(char *text)
 int json_parse(const char *text, size_t len, struct json **ret, struct err *err)
 {
 	if (memchr(text, '\0', len))
-		return err_set(err, ERR_BAD_JSON, "body: a NUL character is not JSON");
+		return err_set(err, ERR_BAD_JSON, "body: it contains a NUL character");
 	if (!text_is_utf8(text, len))
-		return err_set(err, ERR_BAD_JSON, "body: JSON is UTF-8, and this is not");
+		return err_set(err, ERR_BAD_JSON, "body: not valid UTF-8");
 	AUTO(free) char *copy = strndup(text, len);
 	if (!copy)
 		return err_memory(err);
@@ -241,7 +243,7 @@ int json_parse(const char *text, size_t len, struct json **ret, struct err *err)
 		from_jc(json_tokener_parse_ex(tokener, copy, (int)len));
 	enum json_tokener_error error = json_tokener_get_error(tokener);
 	if (error == json_tokener_continue) {
-		/* A number at the top ends only where the text does: the NUL says so. */
+		/* A number at the top ends with the text, which json-c learns from a NUL. */
 		value = from_jc(json_tokener_parse_ex(tokener, "", 1));
 		error = json_tokener_get_error(tokener);
 		scan.at = scan.end;
@@ -249,14 +251,14 @@ int json_parse(const char *text, size_t len, struct json **ret, struct err *err)
 		scan.at = copy + json_tokener_get_parse_end(tokener);
 	}
 	if (error == json_tokener_continue)
-		return bad_json(&scan, err, "it ends too early");
+		return bad_json(&scan, err, "unexpected end");
 	if (error != json_tokener_success)
 		return bad_json(&scan, err, json_tokener_error_desc(error));
 	for (; scan.at < scan.end; scan.at++)
 		if (!strchr(" \t\r\n", *scan.at))
-			return bad_json(&scan, err, "something follows the value");
+			return bad_json(&scan, err, "text follows the value");
 	scan.at = copy;
-	if (scan_strictly(&scan, err) < 0)
+	if (scan_text(&scan, err) < 0)
 		return -1;
 	*ret = TAKE(value);
 	return 0;
@@ -347,7 +349,7 @@ int json_each(const struct json *object,
 	return 0;
 }
 
-/* Set when a part of the tree that this thread builds could not be allocated. */
+/* A part of the tree that this thread builds could not be allocated. */
 static _Thread_local bool out_of_memory;
 
 static struct json *made(json_object *value)

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 /*
- * The only door to json-c. Reading is strict: RFC 8259 in UTF-8 with nothing that json-c adds to
- * it, bounded depth, and no name twice in an object. Writing builds a tree and renders it once.
+ * JSON; the only door to json-c. Reading is strict: RFC 8259 in UTF-8 without json-c's extensions,
+ * with bounded depth, and without a name twice in an object. Writing builds a tree and renders it
+ * once.
  *
- * A value belongs to whoever made it until it is put into another; then to that one. Running out
- * of memory while a tree is built is remembered for the thread, and json_text() reports it.
- * A value is used by one thread at a time.
+ * A value belongs to its maker until it is put into another value, and then to that one. If memory
+ * runs out while a tree is built, the thread remembers it and json_text() reports it. One thread at
+ * a time uses a value.
  */
 #include "base/err.h"
 
@@ -26,26 +27,26 @@ enum json_kind {
 	JSON_IS_OBJECT
 };
 
-/* ERR_BAD_JSON with line and column when it is not JSON, or names what is repeated. */
+/* ERR_BAD_JSON: with line and column, or with the name that an object has twice. */
 int json_parse(const char *text, size_t len, struct json **ret, struct err *err);
 
 enum json_kind json_kind_of(const struct json *value);
 bool json_get_bool(const struct json *value);
-int64_t json_get_int(const struct json *value); /* beyond 64 bits: the nearest that fits */
-/* Borrowed; may hold NUL characters, so its length is told too. */
+int64_t json_get_int(const struct json *value); /* beyond 64 bits: the nearest int64_t */
+/* The value owns the text. It may contain NUL characters: *ret_len is its length. */
 const char *json_get_string(const struct json *value, size_t *ret_len);
 
-/* A string as it is, a whole number in digits (in the caller's memory); NULL: anything else. */
+/* The text of a string; or of a whole number, written to `number`. NULL: it is neither. */
 const char *json_scalar_text(const struct json *value, char *number, size_t size);
 
-/* An object's member; NULL: there is none, or it is null, or this is no object. */
+/* An object's member. NULL: it is missing or null, or this is not an object. */
 const struct json *json_member(const struct json *object, const char *name);
-bool json_has(const struct json *object, const char *name); /* one that may be null */
-/* How many members an object or items an array has; anything else has none. */
+bool json_has(const struct json *object, const char *name); /* also a member that is null */
+/* The number of members or items; 0 for anything but an object or array. */
 size_t json_length(const struct json *value);
 const struct json *json_item(const struct json *array, size_t i);
 
-/* Calls each(name, value, data) for every member until one is not 0, and returns that. */
+/* Calls each() for every member until it returns anything but 0, and returns that. */
 int json_each(const struct json *object,
 	int (*each)(const char *name, const struct json *value, void *data), void *data);
 
@@ -57,17 +58,18 @@ struct json *json_new_bool(bool value);
 struct json *json_new_time(
 	int64_t wall_ms); /* RFC 3339, of milliseconds since 1970; negative: NULL */
 struct json *json_share(const struct json *value); /* one more owner, in the same thread */
-/* Names are literals: they are not copied. */
+/* Names must be literals: json_put() does not copy them. */
 void json_put(struct json *object, const char *name, struct json *value);
-void json_put_copy(struct json *object, const char *name, struct json *value);  /* no literal */
-void json_put_string(struct json *object, const char *name, const char *value); /* NULL: null */
+void json_put_copy(struct json *object, const char *name, struct json *value); /* copies the name */
+void json_put_string(
+	struct json *object, const char *name, const char *value); /* NULL becomes null */
 void json_put_int(struct json *object, const char *name, int64_t value);
 void json_put_bool(struct json *object, const char *name, bool value);
 void json_push(struct json *array, struct json *value);
 void json_push_string(struct json *array, const char *value);
 
-/* Takes out the members that a list, separated by commas, does not name. */
+/* Removes the members whose names are not in the list, which commas separate. */
 void json_keep(struct json *object, const char *names);
 
-/* Renders without spaces. The caller frees. */
+/* Renders without white space. The caller frees *ret. */
 int json_text(const struct json *value, char **ret, size_t *ret_len, struct err *err);

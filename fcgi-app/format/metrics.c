@@ -22,8 +22,8 @@ void metric_head(FILE *out, const char *name, enum metric_kind kind, const char 
 	(void)fprintf(out, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, kinds[kind]);
 }
 
-/* A label's value: of all characters these three alone are escaped. */
-static void put_value(FILE *out, const char *value)
+/* The format escapes exactly these three characters in a label's value. */
+static void put_label_value(FILE *out, const char *value)
 {
 	char masked[METRIC_VALUE_MAX + 1];
 	(void)snprintf(masked, sizeof masked, "%s", value);
@@ -45,7 +45,7 @@ void metric_sample(
 	(void)fputs(name, out);
 	for (size_t i = 0; i < count; i++) {
 		(void)fprintf(out, "%c%s=\"", i ? ',' : '{', labels[i].name);
-		put_value(out, labels[i].value);
+		put_label_value(out, labels[i].value);
 		(void)fputc('"', out);
 	}
 	(void)fprintf(out, "%s %.15g\n", count ? "}" : "", value);
@@ -61,7 +61,7 @@ void metric_put(FILE *out, const char *name, enum metric_kind kind, const char *
 
 enum { STATUS_MIN = 200, STATUS_END = 600, MICROSECONDS = 1000000 };
 
-/* Upper bounds of the durations. */
+/* The upper bounds of the histogram's buckets. */
 static const struct {
 	int64_t microseconds;
 	const char *le;
@@ -79,7 +79,8 @@ static const struct {
 
 struct counts {
 	struct metrics_row row;
-	atomic_uint_least64_t status[STATUS_END - STATUS_MIN]; /* untouched pages take no memory */
+	atomic_uint_least64_t
+		status[STATUS_END - STATUS_MIN]; /* pages that stay untouched take no memory */
 	atomic_uint_least64_t bucket[ARRAY_LEN(bounds)];
 	atomic_uint_least64_t microseconds;
 };
@@ -91,13 +92,13 @@ struct metrics {
 	struct counts counts[];
 };
 
-/* Nothing is published by these counters, so no order between them is needed. */
-static void add(atomic_uint_least64_t *counter, uint64_t n)
+/* Relaxed: no other memory depends on these counters. */
+static void counter_add(atomic_uint_least64_t *counter, uint64_t n)
 {
 	(void)atomic_fetch_add_explicit(counter, n, memory_order_relaxed);
 }
 
-static uint64_t get(const atomic_uint_least64_t *counter)
+static uint64_t counter_get(const atomic_uint_least64_t *counter)
 {
 	return atomic_load_explicit(counter, memory_order_relaxed);
 }
@@ -131,16 +132,16 @@ void metrics_count(struct metrics *metrics, size_t row, int status, int64_t micr
 	size_t i = 0;
 	while (microseconds > bounds[i].microseconds)
 		i++;
-	add(&counts->status[status - STATUS_MIN], 1);
-	add(&counts->bucket[i], 1);
-	add(&counts->microseconds, (uint64_t)microseconds);
+	counter_add(&counts->status[status - STATUS_MIN], 1);
+	counter_add(&counts->bucket[i], 1);
+	counter_add(&counts->microseconds, (uint64_t)microseconds);
 	(void)atomic_fetch_sub_explicit(&metrics->in_flight, 1, memory_order_relaxed);
 }
 
-static void put_statuses(const struct counts *counts, const char *name, FILE *out)
+static void put_status_counts(const struct counts *counts, const char *name, FILE *out)
 {
 	for (int status = STATUS_MIN; status < STATUS_END; status++) {
-		uint64_t n = get(&counts->status[status - STATUS_MIN]);
+		uint64_t n = counter_get(&counts->status[status - STATUS_MIN]);
 		char text[12];
 		(void)snprintf(text, sizeof text, "%d", status);
 		const struct metric_label labels[] = { { "route", counts->row.route },
@@ -150,7 +151,7 @@ static void put_statuses(const struct counts *counts, const char *name, FILE *ou
 	}
 }
 
-/* The count is the last bucket's, whatever is counted meanwhile. */
+/* The count is that of the last bucket, even if requests are counted meanwhile. */
 static void put_durations(const struct counts *counts, FILE *out)
 {
 	struct metric_label labels[] = { { "route", counts->row.route },
@@ -158,7 +159,7 @@ static void put_durations(const struct counts *counts, FILE *out)
 	uint64_t buckets[ARRAY_LEN(bounds)];
 	uint64_t n = 0;
 	for (size_t i = 0; i < ARRAY_LEN(bounds); i++)
-		buckets[i] = n += get(&counts->bucket[i]);
+		buckets[i] = n += counter_get(&counts->bucket[i]);
 	if (!n)
 		return;
 	for (size_t i = 0; i < ARRAY_LEN(bounds); i++) {
@@ -167,7 +168,7 @@ static void put_durations(const struct counts *counts, FILE *out)
 			(double)buckets[i]);
 	}
 	metric_sample(out, "virtgate_request_duration_seconds_sum", labels, 2,
-		(double)get(&counts->microseconds) / MICROSECONDS);
+		(double)counter_get(&counts->microseconds) / MICROSECONDS);
 	metric_sample(out, "virtgate_request_duration_seconds_count", labels, 2, (double)n);
 }
 
@@ -175,21 +176,21 @@ void metrics_put_requests(const struct metrics *metrics, FILE *out)
 {
 	static const char requests[] = "virtgate_requests_total";
 	metric_head(out, requests, METRIC_COUNTER,
-		"Requests by route, method and status of the answer; no route: none was found.");
+		"Requests by route, method and status; the route is empty where none matched.");
 	for (size_t i = 0; i < metrics->count; i++)
-		put_statuses(&metrics->counts[i], requests, out);
+		put_status_counts(&metrics->counts[i], requests, out);
 	metric_head(out, "virtgate_request_duration_seconds", METRIC_HISTOGRAM,
-		"From a request's arrival until its answer is made.");
+		"Time from the arrival of a request until its reply is complete.");
 	for (size_t i = 0; i < metrics->count; i++)
 		put_durations(&metrics->counts[i], out);
 	metric_put(out, "virtgate_requests_in_flight", METRIC_GAUGE,
-		"Requests whose answer is being made.",
+		"Requests that are being answered.",
 		atomic_load_explicit(&metrics->in_flight, memory_order_relaxed));
 }
 
 /* The process */
 
-/* proc(5): pages, of which the second number are resident. */
+/* proc(5), statm: total pages and resident pages. */
 static double resident_bytes(void)
 {
 	long size = 0;
@@ -202,7 +203,7 @@ static double resident_bytes(void)
 	return n == 2 ? (double)resident * (double)sysconf(_SC_PAGESIZE) : 0;
 }
 
-/* The names in a directory of /proc/self, each of a descriptor or a thread. */
+/* Counts the entries of a directory of /proc/self. */
 static int count_entries(const char *path)
 {
 	DIR *dir = opendir(path);
@@ -232,13 +233,15 @@ void metrics_put_process(const struct metrics *metrics, FILE *out)
 		double value;
 		enum metric_kind kind;
 	} rows[] = {
-		{ "process_cpu_seconds_total", "CPU time used.", cpu_seconds(), METRIC_COUNTER },
-		{ "process_resident_memory_bytes", "Resident memory.", resident_bytes(),
+		{ "process_cpu_seconds_total", "CPU time used, in seconds.", cpu_seconds(),
+			METRIC_COUNTER },
+		{ "process_resident_memory_bytes", "Resident memory, in bytes.", resident_bytes(),
 			METRIC_GAUGE },
-		/* One of those that are found is the directory itself. */
+		/* Without the descriptor that reads the directory. */
 		{ "process_open_fds", "Open file descriptors.", count_entries("/proc/self/fd") - 1,
 			METRIC_GAUGE },
-		{ "process_max_fds", "The most of them.", (double)files.rlim_cur, METRIC_GAUGE },
+		{ "process_max_fds", "Limit of open file descriptors.", (double)files.rlim_cur,
+			METRIC_GAUGE },
 		{ "process_threads", "Threads.", count_entries("/proc/self/task"), METRIC_GAUGE },
 		{ "process_start_time_seconds", "Start of the process, in seconds since 1970.",
 			(double)metrics->start_ms / MS, METRIC_GAUGE },

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 /*
- * What the process counts of its requests, and Prometheus' text format 0.0.4, in which it and
- * others are told. Counting is a few atomic additions; nothing ever waits. All functions may be
- * called from any thread; a FILE is used by one.
+ * Metrics: counters of requests, and Prometheus' text format 0.0.4 for these and for others. To
+ * count a request takes a few atomic additions and never waits. All functions may be called from
+ * any thread; one thread at a time uses a FILE.
  */
 #include "base/base.h"
 
@@ -13,41 +13,41 @@
 
 /* The format */
 
-enum { METRIC_VALUE_MAX = 511 }; /* bytes; a VM's name has at most 255 */
+enum { METRIC_VALUE_MAX = 511 }; /* in bytes; a VM's name has at most 255 */
 struct metric_label {
-	const char *name, *value; /* the value is cut, masked and escaped here */
+	const char *name, *value; /* metric_sample() cuts, masks and escapes the value */
 };
 
 enum metric_kind { METRIC_COUNTER, METRIC_GAUGE, METRIC_HISTOGRAM };
 
-/* The head of a metric, once, before all of its samples. `help` has neither \ nor line ends. */
+/* The head of a metric, once, before its samples. `help` must not contain \ or line ends. */
 void metric_head(FILE *out, const char *name, enum metric_kind kind, const char *help);
-/* Of at most METRIC_LABELS_MAX labels. Exact for whole numbers up to 10^15. */
+/* One sample, with at most METRIC_LABELS_MAX labels. Whole numbers are exact up to 10^15. */
 enum { METRIC_LABELS_MAX = 4 };
 void metric_sample(
 	FILE *out, const char *name, const struct metric_label *labels, size_t count, double value);
-/* Both, for a metric of one sample without labels. */
+/* Head and sample of a metric with one sample and no labels. */
 void metric_put(FILE *out, const char *name, enum metric_kind kind, const char *help, double value);
 
 /* Requests */
 
-/* What requests are counted by, besides their status. */
+/* Requests are counted by row and status. */
 struct metrics_row {
 	const char *route, *method; /* literals */
 };
 
 struct metrics;
-/* Copies the rows. NULL: memory. */
+/* Copies the rows. NULL: out of memory. */
 struct metrics *metrics_new(const struct metrics_row *rows, size_t count);
 void metrics_free(struct metrics *metrics);
 DEFINE_AUTO(struct metrics *, metrics_free)
 
-/* A request has come; each is counted once, when its answer is made. */
+/* For each request: once when it has arrived, and once when its reply is complete. */
 void metrics_begin(struct metrics *metrics);
 void metrics_count(struct metrics *metrics, size_t row, int status, int64_t microseconds);
 
-/* Rows that nobody has asked for yet are left out. */
+/* Writes all rows that have counted a request. */
 void metrics_put_requests(const struct metrics *metrics, FILE *out);
 
-/* The process, by the names that client libraries of Prometheus use. */
+/* Writes the process's own metrics, with the names that Prometheus' client libraries use. */
 void metrics_put_process(const struct metrics *metrics, FILE *out);

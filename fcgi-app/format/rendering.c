@@ -42,8 +42,8 @@ void renderings_done(struct renderings *all)
 	(void)pthread_mutex_destroy(&all->lock);
 }
 
-/* The one of this name, shared; *ret_new: it has just been put there, and is to be made. */
-static struct rendering *find(struct renderings *all, const char *name, bool *ret_new)
+/* The one with this name. *ret_new: the caller makes it. NULL: out of memory. */
+static struct rendering *renderings_find(struct renderings *all, const char *name, bool *ret_new)
 {
 	LOCK(&all->lock);
 	*ret_new = false;
@@ -61,7 +61,7 @@ static struct rendering *find(struct renderings *all, const char *name, bool *re
 	return rendering_share(rendering);
 }
 
-static void drop(struct renderings *all, struct rendering *rendering)
+static void renderings_drop(struct renderings *all, struct rendering *rendering)
 {
 	LOCK(&all->lock);
 	for (size_t i = 0; i < RENDERINGS_MAX; i++) {
@@ -77,17 +77,17 @@ int renderings_get(struct renderings *all, const char *name, rendering_make *mak
 {
 	bool is_new = false;
 	int rc = 0;
-	AUTO(rendering_give) struct rendering *rendering = find(all, name, &is_new);
+	AUTO(rendering_give) struct rendering *rendering = renderings_find(all, name, &is_new);
 	if (!rendering)
 		return err_memory(err);
 	if (is_new) {
 		rc = make(data, &rendering->text, &rendering->len, err);
 		if (rc < 0 || rendering->len > RENDERING_BYTES_MAX)
-			drop(all, rendering);
+			renderings_drop(all, rendering);
 		latch_open(&rendering->made);
 	} else {
 		(void)latch_wait(&rendering->made, NULL);
-		if (!rendering->text) /* whatever it was, it was not the name */
+		if (!rendering->text) /* the thread that made it has the error */
 			rc = err_memory(err);
 	}
 	if (rc < 0)

@@ -6,7 +6,7 @@
 
 struct writer {
 	enum schema_side side;
-	bool partial; /* members may be missing */
+	bool partial; /* any member may be missing */
 	struct json *components;
 };
 
@@ -21,7 +21,7 @@ struct json *schema_words(const char *words)
 	return array;
 }
 
-/* NULL: there is none. The tests see to it that it is JSON. */
+/* NULL: no example. The tests check that every example is JSON. */
 static struct json *parse_example(const char *example)
 {
 	struct json *value = NULL;
@@ -103,7 +103,7 @@ static void put_items(struct json *o, struct json *items, int64_t most)
 
 static void put_object(struct writer *w, struct json *o, const struct field *fields);
 
-static struct json *object_schema(struct writer *w, const struct field *fields)
+static struct json *schema_object(struct writer *w, const struct field *fields)
 {
 	struct json *o = json_new_object();
 	put_type(o, "object", false);
@@ -111,13 +111,13 @@ static struct json *object_schema(struct writer *w, const struct field *fields)
 	return o;
 }
 
-static void put_value(struct writer *w, struct json *o, const struct field *field)
+static void put_field(struct writer *w, struct json *o, const struct field *field)
 {
 	bool request = w->side == SCHEMA_REQUEST;
 	switch (field->type) {
 	case FIELD_TEXT:
 		put_type(o, "string", field->nullable);
-		/* There are no more characters than bytes. */
+		/* `max` counts bytes, JSON Schema characters: never more. */
 		put_length(o, request, field->max);
 		break;
 	case FIELD_FLAG:
@@ -137,7 +137,7 @@ static void put_value(struct writer *w, struct json *o, const struct field *fiel
 		break;
 	case FIELD_LIST:
 		put_type(o, "array", field->nullable);
-		put_items(o, object_schema(w, field->of), field->max);
+		put_items(o, schema_object(w, field->of), field->max);
 		break;
 	case FIELD_TEXTS:
 		put_type(o, "array", field->nullable);
@@ -157,10 +157,10 @@ static void put_value(struct writer *w, struct json *o, const struct field *fiel
 	}
 }
 
-static struct json *value_schema(struct writer *w, const struct field *field)
+static struct json *schema_value(struct writer *w, const struct field *field)
 {
 	struct json *o = json_new_object();
-	put_value(w, o, field);
+	put_field(w, o, field);
 	if (field->says)
 		json_put_string(o, "description", field->says);
 	if (!field->example)
@@ -171,14 +171,14 @@ static struct json *value_schema(struct writer *w, const struct field *field)
 	return o;
 }
 
-/* A reference to a named table, which becomes a component when it is met first. */
-static struct json *reference(struct writer *w, const struct field *also)
+/* A reference to a named table, which is added to the components if it is not there yet. */
+static struct json *schema_reference(struct writer *w, const struct field *also)
 {
 	char to[96];
 	struct json *o = json_new_object();
 	struct writer inner = { w->side, also->optional, w->components };
 	if (!json_member(w->components, also->name))
-		json_put(w->components, also->name, object_schema(&inner, also->of));
+		json_put(w->components, also->name, schema_object(&inner, also->of));
 	(void)snprintf(to, sizeof to, "#/components/schemas/%s", also->name);
 	json_put_string(o, "$ref", to);
 	return o;
@@ -192,7 +192,7 @@ static void put_unless_empty(struct json *o, const char *name, struct json *valu
 		json_free(value);
 }
 
-/* What an object of some fields is put together from. */
+/* The parts of an object's schema. */
 struct parts {
 	struct json *properties, *required, *all;
 };
@@ -206,10 +206,10 @@ static void add_fields(struct writer *w, const struct parts *parts, const struct
 			continue;
 		}
 		if (f->type == FIELD_ALSO) {
-			json_push(parts->all, reference(w, f));
+			json_push(parts->all, schema_reference(w, f));
 			continue;
 		}
-		json_put(parts->properties, f->name, value_schema(w, f));
+		json_put(parts->properties, f->name, schema_value(w, f));
 		if (request ? f->required : !f->optional && !w->partial)
 			json_push_string(parts->required, f->name);
 	}
@@ -230,7 +230,7 @@ struct json *schema_of_object(
 	const struct field *fields, enum schema_side side, struct json *components)
 {
 	struct writer writer = { side, false, components };
-	return object_schema(&writer, fields);
+	return schema_object(&writer, fields);
 }
 
 struct json *schema_of_param(const struct field *field)
@@ -238,7 +238,7 @@ struct json *schema_of_param(const struct field *field)
 	struct writer writer = { SCHEMA_REQUEST, false, NULL };
 	struct json *o = json_new_object();
 	if (field->type != FIELD_FLAG) {
-		put_value(&writer, o, field);
+		put_field(&writer, o, field);
 		return o;
 	}
 	put_type(o, "integer", false);

@@ -13,7 +13,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* struct xml and struct xml_node are libxml2's own types under names of ours. */
+/* struct xml and struct xml_node are libxml2's types under our names. */
 static xmlDoc *to_doc(const struct xml *doc)
 {
 	return (xmlDoc *)(uintptr_t)doc;
@@ -35,19 +35,19 @@ static struct xml_node *from_node(xmlNode *node)
 }
 
 enum {
-	/* Without the white space between elements: the serialisation makes its own. */
+	/* Without the white space between elements: serialising indents anew. */
 	PARSE_OPTIONS = XML_PARSE_NONET | XML_PARSE_NOCDATA | XML_PARSE_NOBLANKS |
 		XML_PARSE_NOERROR | XML_PARSE_NOWARNING
 };
 
-/* Why our own handlers stopped a parser; kept in its _private. */
+/* What our handlers count, and why they stopped the parser. In its _private. */
 struct parse {
 	int elements;
 	int namespaces;
 	const char *refused;
 };
 
-static void refuse(void *ctx, const char *why)
+static void parser_refuse(void *ctx, const char *why)
 {
 	xmlParserCtxt *parser = ctx;
 	struct parse *parse = parser->_private;
@@ -61,17 +61,17 @@ static void on_doctype(
 	(void)name;
 	(void)external_id;
 	(void)system_id;
-	refuse(ctx, "a document type declaration is not accepted");
+	parser_refuse(ctx, "a document type declaration is not accepted");
 }
 
 static void on_instruction(void *ctx, const xmlChar *target, const xmlChar *data)
 {
 	(void)target;
 	(void)data;
-	refuse(ctx, "a processing instruction is not accepted");
+	parser_refuse(ctx, "a processing instruction is not accepted");
 }
 
-/* libxml2 2.9.14 looks for an element's prefix among all that are declared above it, one by one. */
+/* Bounds namespaces, because libxml2 2.9.14 searches all those in scope for each prefix. */
 static void on_element(void *ctx, const xmlChar *localname, const xmlChar *prefix,
 	const xmlChar *uri, int namespace_count, const xmlChar **namespaces, int attribute_count,
 	int defaulted_count, const xmlChar **attributes)
@@ -80,27 +80,27 @@ static void on_element(void *ctx, const xmlChar *localname, const xmlChar *prefi
 	struct parse *parse = parser->_private;
 	parse->namespaces += namespace_count;
 	if (++parse->elements > XML_ELEMENTS_MAX)
-		refuse(ctx, "it has more than 4096 elements");
+		parser_refuse(ctx, "it has more than 4096 elements");
 	else if (attribute_count > XML_ELEMENT_ATTRIBUTES_MAX)
-		refuse(ctx, "an element has more than 64 attributes");
+		parser_refuse(ctx, "an element has more than 64 attributes");
 	else if (parse->namespaces > XML_NAMESPACES_MAX)
-		refuse(ctx, "it declares more than 256 namespaces");
+		parser_refuse(ctx, "it declares more than 256 namespaces");
 	else
 		xmlSAX2StartElementNs(ctx, localname, prefix, uri, namespace_count, namespaces,
 			attribute_count, defaulted_count, attributes);
 }
 _Static_assert(
 	XML_ELEMENTS_MAX == 4096 && XML_NAMESPACES_MAX == 256 && XML_ELEMENT_ATTRIBUTES_MAX == 64,
-	"said in on_element()");
+	"the limits in the messages of on_element()");
 
 void xml_init(void)
 {
 	/*
-	 * No external entity loader of our own: it would be the process's, and libvirt's in-process
-	 * drivers load their schemas by it. Nothing here asks for one: there is no DTD.
+	 * Sets no external entity loader: it would be the whole process's, and libvirt's in-process
+	 * drivers load their schemas with it. Nothing here needs one, because there is no DTD.
 	 */
 	xmlInitParser();
-	/* libxml2 makes these tables at the first schema, for two threads at once twice. */
+	/* Two threads that load the first schema at the same time would both make these tables. */
 	(void)xmlRelaxNGInitTypes();
 	xmlSchemaInitTypes();
 }
@@ -113,7 +113,7 @@ static void auto_parser(xmlParserCtxt **parser)
 		xmlFreeParserCtxt(*parser);
 }
 
-static int invalid(const xmlParserCtxt *parser, const char *what, struct err *err)
+static int parser_error(const xmlParserCtxt *parser, const char *what, struct err *err)
 {
 	const struct parse *parse = parser->_private;
 	const xmlError *error = &parser->lastError;
@@ -129,28 +129,28 @@ static int invalid(const xmlParserCtxt *parser, const char *what, struct err *er
 	return -1;
 }
 
-/* Behind the next of these texts; the end when there is none. */
-static const char *behind(const char *at, const char *end, const char *text)
+/* The place behind the next occurrence of the text; the end if there is none. */
+static const char *skip_past(const char *at, const char *end, const char *text)
 {
 	const char *found = memmem(at, (size_t)(end - at), text, strlen(text));
 	return found ? found + strlen(text) : end;
 }
 
-static bool begins(const char *at, const char *end, const char *text)
+static bool starts_with(const char *at, const char *end, const char *text)
 {
 	return (size_t)(end - at) >= strlen(text) && !memcmp(at, text, strlen(text));
 }
 
-/* Stands at a '<': passes over what it begins, and counts the '=' outside of quotes in a tag. */
-static const char *pass_markup(const char *at, const char *end, int *count)
+/* Skips the markup that begins with the '<' at `at`; counts the '=' outside of quotes in a tag. */
+static const char *skip_markup(const char *at, const char *end, int *count)
 {
 	char quote = '\0';
-	if (begins(at, end, "<!--"))
-		return behind(at + 4, end, "-->");
-	if (begins(at, end, "<![CDATA["))
-		return behind(at + 9, end, "]]>");
-	if (begins(at, end, "<?"))
-		return behind(at + 2, end, "?>");
+	if (starts_with(at, end, "<!--"))
+		return skip_past(at + 4, end, "-->");
+	if (starts_with(at, end, "<![CDATA["))
+		return skip_past(at + 9, end, "]]>");
+	if (starts_with(at, end, "<?"))
+		return skip_past(at + 2, end, "?>");
 	for (; at < end; at++) {
 		if (quote)
 			quote = *at == quote ? '\0' : quote;
@@ -164,16 +164,16 @@ static const char *pass_markup(const char *at, const char *end, int *count)
 }
 
 /*
- * libxml2 2.9.14 compares each attribute of a tag with all before it, so that 128 KiB of them in
- * one tag take it a second. They are counted before it sees them; it stops where this scan would
- * misread a document, since that is not well-formed there.
+ * libxml2 2.9.14 compares each attribute of a tag with all those before it: 128 KiB of attributes
+ * in one tag take a second. So they are counted before it sees them. Where this scan would misread
+ * a document, the document is not well-formed and libxml2 stops.
  */
 static bool has_too_many_attributes(const char *text, size_t len)
 {
 	int count = 0;
 	const char *end = text + len;
 	for (const char *at = text; (at = memchr(at, '<', (size_t)(end - at)));)
-		at = pass_markup(at, end, &count);
+		at = skip_markup(at, end, &count);
 	return count > XML_ATTRIBUTES_MAX;
 }
 
@@ -204,7 +204,7 @@ int xml_parse(const char *text, size_t len, const char *what, struct xml **ret, 
 		doc = NULL;
 	}
 	if (!doc)
-		return invalid(parser, what, err);
+		return parser_error(parser, what, err);
 	*ret = (struct xml *)doc;
 	return 0;
 }
@@ -215,7 +215,7 @@ int xml_parse_trusted(const char *text, struct xml **ret, struct err *err)
 	int options = PARSE_OPTIONS | XML_PARSE_HUGE;
 	xmlDoc *doc = len > INT_MAX ? NULL : xmlReadMemory(text, (int)len, NULL, "UTF-8", options);
 	if (!doc)
-		return err_set(err, ERR_INTERNAL, "libvirt's own XML cannot be read");
+		return err_set(err, ERR_INTERNAL, "libvirt returned XML that cannot be parsed");
 	*ret = (struct xml *)doc;
 	return 0;
 }
@@ -237,8 +237,8 @@ void xml_free(struct xml *doc)
 	xmlFreeDoc(to_doc(doc));
 }
 
-/* libxml2's allocator need not be ours. */
-static char *own(xmlChar *text)
+/* Copies a text of libxml2, whose allocator may differ from ours, and frees it. */
+static char *take_text(xmlChar *text)
 {
 	char *copy = text ? strdup((const char *)text) : NULL;
 	xmlFree(text);
@@ -250,7 +250,7 @@ char *xml_text(const struct xml *doc)
 	xmlChar *text = NULL;
 	int len = 0;
 	xmlDocDumpFormatMemoryEnc(to_doc(doc), &text, &len, "UTF-8", 1);
-	return own(text);
+	return take_text(text);
 }
 
 struct xml_node *xml_root(const struct xml *doc)
@@ -264,7 +264,7 @@ bool xml_is(const struct xml_node *node, const char *name)
 	return n->type == XML_ELEMENT_NODE && !n->ns && !strcmp((const char *)n->name, name);
 }
 
-/* The first of this name, which is n bytes long, from a node on. */
+/* The first element from `node` on with this name, of n bytes. */
 static struct xml_node *first_named(xmlNode *node, const char *name, size_t n)
 {
 	for (; node; node = node->next)
@@ -366,7 +366,7 @@ bool xml_has_text(const struct xml_node *node)
 int xml_each_attr(const struct xml_node *node, xml_attr_fn *each, void *data)
 {
 	for (xmlAttr *a = to_node(node)->properties; a; a = a->next) {
-		AUTO(free) char *value = own(xmlNodeListGetString(a->doc, a->children, 1));
+		AUTO(free) char *value = take_text(xmlNodeListGetString(a->doc, a->children, 1));
 		if (!value && a->children)
 			return -1;
 		each((const char *)a->name, value ? value : "", a->ns, data);
@@ -376,7 +376,7 @@ int xml_each_attr(const struct xml_node *node, xml_attr_fn *each, void *data)
 
 char *xml_raw_text(const struct xml_node *node)
 {
-	return own(xmlNodeGetContent(to_node(node)));
+	return take_text(xmlNodeGetContent(to_node(node)));
 }
 
 char *xml_node_text(const struct xml_node *node)
@@ -403,7 +403,7 @@ void xml_copy_text(const struct xml_node *node, const char *path, char *ret, siz
 
 char *xml_attr(const struct xml_node *node, const char *name)
 {
-	return own(xmlGetNoNsProp(to_node(node), chars(name)));
+	return take_text(xmlGetNoNsProp(to_node(node), chars(name)));
 }
 
 int xml_set_text(struct xml_node *node, const char *text)
@@ -427,8 +427,8 @@ int xml_set_attr(struct xml_node *node, const char *name, const char *value)
 }
 
 /*
- * A parser keeps white space that is all that an element has. Beside a child it would not be
- * indented, and the document be another one when it comes back.
+ * The parser keeps white space that is an element's only content. Beside a child it would prevent
+ * indentation, and the document would differ after it is written and read.
  */
 static void drop_lone_blank(xmlNode *node)
 {
@@ -442,7 +442,7 @@ static void drop_lone_blank(xmlNode *node)
 struct xml_node *xml_add(struct xml_node *parent, const char *name, const char *text)
 {
 	drop_lone_blank(to_node(parent));
-	/* An empty text is none: what is written has to be what is read. */
+	/* No node for an empty text: reading the document would make none. */
 	const xmlChar *content = text && *text ? chars(text) : NULL;
 	return from_node(xmlNewTextChild(to_node(parent), NULL, chars(name), content));
 }
@@ -487,7 +487,7 @@ void xml_remove_attr(struct xml_node *node, const char *name)
 	(void)xmlUnsetProp(to_node(node), chars(name));
 }
 
-/* Schemas: struct xml_schema is libxml2's own type under a name of ours. */
+/* Schemas: struct xml_schema is libxml2's type under our name. */
 
 static xmlRelaxNG *to_schema(struct xml_schema *schema)
 {
@@ -511,7 +511,7 @@ int xml_schema_load(const char *path, struct xml_schema **ret, struct err *err)
 	xmlRelaxNGSetParserStructuredErrors(parser, ignore_error, NULL);
 	xmlRelaxNG *schema = xmlRelaxNGParse(parser);
 	if (!schema)
-		return err_set(err, ERR_INTERNAL, "a schema of libvirt's cannot be read");
+		return err_set(err, ERR_INTERNAL, "libvirt's schema cannot be read");
 	*ret = (struct xml_schema *)schema;
 	return 0;
 }
@@ -521,7 +521,7 @@ void xml_schema_free(struct xml_schema *schema)
 	xmlRelaxNGFree(to_schema(schema));
 }
 
-/* Of several errors the last ones say the least: "did not validate". */
+/* The first of several errors says the most; the last is "did not validate". */
 static void keep_first_error(void *data, xmlError *error)
 {
 	char *message = data;
@@ -540,5 +540,5 @@ int xml_validate(const struct xml *doc, struct xml_schema *schema, struct err *e
 	xmlRelaxNGSetValidStructuredErrors(valid, keep_first_error, message);
 	if (!xmlRelaxNGValidateDoc(valid, to_doc(doc)))
 		return 0;
-	return err_set(err, ERR_INVALID_XML, "libvirt's schema does not allow it: %.400s", message);
+	return err_set(err, ERR_INVALID_XML, "libvirt's schema refuses it: %.400s", message);
 }

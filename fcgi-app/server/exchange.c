@@ -145,67 +145,49 @@ const struct err *exchange_failure(const struct exchange *x)
 
 /* The reply */
 
-static void put(FCGX_Stream *out, const char *text)
+static void out_header(FCGX_Stream *out, const char *name, const char *value)
 {
-	(void)FCGX_PutStr(text, (int)strlen(text), out);
+	(void)FCGX_FPrintF(out, "%s: %s\r\n", name, value);
 }
 
-static void put_header(FCGX_Stream *out, const char *name, const char *value)
+static void out_number(FCGX_Stream *out, const char *name, size_t value)
 {
-	put(out, name);
-	put(out, ": ");
-	put(out, value);
-	put(out, "\r\n");
-}
-
-static void put_number(FCGX_Stream *out, const char *name, size_t value)
-{
-	char digits[24];
-	(void)snprintf(digits, sizeof digits, "%zu", value);
-	put_header(out, name, digits);
-}
-
-static void put_status(FCGX_Stream *out, int status)
-{
-	put(out, "Status: ");
-	put(out, http_status_text(status));
-	put(out, " ");
-	put(out, http_reason(status));
-	put(out, "\r\n");
+	(void)FCGX_FPrintF(out, "%s: %lu\r\n", name, (unsigned long)value);
 }
 
 /* Headers that few replies have. */
-static void put_more_headers(FCGX_Stream *out, const struct api_reply *reply)
+static void out_rare_headers(FCGX_Stream *out, const struct api_reply *reply)
 {
 	if (reply->location)
-		put_header(out, "Location", reply->location);
+		out_header(out, "Location", reply->location);
 	if (reply->allow[0])
-		put_header(out, "Allow", reply->allow);
+		out_header(out, "Allow", reply->allow);
 	if (reply->accept_patch)
-		put_header(out, "Accept-Patch", reply->accept_patch);
+		out_header(out, "Accept-Patch", reply->accept_patch);
 	if (reply->replayed)
-		put_header(out, "Idempotent-Replay", "true");
+		out_header(out, "Idempotent-Replay", "true");
 	if (reply->age) /* RFC 9111 section 5.1 */
-		put_number(out, "Age", (size_t)reply->age);
+		out_number(out, "Age", (size_t)reply->age);
 	if (reply->status == 401) /* RFC 9110 section 15.5.2; nginx's own 401 is the usual one */
-		put_header(out, "WWW-Authenticate", "Basic realm=\"virtgate\"");
+		out_header(out, "WWW-Authenticate", "Basic realm=\"virtgate\"");
 	if (reply->retry_after)
-		put_number(out, "Retry-After", (size_t)reply->retry_after);
+		out_number(out, "Retry-After", (size_t)reply->retry_after);
 }
 
 /* The headers that all kinds of replies have, without the empty line that ends them. */
-static void put_headers(FCGX_Stream *out, const struct http_req *req, const struct api_reply *reply)
+static void out_headers(FCGX_Stream *out, const struct http_req *req, const struct api_reply *reply)
 {
-	put_status(out, reply->status);
-	put_header(out, "X-Request-Id", req->request_id);
+	(void)FCGX_FPrintF(out, "Status: %s %s\r\n", http_status_text(reply->status),
+		http_reason(reply->status));
+	out_header(out, "X-Request-Id", req->request_id);
 	/* A client may keep a reply with an entity tag, and ask whether it is still valid. */
-	put_header(out, "Cache-Control", reply->etag[0] ? "private, no-cache" : "no-store");
-	put_header(out, "Vary", "Accept-Encoding");
-	put_more_headers(out, reply);
+	out_header(out, "Cache-Control", reply->etag[0] ? "private, no-cache" : "no-store");
+	out_header(out, "Vary", "Accept-Encoding");
+	out_rare_headers(out, reply);
 	if (reply->etag[0])
-		put_header(out, "ETag", reply->etag);
+		out_header(out, "ETag", reply->etag);
 	if (reply->type)
-		put_header(out, "Content-Type", reply->type);
+		out_header(out, "Content-Type", reply->type);
 }
 
 /* What FCGX_Finish_r() does, but without freeing the request, which its owner may still read. */
@@ -221,23 +203,23 @@ enum exchange_end exchange_answer(struct exchange *x, const struct api_reply *re
 {
 	FCGX_Stream *out = x->fcgi.out;
 	bool has_body = x->req.method != HTTP_HEAD;
-	put_headers(out, &x->req, reply);
+	out_headers(out, &x->req, reply);
 	switch (reply->kind) {
 	case API_REPLY_BODY:
 		/* RFC 9110 section 8.6: none with a 204; a 304's would be that of the 200. */
 		if (reply->status != 204 && reply->status != 304)
-			put_number(out, "Content-Length", reply->body_len);
-		put(out, "\r\n");
+			out_number(out, "Content-Length", reply->body_len);
+		(void)FCGX_PutS("\r\n", out);
 		if (reply->body && has_body)
 			(void)FCGX_PutStr(reply->body, (int)reply->body_len, out);
 		break;
 	case API_REPLY_REDIRECT: /* nginx, ngx_http_upstream_module: an internal location */
-		put_header(out, "X-Accel-Redirect", reply->redirect);
-		put(out, "\r\n");
+		out_header(out, "X-Accel-Redirect", reply->redirect);
+		(void)FCGX_PutS("\r\n", out);
 		break;
 	case API_REPLY_STREAM:
-		put_header(out, "X-Accel-Buffering", "no");
-		put(out, "\r\n");
+		out_header(out, "X-Accel-Buffering", "no");
+		(void)FCGX_PutS("\r\n", out);
 		if (!has_body)
 			break;
 		return exchange_write(x, "", 0) ? EXCHANGE_STREAMED : EXCHANGE_BROKEN;
