@@ -15,12 +15,12 @@
 enum { PATH_BYTES_MAX = 1024, COMPONENTS_MAX = 32 };
 
 static const char missing[] = "it does not exist";
-static const char outside[] = "it does not lie beneath its directory, links followed";
+static const char outside[] = "it does not lie beneath its directory, symbolic links followed";
 
-const char hostpath_in_use[] = "another VM that runs is writing to it";
+const char hostpath_in_use[] = "another running VM is writing to it";
 const char hostpath_exhausted[] = "virtgate is out of file descriptors or memory";
 
-/* It was not the path that was at fault. */
+/* The process or system lacks something; the path is not at fault. */
 static bool is_exhausted(int why)
 {
 	return why == EMFILE || why == ENFILE || why == ENOMEM;
@@ -44,10 +44,11 @@ const char *hostpath_below(const char *root, const char *path)
 	return *rest ? rest : NULL;
 }
 
-/* RESOLVE_BENEATH: the kernel itself refuses whatever leads out, at every step (openat2(2)). */
+/* RESOLVE_BENEATH: the kernel refuses each component that leads out of the root (openat2(2)). */
 static int open_resolving(int root, const char *rest, int flags, unsigned more_rules)
 {
-	/* openat2() refuses flags that O_PATH has no use for; the others are for pipes. */
+	/* openat2() refuses flags without meaning for O_PATH; the last two are for pipes and ttys.
+	 */
 	int more = flags & O_PATH ? O_CLOEXEC : O_CLOEXEC | O_NONBLOCK | O_NOCTTY;
 	struct open_how how = {
 		.flags = (unsigned)(flags | more),
@@ -61,8 +62,8 @@ static int open_beneath(int root, const char *rest, int flags)
 	return open_resolving(root, rest, flags, 0);
 }
 
-/* Of a path that does not exist: do its directories, as far as there are any? */
-static const char *refuse_missing(int root, const char *rest)
+/* Checks those directories of a missing path that exist. */
+static const char *missing_refusal(int root, const char *rest)
 {
 	char parent[PATH_BYTES_MAX];
 	(void)snprintf(parent, sizeof parent, "%s", rest);
@@ -79,7 +80,7 @@ static const char *refuse_missing(int root, const char *rest)
 	return NULL;
 }
 
-static const char *refuse_kind(int fd, enum hostpath_kind kind)
+static const char *kind_refusal(int fd, enum hostpath_kind kind)
 {
 	struct stat st;
 	if (fstat(fd, &st) < 0)
@@ -88,7 +89,7 @@ static const char *refuse_kind(int fd, enum hostpath_kind kind)
 		return S_ISDIR(st.st_mode) ? NULL : "it is not a directory";
 	if (!S_ISREG(st.st_mode))
 		return "it is not a regular file";
-	return st.st_nlink > 1 ? "it has another name elsewhere (a hard link)" : NULL;
+	return st.st_nlink > 1 ? "it has a second name (a hard link)" : NULL;
 }
 
 static bool is_image(enum hostpath_kind kind)
@@ -96,22 +97,22 @@ static bool is_image(enum hostpath_kind kind)
 	return kind == HOSTPATH_IMAGE || kind == HOSTPATH_SEEN_IMAGE || kind == HOSTPATH_IDLE_IMAGE;
 }
 
-/* Of a file that could not be opened. */
-static const char *refuse_errno(int root, const char *rest, enum hostpath_kind kind, int why)
+/* For a path that could not be opened. */
+static const char *errno_refusal(int root, const char *rest, enum hostpath_kind kind, int why)
 {
 	if (why == EACCES && is_image(kind))
 		return kind == HOSTPATH_IMAGE
-			? "virtgate may not read it, so its header cannot be checked"
+			? "virtgate may not read it, so it cannot check the header"
 			: NULL;
 	if (is_exhausted(why))
 		return hostpath_exhausted;
 	if (why != ENOENT)
 		return outside;
-	return is_image(kind) || kind == HOSTPATH_DIRECTORY ? missing : refuse_missing(root, rest);
+	return is_image(kind) || kind == HOSTPATH_DIRECTORY ? missing : missing_refusal(root, rest);
 }
 
-/* Opens each file of an image's chain, which all have to lie beneath the root. */
-static const char *refuse_chain(
+/* Every file of an image's chain has to lie beneath the root. */
+static const char *chain_refusal(
 	const char *root_path, int root, const char *path, enum hostpath_kind kind)
 {
 	static const char elsewhere[] = "its header names a backing file outside its directory";
@@ -126,10 +127,10 @@ static const char *refuse_chain(
 			return elsewhere;
 		AUTO(close) int fd = open_beneath(root, rest, O_RDONLY);
 		if (fd < 0 && !chain.depth)
-			return refuse_errno(root, rest, kind, errno);
+			return errno_refusal(root, rest, kind, errno);
 		if (fd < 0)
 			return is_exhausted(errno) ? hostpath_exhausted : elsewhere;
-		why = refuse_kind(fd, kind);
+		why = kind_refusal(fd, kind);
 		if (!why && kind == HOSTPATH_IDLE_IMAGE && qcow2_is_written(fd))
 			why = hostpath_in_use;
 		if (why)
@@ -147,12 +148,12 @@ const char *hostpath_refusal(const char *root_path, const char *path, enum hostp
 	AUTO(close) int root = open(root_path, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (root < 0 && is_exhausted(errno))
 		return hostpath_exhausted;
-	if (root < 0) /* libvirt's host is another, or the directory is still to come */
+	if (root < 0) /* libvirt is on another machine, or the directory will be made later */
 		return errno == ENOENT ? NULL : "virtgate may not look into its directory";
 	if (is_image(kind))
-		return refuse_chain(root_path, root, path, kind);
+		return chain_refusal(root_path, root, path, kind);
 	AUTO(close) int fd = open_beneath(root, rest, O_PATH);
-	return fd < 0 ? refuse_errno(root, rest, kind, errno) : refuse_kind(fd, kind);
+	return fd < 0 ? errno_refusal(root, rest, kind, errno) : kind_refusal(fd, kind);
 }
 
 int hostpath_is_qcow2(const char *root_path, const char *path)
@@ -167,7 +168,7 @@ static int open_path(const char *root_path, const char *path, int flags)
 {
 	const char *rest = hostpath_below(root_path, path);
 	if (!rest) {
-		errno = EXDEV; /* what openat2() says of a path that leads out */
+		errno = EXDEV; /* as openat2() does for a path that leads out */
 		return -1;
 	}
 	AUTO(close) int root = open(root_path, O_PATH | O_DIRECTORY | O_CLOEXEC);
@@ -185,7 +186,7 @@ int hostpath_stat(const char *root_path, const char *path, struct stat *ret)
 	return fd < 0 ? -1 : fstat(fd, ret);
 }
 
-/* Opens the directory that a path's last name is in; -1 and errno. */
+/* Opens the directory of a path's last component; -1 and errno. */
 static int open_parent(const char *root_path, const char *path, const char **ret_name)
 {
 	char parent[PATH_BYTES_MAX];
@@ -220,12 +221,12 @@ const char *hostpath_remove(const char *root_path, const char *path, uint64_t de
 	const char *name = NULL;
 	AUTO(close) int parent = open_parent(root_path, path, &name);
 	if (parent < 0)
-		return errno == ENOENT ? missing : "a link leads to it";
+		return errno == ENOENT ? missing : "its path has a symbolic link";
 	if (fstatat(parent, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
-		return errno == ENOENT ? missing : "virtgate cannot look at it";
+		return errno == ENOENT ? missing : "virtgate may not look at it";
 	if (!S_ISREG(st.st_mode))
 		return "it is not a regular file";
 	if (st.st_dev != dev || st.st_ino != inode)
-		return "it is another file by now";
+		return "another file has taken its place";
 	return unlinkat(parent, name, 0) < 0 ? "virtgate may not remove it" : NULL;
 }

@@ -7,11 +7,11 @@
 
 enum {
 	HEADER_2 = 72,          /* bytes of a header of version 2 */
-	HEADER_3 = 104,         /* and of 3, at least */
-	HEADER_3_TODAY = 112,   /* as QEMU has written it since 5.1 */
+	HEADER_3 = 104,         /* bytes of a header of version 3, at least */
+	HEADER_3_TODAY = 112,   /* bytes of it that QEMU has written since 5.1 */
 	EXTERNAL_DATA = 1 << 2, /* an incompatible feature */
-	LIBVIRT_READS = 0x8200, /* bytes of an image that libvirt looks at */
-	SNAPSHOTS_MAX = 1000,   /* libvirtd takes seconds of work to list 65535 */
+	LIBVIRT_READS = 0x8200, /* bytes of an image that libvirt reads */
+	SNAPSHOTS_MAX = 1000,   /* libvirtd needs seconds to list 65535 */
 	BACKING_FORMAT = 0xe2792aca,
 	FEATURE_NAMES = 0x6803f857,
 	BITMAPS = 0x23852875,
@@ -43,14 +43,14 @@ int64_t qcow2_capacity(int fd)
 }
 
 /*
- * The first extension states the backing file's format: libvirt does not pad their lengths to 8 as
- * QEMU does, so from the second on the two would read different ones. What follows for QEMU may
- * only be what QEMU itself writes there.
+ * The first extension has to state the backing file's format: libvirt does not pad the lengths of
+ * extensions to 8 as QEMU does, so from the second on the two read different extensions. Those that
+ * follow, as QEMU reads them, may only be ones that QEMU itself writes.
  */
-static const char *read_format(int fd, uint64_t at, uint64_t end, bool *ret_raw)
+static const char *read_backing_format(int fd, uint64_t at, uint64_t end, bool *ret_raw)
 {
-	static const char unstated[] = "its header does not state its backing file's format, raw "
-				       "or qcow2, in the first place";
+	static const char unstated[] = "the first extension of its header does not state its "
+				       "backing file's format, raw or qcow2";
 	unsigned char e[16];
 	if (at + sizeof e > end || pread(fd, e, sizeof e, (off_t)at) != sizeof e ||
 		big_endian(e, 4) != BACKING_FORMAT)
@@ -66,7 +66,7 @@ static const char *read_format(int fd, uint64_t at, uint64_t end, bool *ret_raw)
 		if (!type)
 			return NULL;
 		if (type != FEATURE_NAMES && type != BITMAPS)
-			return "its header has an extension that is not known";
+			return "its header has an unknown extension";
 		at += 8 + (len + 7) / 8 * 8;
 	}
 	return at <= end ? NULL : damaged;
@@ -87,7 +87,7 @@ static const char *read_backing(
 		strnlen(ret->backing, size) != size)
 		return damaged;
 	ret->backing[size] = '\0';
-	return read_format(fd, header_len, offset, &ret->raw);
+	return read_backing_format(fd, header_len, offset, &ret->raw);
 }
 
 const char *qcow2_read(int fd, struct qcow2 *ret)
@@ -99,7 +99,7 @@ const char *qcow2_read(int fd, struct qcow2 *ret)
 	uint64_t version = big_endian(header + 4, 4);
 	uint64_t header_len = version == 2 ? HEADER_2 : big_endian(header + 100, 4);
 	if (version != 2 && version != 3)
-		return "it is of a version of qcow2 that is not known";
+		return "its version of qcow2 is unknown";
 	if (version == 3 && header[79] & EXTERNAL_DATA)
 		return "its header names an external data file";
 	if (big_endian(header + 60, 4) > SNAPSHOTS_MAX)
@@ -110,10 +110,11 @@ const char *qcow2_read(int fd, struct qcow2 *ret)
 		return damaged;
 	return read_backing(fd, header, header_len, ret);
 }
-_Static_assert(SNAPSHOTS_MAX == 1000, "said in qcow2_read()");
+_Static_assert(SNAPSHOTS_MAX == 1000, "stated in qcow2_read()");
 
-/* One entry of the table, which ends at a multiple of 8; -1: damaged. */
-static int read_snapshot(int fd, uint64_t at, const char *name, bool *ret_same, uint64_t *ret_next)
+/* Compares the name of a snapshot in the table, whose entries are padded to 8; -1: damaged. */
+static int read_snapshot_entry(
+	int fd, uint64_t at, const char *name, bool *ret_same, uint64_t *ret_next)
 {
 	enum { ENTRY = 40, EXTRA_MAX = 1024 };
 	unsigned char e[ENTRY];
@@ -144,7 +145,7 @@ bool qcow2_lacks_snapshot(int fd, const char *name)
 	if (count > SNAPSHOTS_MAX || at > INT64_MAX / 2)
 		return false;
 	for (uint64_t i = 0; i < count && !same; i++)
-		if (read_snapshot(fd, at, name, &same, &at) < 0)
+		if (read_snapshot_entry(fd, at, name, &same, &at) < 0)
 			return false;
 	return !same;
 }
@@ -163,19 +164,19 @@ bool qcow2_is_written(int fd)
 
 /* Writing */
 
-static void put(unsigned char *to, int bytes, uint64_t value)
+static void put_big_endian(unsigned char *to, int bytes, uint64_t value)
 {
 	for (int i = 0; i < bytes; i++)
 		to[i] = (unsigned char)(value >> 8 * (bytes - 1 - i));
 }
 
 /*
- * In clusters: the header, the table of reference counts, the one block of these that is needed,
- * and the first table of the mapping, all of whose entries are 0: nothing is there yet.
+ * An empty image consists of these clusters: the header, the table of reference counts, the single
+ * block of counts that it needs, and the first table of the mapping, whose entries are all 0.
  */
 enum { AT_HEADER, AT_COUNT_TABLE, AT_COUNTS, AT_MAP };
 enum { CLUSTER_BITS = 16, CLUSTER = 1 << CLUSTER_BITS };
-/* What one entry of the first table maps: a second table, which is a cluster of entries. */
+/* Bytes that one entry of the first table maps: it points to a cluster of entries of 8 bytes. */
 #define MAPPED_BY_ENTRY ((uint64_t)CLUSTER * (CLUSTER / 8))
 #define MAP_CLUSTERS_MAX ((QCOW2_CAPACITY_MAX / MAPPED_BY_ENTRY * 8 + CLUSTER - 1) / CLUSTER)
 enum { CLUSTERS_MAX = AT_MAP + MAP_CLUSTERS_MAX };
@@ -185,9 +186,9 @@ static bool write_tables(int fd, size_t clusters)
 {
 	unsigned char entry[8];
 	unsigned char counts[CLUSTERS_MAX * 2];
-	put(entry, 8, AT_COUNTS * (uint64_t)CLUSTER);
+	put_big_endian(entry, 8, AT_COUNTS * (uint64_t)CLUSTER);
 	for (size_t i = 0; i < clusters; i++)
-		put(counts + 2 * i, 2, 1);
+		put_big_endian(counts + 2 * i, 2, 1);
 	return pwrite(fd, entry, sizeof entry, (off_t)AT_COUNT_TABLE * CLUSTER) == sizeof entry &&
 		pwrite(fd, counts, 2 * clusters, (off_t)AT_COUNTS * CLUSTER) ==
 		(ssize_t)(2 * clusters) &&
@@ -203,15 +204,15 @@ bool qcow2_write_empty(int fd, uint64_t capacity)
 		errno = EINVAL;
 		return false;
 	}
-	put(header + 4, 4, 3); /* version */
-	put(header + 20, 4, CLUSTER_BITS);
-	put(header + 24, 8, capacity);
-	put(header + 36, 4, entries);
-	put(header + 40, 8, AT_MAP * (uint64_t)CLUSTER);
-	put(header + 48, 8, AT_COUNT_TABLE * (uint64_t)CLUSTER);
-	put(header + 56, 4, 1); /* clusters of that table */
-	put(header + 96, 4, 4); /* reference counts of 2 to the 4th bits */
-	put(header + 100, 4, HEADER_3);
+	put_big_endian(header + 4, 4, 3); /* version */
+	put_big_endian(header + 20, 4, CLUSTER_BITS);
+	put_big_endian(header + 24, 8, capacity);
+	put_big_endian(header + 36, 4, entries);
+	put_big_endian(header + 40, 8, AT_MAP * (uint64_t)CLUSTER);
+	put_big_endian(header + 48, 8, AT_COUNT_TABLE * (uint64_t)CLUSTER);
+	put_big_endian(header + 56, 4, 1); /* clusters of that table */
+	put_big_endian(header + 96, 4, 4); /* reference counts of 2 to the 4th bits */
+	put_big_endian(header + 100, 4, HEADER_3);
 	return pwrite(fd, header, sizeof header, (off_t)AT_HEADER * CLUSTER) == sizeof header &&
 		write_tables(fd, clusters);
 }

@@ -12,10 +12,11 @@
 #include <string.h>
 #include <sys/stat.h>
 
-/* QEMU puts kernels at 1 MiB, so with no more than that they have no room at all. */
+/* QEMU loads kernels at 1 MiB, so a VM with no more memory than that has no room for one. */
 enum { MEMORY_MIN_KIB = 2048 };
 
-/* QEMU 7.2 looks at so much of a kernel's file (hw/i386/x86.c, x86_load_linux). */
+/* The part of a kernel's file in which QEMU 7.2 looks for headers (hw/i386/x86.c, x86_load_linux).
+ */
 enum { HEAD_BYTES = 8192 };
 
 struct kernel {
@@ -25,9 +26,8 @@ struct kernel {
 	unsigned char head[HEAD_BYTES];
 };
 
-static const char not_a_kernel[] = "is no kernel that QEMU starts: neither Linux's bzImage, nor "
-				   "multiboot, nor an ELF file with "
-				   "a PVH note";
+static const char not_a_kernel[] = "is not a kernel that QEMU can start: a Linux bzImage, a "
+				   "multiboot image, or an ELF file with a PVH note";
 
 static uint32_t little_endian(const unsigned char *p)
 {
@@ -54,7 +54,7 @@ static bool is_multiboot(const struct kernel *k, uint32_t *ret_flags)
 	return false;
 }
 
-/* An ELF file's header and segments, of either class, as the wider one. */
+/* The header of an ELF file of either class, as a 64-bit one; and the same for a segment. */
 static bool read_elf(const struct kernel *k, Elf64_Ehdr *ret)
 {
 	const unsigned char *id = k->head;
@@ -92,7 +92,7 @@ static bool read_segment(const struct kernel *k, const Elf64_Ehdr *elf, int i, E
 	return true;
 }
 
-/* The note by which a kernel says where it is entered (Xen's public/elfnote.h, PHYS32_ENTRY). */
+/* The note that states a kernel's entry point (Xen's public/elfnote.h, PHYS32_ENTRY). */
 static bool has_pvh_note(const struct kernel *k, const Elf64_Phdr *segment)
 {
 	enum { PHYS32_ENTRY = 18, NOTES_BYTES = 4096 };
@@ -116,7 +116,7 @@ static bool has_pvh_note(const struct kernel *k, const Elf64_Phdr *segment)
 
 struct elf_kernel {
 	bool pvh;
-	uint64_t end; /* of the memory that it takes */
+	uint64_t end; /* the address after its last byte in memory */
 };
 
 static struct elf_kernel read_segments(const struct kernel *k, const Elf64_Ehdr *elf)
@@ -135,12 +135,12 @@ static struct elf_kernel read_segments(const struct kernel *k, const Elf64_Ehdr 
 	return found;
 }
 
-/* How much memory it takes at least, 0: not known; or what is wrong with it. */
-static const char *refuse_kernel(const struct kernel *k, uint64_t *ret_bytes)
+/* NULL, and the bytes of memory that the kernel needs at least (0: not known); or why it cannot
+ * start. */
+static const char *kernel_refusal(const struct kernel *k, uint64_t *ret_bytes)
 {
-	enum {
-		MULTIBOOT_ADDRESSES = 1 << 16
-	}; /* it says itself where it goes, whatever its format */
+	/* The multiboot header itself gives the load addresses, whatever the file's format. */
+	enum { MULTIBOOT_ADDRESSES = 1 << 16 };
 	uint32_t flags = 0;
 	Elf64_Ehdr elf;
 	*ret_bytes = 0;
@@ -155,7 +155,8 @@ static const char *refuse_kernel(const struct kernel *k, uint64_t *ret_bytes)
 	if (multiboot && flags & MULTIBOOT_ADDRESSES)
 		return NULL;
 	if (multiboot && is_elf && elf.e_machine == EM_X86_64)
-		return "is a 64-bit multiboot kernel, of which QEMU takes 32-bit ELF files only";
+		return "is a 64-bit multiboot kernel, but QEMU loads only 32-bit ELF files as "
+		       "multiboot";
 	return multiboot || found.pvh ? NULL : not_a_kernel;
 }
 
@@ -165,28 +166,28 @@ struct boot {
 	bool x86;
 };
 
-static int check_kernel(const struct boot *boot, int fd, const char *shown, struct err *err)
+static int check_kernel_file(const struct boot *boot, int fd, const char *shown, struct err *err)
 {
 	struct stat st;
 	struct kernel kernel = { .fd = fd };
 	uint64_t needed = 0;
 	ssize_t n = fstat(fd, &st) < 0 ? -1 : pread(fd, kernel.head, sizeof kernel.head, 0);
 	if (n < 0)
-		return 0; /* QEMU may read what we may not */
+		return 0; /* QEMU may be able to read it */
 	kernel.size = (uint64_t)st.st_size;
 	kernel.head_len = (size_t)n;
-	const char *why = refuse_kernel(&kernel, &needed);
+	const char *why = kernel_refusal(&kernel, &needed);
 	if (why)
 		return err_set(err, ERR_NOT_BOOTABLE, "kernel '%.128s' %s", shown, why);
 	if (needed <= boot->memory)
 		return 0;
 	return err_set(err, ERR_NOT_BOOTABLE,
-		"memory: kernel '%.128s' takes %llu KiB, and the VM has %llu", shown,
+		"memory: kernel '%.128s' needs %llu KiB, and the VM has %llu", shown,
 		(unsigned long long)(needed + 1023) / 1024,
 		(unsigned long long)boot->memory / 1024);
 }
 
-static int check_path(const struct policy_path *path, void *data, struct err *err)
+static int check_boot_path(const struct policy_path *path, void *data, struct err *err)
 {
 	const struct boot *boot = data;
 	bool kernel = !strcmp(path->where, "/domain/os/kernel");
@@ -195,7 +196,7 @@ static int check_path(const struct policy_path *path, void *data, struct err *er
 		return 0;
 	AUTO(close) int fd = hostpath_open(path->root, path->value);
 	if (fd >= 0)
-		return kernel && boot->x86 ? check_kernel(boot, fd, shown, err) : 0;
+		return kernel && boot->x86 ? check_kernel_file(boot, fd, shown, err) : 0;
 	if (errno != ENOENT && errno != ENOTDIR)
 		return 0;
 	return err_set(err, ERR_NOT_BOOTABLE, "%s: '%.200s' does not exist beneath %s", path->where,
@@ -223,10 +224,11 @@ int bootable_check(const struct hypervisor *hypervisor, const struct xml_node *d
 	};
 	if (boot.memory < (uint64_t)MEMORY_MIN_KIB * 1024 && xml_find(domain, "os/kernel"))
 		return err_set(err, ERR_NOT_BOOTABLE,
-			"memory: %llu KiB hold no kernel, which QEMU puts at 1 MiB; give at least "
-			"%d",
+			"memory: %llu KiB are too few for a kernel, which QEMU loads at 1 MiB; the "
+			"VM "
+			"needs at least %d",
 			(unsigned long long)boot.memory / 1024, MEMORY_MIN_KIB);
 	if (!hypervisor_is_local(hypervisor))
 		return 0;
-	return policy_each_path(domain, config, check_path, &boot, err);
+	return policy_each_path(domain, config, check_boot_path, &boot, err);
 }

@@ -9,7 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
-/* Its size as the guest sees it: snapshots lie beside what that maps. */
+/* The size that the guest sees; snapshots take no part of it. */
 enum { CARRIER_BYTES = 1 << 20 };
 
 void carrier_path(const struct config *config, const char *uuid, char ret[static CARRIER_PATH_SIZE])
@@ -21,7 +21,7 @@ int carrier_make(const struct config *config, const char *uuid, struct err *err)
 {
 	char path[CARRIER_PATH_SIZE];
 	carrier_path(config, uuid, path);
-	/* libvirt gives it to QEMU's user while the VM runs; we still have to read its header. */
+	/* While the VM runs, the image is owned by QEMU's user; virtgate still reads its header. */
 	int flags = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC;
 	AUTO(close) int fd = open(path, flags, 0644);
 	if (fd >= 0 && qcow2_write_empty(fd, CARRIER_BYTES))
@@ -30,7 +30,8 @@ int carrier_make(const struct config *config, const char *uuid, struct err *err)
 	if (fd >= 0)
 		(void)unlink(path);
 	(void)err_set(err, ERR_STORAGE_UNAVAILABLE,
-		"carrier_disk: virtgate cannot make it in VIRTGATE_IMAGES: %s", strerror(why));
+		"carrier_disk: virtgate cannot make the image in VIRTGATE_IMAGES: %s",
+		strerror(why));
 	(void)snprintf(err->private, sizeof err->private, "%.400s: %s", path, strerror(why));
 	return -1;
 }

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 /*
- * Carrier disks: a small empty qcow2 image that a VM without a disk of its own gets, for its
- * snapshots to lie in. The guest need not know it. One belongs to one VM, whose uuid is in its
- * name, lies in config->images, and goes when the VM is deleted. Thread-safe: no state.
+ * Carrier disks: a small empty qcow2 image that stores the snapshots of a VM without disks of its
+ * own. The guest need not use it. It lies in config->images, has the VM's UUID in its name, and is
+ * removed with the VM. Thread-safe: no state.
  */
 #include "base/config.h"
 
@@ -12,8 +12,8 @@ enum { CARRIER_PATH_SIZE = 1024 };
 void carrier_path(
 	const struct config *config, const char *uuid, char ret[static CARRIER_PATH_SIZE]);
 
-/* Makes it; ERR_STORAGE_UNAVAILABLE when virtgate cannot, or it is there. */
+/* Makes the image. ERR_STORAGE_UNAVAILABLE if virtgate cannot, or the file exists. */
 int carrier_make(const struct config *config, const char *uuid, struct err *err);
 
-/* Removes it; false: there was none, or it cannot be removed. */
+/* Removes the image. false: there was none, or it cannot be removed. */
 bool carrier_remove(const struct config *config, const char *uuid);

@@ -10,14 +10,14 @@
 #include <string.h>
 #include <sys/stat.h>
 
-static int read_source(const struct xml_node *node, struct disk *disk, struct err *err)
+static int read_image_path(const struct xml_node *node, struct disk *disk, struct err *err)
 {
 	const struct xml_node *source = xml_child(node, "source");
 	const struct xml_node *driver = xml_child(node, "driver");
 	AUTO(free) char *path = source ? xml_attr(source, "file") : NULL;
 	AUTO(free) char *format = driver ? xml_attr(driver, "type") : NULL;
 	if (!path || !format)
-		return err_memory(err); /* a spec's disk that is made has both */
+		return err_memory(err); /* a disk with a capacity has both (spec.c) */
 	if (strlen(path) >= sizeof disk->path)
 		return err_set(err, ERR_INVALID_SPEC, "disks[%zu].source: longer than %zu bytes",
 			disk->index, sizeof disk->path - 1);
@@ -26,7 +26,7 @@ static int read_source(const struct xml_node *node, struct disk *disk, struct er
 	return 0;
 }
 
-/* spec_apply() has made an element of each disk, in their order. */
+/* spec_apply() added an element for each disk of the spec, in the same order. */
 int disk_plan(const struct json *spec, struct xml_node *domain, struct disks *ret, struct err *err)
 {
 	const struct json *list = json_member(spec, "disks");
@@ -35,14 +35,14 @@ int disk_plan(const struct json *spec, struct xml_node *domain, struct disks *re
 	for (size_t i = 0; node && i < json_length(list); i++, node = xml_next(node)) {
 		const struct json *capacity = json_member(json_item(list, i), "capacity_bytes");
 		struct disk disk = { .index = i };
-		if (!capacity || plan.count == DISKS_MAX) /* which is a spec's most */
+		if (!capacity || plan.count == DISKS_MAX) /* no spec has more (spec.c) */
 			continue;
 		disk.capacity = (uint64_t)json_get_int(capacity);
-		if (read_source(node, &disk, err) < 0)
+		if (read_image_path(node, &disk, err) < 0)
 			return -1;
 		if (disk_find(&plan, disk.path))
 			return err_set(err, ERR_INVALID_SPEC,
-				"disks[%zu].source: another disk is to be made there", i);
+				"disks[%zu].source: another disk of the spec has the same path", i);
 		if (metadata_add_disk(domain, disk.path, err) < 0)
 			return -1;
 		plan.disks[plan.count++] = disk;
@@ -65,41 +65,41 @@ static bool write_image(int fd, const struct disk *disk)
 			 : qcow2_write_empty(fd, disk->capacity);
 }
 
-static int refuse(const struct disk *disk, int why, struct err *err)
+static int disk_not_made(const struct disk *disk, int why, struct err *err)
 {
 	if (why == EEXIST)
 		(void)err_set(err, ERR_ALREADY_EXISTS,
-			"disks[%zu].source: there is such a file, so virtgate does not make it",
+			"disks[%zu].source: the file exists already, so virtgate does not make it",
 			disk->index);
 	else if (why == ENOENT)
 		(void)err_set(err, ERR_STORAGE_UNAVAILABLE,
-			"disks[%zu].source: its directory is not there", disk->index);
+			"disks[%zu].source: its directory does not exist", disk->index);
 	else
 		(void)err_set(err, ERR_STORAGE_UNAVAILABLE,
-			"disks[%zu]: virtgate cannot make it in VIRTGATE_IMAGES: %s", disk->index,
-			strerror(why));
+			"disks[%zu]: virtgate cannot make the image beneath VIRTGATE_IMAGES: %s",
+			disk->index, strerror(why));
 	(void)snprintf(err->private, sizeof err->private, "%.400s: %s", disk->path, strerror(why));
 	return -1;
 }
 
-static int make(struct disks *disks, const struct config *config, struct err *err)
+static int make_next_disk(struct disks *disks, const struct config *config, struct err *err)
 {
 	struct disk *disk = &disks->disks[disks->made];
 	struct stat st;
-	/* libvirt gives it to QEMU's user while the VM runs; we still have to read its header. */
+	/* While the VM runs, the image is owned by QEMU's user; virtgate still reads its header. */
 	AUTO(close) int fd = hostpath_create(config->images, disk->path, 0644);
 	if (fd < 0 || fstat(fd, &st) < 0)
-		return refuse(disk, errno, err);
+		return disk_not_made(disk, errno, err);
 	disk->dev = st.st_dev;
 	disk->id = st.st_ino;
 	disks->made++;
-	return write_image(fd, disk) ? 0 : refuse(disk, errno, err);
+	return write_image(fd, disk) ? 0 : disk_not_made(disk, errno, err);
 }
 
 int disk_make(struct disks *disks, const struct config *config, struct err *err)
 {
 	while (disks->made < disks->count)
-		if (make(disks, config, err) < 0)
+		if (make_next_disk(disks, config, err) < 0)
 			return -1;
 	return 0;
 }

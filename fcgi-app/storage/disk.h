@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 /*
- * Disks that virtgate makes along with a VM: empty and sparse images beneath config->images, where
- * their spec says. The VM's definition records them (metadata.h), so that they can go with it.
- * Thread-safe: no state.
+ * Images that virtgate makes along with a VM: empty, sparse, at the path beneath config->images
+ * that the spec gives. The VM's definition records them (metadata.h), so that they can be removed
+ * with the VM. Thread-safe: no state.
  */
 #include "base/config.h"
 #include "format/field.h"
@@ -15,27 +15,28 @@ struct disk {
 	char path[DISK_PATH_SIZE];
 	uint64_t capacity;
 	bool raw;         /* else qcow2 */
-	uint64_t dev, id; /* of the file that was made */
+	uint64_t dev, id; /* device and inode, once it is made */
 };
 struct disks {
 	struct disk disks[DISKS_MAX];
 	size_t count;
-	size_t made; /* the first so many */
+	size_t made; /* this many, from the first on, exist */
 };
 
 /*
- * Those disks of a spec (NULL: none) that are to be made, recorded in the document that has them
- * with their paths settled. ERR_INVALID_SPEC for two at one path.
+ * Lists those disks of a spec (NULL: there is none) that are to be made, and records them in the
+ * settled <domain> that was made from it. ERR_INVALID_SPEC if two have one path.
  */
 int disk_plan(const struct json *spec, struct xml_node *domain, struct disks *ret, struct err *err);
 
-const struct disk *disk_find(const struct disks *disks, const char *path); /* NULL: it is none */
+/* The disk with this path; NULL: it is not to be made. */
+const struct disk *disk_find(const struct disks *disks, const char *path);
 
 /*
- * Makes them. ERR_ALREADY_EXISTS for a file that is there; ERR_STORAGE_UNAVAILABLE when virtgate
- * cannot. What was made before a failure disk_unmake() removes.
+ * Makes the images. ERR_ALREADY_EXISTS if a file exists, ERR_STORAGE_UNAVAILABLE if virtgate cannot
+ * make one; then disk_unmake() removes those that were made before.
  */
 int disk_make(struct disks *disks, const struct config *config, struct err *err);
 
-/* Removes those that were made, the last one first. */
+/* Removes the images that were made, the last one first. */
 void disk_unmake(struct disks *disks, const struct config *config);

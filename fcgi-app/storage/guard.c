@@ -13,7 +13,10 @@ struct images {
 	struct image_id ids[GUARD_IMAGES_MAX];
 };
 
-/* Every disk: one VM's raw image is another's qcow2. By its inode, for it may have two names. */
+/*
+ * Raw images, too: another VM may have the same file as qcow2. An image is known by its inode, for
+ * it may have two names.
+ */
 static int add_image(const struct policy_path *path, void *data, struct err *err)
 {
 	struct images *images = data;
@@ -31,7 +34,7 @@ static int compare_ids(const void *a, const void *b)
 	return memcmp(a, b, sizeof(struct image_id));
 }
 
-static bool holds(const struct guard *guard, const char *key)
+static bool is_held(const struct guard *guard, const char *key)
 {
 	for (size_t i = 0; i < guard->count; i++)
 		if (!strcmp(guard->gates[i].key, key))
@@ -39,17 +42,17 @@ static bool holds(const struct guard *guard, const char *key)
 	return false;
 }
 
-static int hold_all(
+static int enter_gates(
 	struct guard *guard, struct hypervisor *hypervisor, struct images *images, struct err *err)
 {
 	char key[64];
-	/* In one order everywhere, so that no two wait for each other. */
+	/* In the same order everywhere, so that no two guards wait for each other. */
 	qsort(images->ids, images->count, sizeof images->ids[0], compare_ids);
 	for (size_t i = 0; i < images->count && guard->count < GUARD_IMAGES_MAX; i++) {
 		(void)snprintf(key, sizeof key, "image:%llx:%llx",
 			(unsigned long long)images->ids[i].dev,
 			(unsigned long long)images->ids[i].inode);
-		if (holds(guard, key))
+		if (is_held(guard, key))
 			continue;
 		if (gate_enter(hypervisor, key, &guard->gates[guard->count], err) < 0)
 			return -1;
@@ -64,7 +67,7 @@ int guard_enter(struct guard *guard, struct hypervisor *hypervisor, const struct
 	struct images images = { 0 };
 	if ((hypervisor_is_local(hypervisor) &&
 		    policy_each_path(domain, config, add_image, &images, err) < 0) ||
-		hold_all(guard, hypervisor, &images, err) < 0)
+		enter_gates(guard, hypervisor, &images, err) < 0)
 		return -1;
 	return policy_recheck(domain, config, off, err);
 }
@@ -75,7 +78,7 @@ int guard_hold(struct guard *guard, struct hypervisor *hypervisor, const struct 
 	struct images images = { 0 };
 	for (; images.count < count && images.count < GUARD_IMAGES_MAX; images.count++)
 		images.ids[images.count] = ids[images.count];
-	return hold_all(guard, hypervisor, &images, err);
+	return enter_gates(guard, hypervisor, &images, err);
 }
 
 void guard_leave(struct guard *guard)

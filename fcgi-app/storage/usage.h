@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 /*
- * Who refers to an image of the host: by its path, by another name of the same file, or by an image
- * that has it as its backing file, however far down. What cannot be told counts as a use. May be
- * called from any thread.
+ * Who uses an image of this machine: by its path, by another name of the same file, or by an image
+ * that has it in its backing chain. What cannot be read counts as a use. Only for a libvirt on this
+ * machine (local.h). May be called from any thread.
  */
 #include "format/xml.h"
 #include "libvirt/virt.h"
@@ -11,16 +11,17 @@
 struct used_file {
 	const char *path;
 	uint64_t dev, inode;
-	char user[192]; /* who refers to it, in words; "": nobody was found */
+	char user[192]; /* who uses it, or may use it, in words; "": nobody was found */
 };
 
-/* Does a disk refer to one? `who` is its owner, in words. */
+/* Searches a disk; `owner` names it in words. Files that have a user already keep it. */
 void usage_look_at_disk(
-	const struct xml_node *disk, const char *who, struct used_file *files, size_t count);
+	const struct xml_node *disk, const char *owner, struct used_file *files, size_t count);
 
 /*
- * Do the definitions and guests of all VMs but this one, their managed saves, or the domains that
- * their snapshots keep? Of no more than 4096 snapshots in all can it be told.
+ * Searches the definitions and running domains of all VMs but this one, their managed saves and
+ * the domains that their snapshots contain. Of more than 4096 snapshots in all, the rest counts as
+ * unreadable.
  */
 int usage_find(struct lease *lease, const char *except_uuid, struct used_file *files, size_t count,
 	struct err *err);

@@ -288,11 +288,10 @@ static void test_a_header_that_can_be_read_in_two_ways_is_refused(void **state)
 		size_t n;
 		const char *rule;
 	} cases[] = {
-		{ "unknown-first", 104, "\x12\x34\x56\x78\0\0\0\4abcd", 12, "in the first place" },
-		{ "unpadded", 112, "raw\xe2\x79\x2a\xca\0", 8, "in the first place" },
-		{ "unknown-later", 120, "\0\0\0\4\0\0\0\0", 8, "extension that is not known" },
-		{ "format-twice", 120, "\xe2\x79\x2a\xca\0\0\0\3", 8,
-			"extension that is not known" },
+		{ "unknown-first", 104, "\x12\x34\x56\x78\0\0\0\4abcd", 12, "the first extension" },
+		{ "unpadded", 112, "raw\xe2\x79\x2a\xca\0", 8, "the first extension" },
+		{ "unknown-later", 120, "\0\0\0\4\0\0\0\0", 8, "unknown extension" },
+		{ "format-twice", 120, "\xe2\x79\x2a\xca\0\0\0\3", 8, "unknown extension" },
 		{ "long-header", 100, "\0\0\0\xc8", 4, "damaged" },
 		{ "name-in-header", 8, "\0\0\0\0\0\0\0\x40", 8, "damaged" },
 		{ "name-far", 8, "\0\0\0\0\0\0\xff\xff", 8, "damaged" },
@@ -343,7 +342,7 @@ static void test_an_image_that_some_qemu_writes_to_is_left_alone(void **state)
 		assert_int_equal(fcntl(fd, F_OFD_SETLK, &lock), 0); /* as QEMU does */
 		assert_int_equal(policy_recheck(xml_root(domain.doc), &config, true, &err), -1);
 		assert_int_equal(err.kind, ERR_STORAGE_UNAVAILABLE);
-		CHECK(strstr(err.text, "another VM"), "%s", err.text);
+		CHECK(strstr(err.text, "another running VM"), "%s", err.text);
 		assert_int_equal(policy_recheck(xml_root(domain.doc), &config, false, &err), 0);
 	}
 	assert_int_equal(policy_recheck(xml_root(domain.doc), &config, true, &err), 0);

@@ -529,7 +529,7 @@ def test_a_delete_keeps_a_disk_if_its_users_cannot_be_determined(keep, spec, del
     with open(images / "odd", "r+b") as file:
         file.seek(4)
         file.write(b"\0\0\0\x09")
-    assert delete(vm) == {"a": f"it cannot be told whether VM '{user['name']}' uses it"}
+    assert delete(vm) == {"a": f"whether VM '{user['name']}' uses it is not known"}
     assert (images / "a").exists()
 
 
@@ -544,7 +544,7 @@ def test_a_delete_follows_no_symbolic_link(keep, spec, delete, images, tmp_path)
     (images / "c").unlink()
     (images / "c").mkdir()
     (images / "d").unlink()
-    assert delete(vm) == {"a": "it is not a regular file", "sub/b": "a link leads to it",
+    assert delete(vm) == {"a": "it is not a regular file", "sub/b": "its path has a symbolic link",
                           "c": "it is not a regular file", "d": "virtgate does not find it"}
     assert (tmp_path / "a").exists() and (tmp_path / "sub/b").exists()
 

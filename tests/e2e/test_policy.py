@@ -296,7 +296,7 @@ def test_an_image_in_use_by_another_guest_is_refused(admin, operator, canaries):
     for target in "/v1/vms/led/start", "/v1/vms/led/snapshots":
         answer = operator.post(target)
         assert (answer.status, answer.code) == (409, "storage_unavailable"), answer
-        assert "another VM that runs is writing to it" in answer.json["detail"]
+        assert "another running VM is writing to it" in answer.json["detail"]
     answer = admin.post("/v1/vms?start=1", xml=disk("shared.img").replace(">led<", ">third<"))
     assert (answer.status, answer.code) == (409, "storage_unavailable"), answer
     # After the guest has stopped, the header that it wrote is checked.
@@ -502,9 +502,9 @@ CANNOT = {
                   "/domain/os/initrd: 'ramfs' does not exist"),
     "no disk": (domain("cannot", devices=DISK.replace("qcow2", "raw").format("none.img")), "'none.img' does not"),
     "text": (domain("cannot", "text"), "neither Linux's bzImage, nor multiboot, nor an ELF file"),
-    "disk image": (domain("cannot").replace("hello_qemu-x86_64", "linux.qcow2"), "is no kernel"),
-    "1 MiB": (domain("cannot").replace("2048", "1024"), "memory: 1024 KiB hold no kernel"),
-    "too little": (domain("cannot", "large").replace("2048", "4096"), "takes 9216 KiB, and the VM has 4096"),
+    "disk image": (domain("cannot").replace("hello_qemu-x86_64", "linux.qcow2"), "is not a kernel"),
+    "1 MiB": (domain("cannot").replace("2048", "1024"), "memory: 1024 KiB are too few for a kernel"),
+    "too little": (domain("cannot", "large").replace("2048", "4096"), "needs 9216 KiB, and the VM has 4096"),
 }
 
 

@@ -57,11 +57,11 @@ static void test_each_kind_of_kernel_is_known(void **state)
 	(void)state;
 	memset(file, 0, sizeof file);
 	write_file("zeros", file, sizeof file);
-	expect_kernel("zeros", ">8192", "is no kernel that QEMU starts");
+	expect_kernel("zeros", ">8192", "is not a kernel that QEMU can start");
 	write_file("empty", file, 0);
-	expect_kernel("empty", ">8192", "is no kernel");
+	expect_kernel("empty", ">8192", "is not a kernel");
 	write_file("text", "#!/bin/sh\n", 10);
-	expect_kernel("text", ">8192", "is no kernel");
+	expect_kernel("text", ">8192", "is not a kernel");
 
 	file[0x1fe] = 0x55;
 	file[0x1ff] = 0xaa;
@@ -69,7 +69,7 @@ static void test_each_kind_of_kernel_is_known(void **state)
 	write_file("bzimage", file, sizeof file);
 	expect_kernel("bzimage", ">8192", "");
 	write_file("bzimage-cut", file, 0x204);
-	expect_kernel("bzimage-cut", ">8192", "is no kernel");
+	expect_kernel("bzimage-cut", ">8192", "is not a kernel");
 
 	memset(file, 0, sizeof file);
 	put32(file + 8188 - 8, 0x1badb002);
@@ -79,7 +79,7 @@ static void test_each_kind_of_kernel_is_known(void **state)
 	expect_kernel("multiboot", ">8192", "");
 	put32(file + 8188, 1);
 	write_file("bad-sum", file, sizeof file);
-	expect_kernel("bad-sum", ">8192", "is no kernel");
+	expect_kernel("bad-sum", ">8192", "is not a kernel");
 }
 
 static void test_elf_kernels_are_entered_by_multiboot_or_a_note(void **state)
@@ -98,14 +98,14 @@ static void test_elf_kernels_are_entered_by_multiboot_or_a_note(void **state)
 	memcpy(file + 64, &load, sizeof load);
 	memcpy(file + 64 + sizeof load, &note, sizeof note);
 	write_file("elf64", file, sizeof file);
-	expect_kernel("elf64", ">8192", "is no kernel");
+	expect_kernel("elf64", ">8192", "is not a kernel");
 	put32(file + 4096, 4);
 	put32(file + 4100, 4);
 	put32(file + 4104, 18);
 	memcpy(file + 4108, "Xen", 4);
 	write_file("pvh", file, sizeof file);
 	expect_kernel("pvh", ">4096", "");
-	expect_kernel("pvh", ">4095", "takes 4096 KiB, and the VM has 4095");
+	expect_kernel("pvh", ">4095", "needs 4096 KiB, and the VM has 4095");
 	expect_kernel("pvh", "unit='MiB'>4", "");
 	put32(file + 4104, 19);
 	put32(file + 1024, 0x1badb002);
@@ -122,7 +122,7 @@ static void test_elf_kernels_are_entered_by_multiboot_or_a_note(void **state)
 	memcpy(file, &elf, sizeof elf);
 	put32(file + 1024, 0);
 	write_file("damaged", file, sizeof file);
-	expect_kernel("damaged", ">8192", "is no kernel");
+	expect_kernel("damaged", ">8192", "is not a kernel");
 }
 
 static void test_what_is_missing_is_named(void **state)
