@@ -20,7 +20,7 @@ void domain_xml_done(struct domain_xml *domain)
 		xml_free(domain->doc);
 }
 
-/* Reads the one element of this name below the root into value; leaves it "" if there is none. */
+/* Reads the text of the root's only child of this name; "" if there is none. */
 static int read_single(
 	const struct xml_node *root, const char *name, char *value, size_t size, struct err *err)
 {
@@ -56,7 +56,7 @@ static int settle_name(struct domain_xml *domain, struct err *err)
 			TEXT_NAME_RULE);
 	if (uuid_is(domain->name))
 		return err_set(err, ERR_INVALID_SPEC,
-			"name: '%s' looks like a uuid, so a path could mean another VM",
+			"name: '%s' looks like a UUID, so a URL could mean another VM",
 			domain->name);
 	return set_single(root, "name", domain->name, err);
 }
@@ -72,7 +72,7 @@ static int settle_uuid(struct domain_xml *domain, struct err *err)
 		*c = (char)tolower((unsigned char)*c); /* as libvirt writes it */
 	if (!uuid_is(domain->uuid) || !strpbrk(domain->uuid, "123456789abcdefABCDEF"))
 		return err_set(err, ERR_INVALID_SPEC,
-			"uuid: '%s' is not a uuid such as "
+			"uuid: '%s' is not a UUID such as "
 			"c7a5fdbd-cdaf-9455-926a-d65c16db1809",
 			domain->uuid);
 	return set_single(root, "uuid", domain->uuid, err);
@@ -86,12 +86,12 @@ static bool leads_out(const char *path)
 	return false;
 }
 
-/* A relative path starts from its directory; the white space around it goes. */
+/* Makes a relative path absolute, from its root, and removes the white space around it. */
 static int settle_path(const struct policy_path *path, void *data, struct err *err)
 {
 	(void)data;
 	const char *from = path->value + strspn(path->value, " \t\r\n");
-	if (!*from || *from == '/') /* white space before an absolute one the policy refuses */
+	if (!*from || *from == '/') /* the policy refuses white space before an absolute path */
 		return 0;
 	size_t n = strlen(from);
 	while (n && strchr(" \t\r\n", from[n - 1]))
@@ -122,14 +122,14 @@ void domain_xml_warn(struct domain_xml *domain, const char *fmt, ...)
 }
 
 /*
- * What libvirt and virt-install write and libvirt chooses by itself: taken out, so that their XML
- * is taken. Anything else that stands in these places is left for the policy to refuse.
+ * What libvirt and virt-install write although libvirt chooses it by itself. It is removed, so that
+ * their XML passes the policy. Any other value in these places is left for the policy to refuse.
  */
 static const struct leftover {
 	const char *path;
-	const char *attr;    /* NULL: the element's text is looked at, and the element goes */
+	const char *attr;    /* NULL: the element's text is compared, and the element removed */
 	const char *pattern; /* of the value, as fnmatch(3) has it; '*' matches no slash */
-	const char *warning; /* NULL: nobody misses it */
+	const char *warning; /* why it was removed; NULL: no warning is needed */
 } leftovers[] = {
 	{ "", "id", "*", NULL },
 	{ "devices/emulator", NULL, "/usr/bin/qemu-system-*", NULL },
@@ -140,7 +140,7 @@ static const struct leftover {
 	{ "devices/disk/source", "index", "*", NULL },
 	{ "devices/interface/target", "dev", "vnet*", NULL },
 	{ "devices/interface/target", "dev", "testnet*", NULL },
-	{ "devices/interface/target", "dev", "*", "libvirt chooses a name that is free" },
+	{ "devices/interface/target", "dev", "*", "libvirt chooses a free name" },
 	{ "devices/serial/source", "path", "/dev/pts/*", NULL },
 	{ "devices/console/source", "path", "/dev/pts/*", NULL },
 	{ "devices/console", "tty", "/dev/pts/*", NULL },
@@ -158,7 +158,7 @@ struct dropping {
 	const struct leftover *leftover;
 };
 
-/* Takes the attribute, or the element; and an element of which nothing is left. */
+/* Removes the attribute, or the element; and an element that is empty then. */
 static int drop_leftover(struct xml_node *node, void *data)
 {
 	const struct dropping *dropping = data;
@@ -170,7 +170,7 @@ static int drop_leftover(struct xml_node *node, void *data)
 	if (!is_leftover(leftover, value))
 		return 0;
 	if (leftover->warning)
-		domain_xml_warn(dropping->domain, "/domain/%s/@%s '%.64s' was taken out: %s",
+		domain_xml_warn(dropping->domain, "/domain/%s/@%s '%.64s' was removed: %s",
 			leftover->path, attr, value, leftover->warning);
 	if (attr)
 		xml_remove_attr(node, attr);
@@ -179,8 +179,8 @@ static int drop_leftover(struct xml_node *node, void *data)
 	return 0;
 }
 
-/* The label that libvirt gives a domain by itself; any other is a client's wish. */
-static bool is_label_of_libvirts(const struct xml_node *seclabel)
+/* Is it the label that libvirt gives every domain, not one that a client chose? */
+static bool is_default_seclabel(const struct xml_node *seclabel)
 {
 	AUTO(free) char *type = xml_attr(seclabel, "type");
 	AUTO(free) char *relabel = xml_attr(seclabel, "relabel");
@@ -188,7 +188,7 @@ static bool is_label_of_libvirts(const struct xml_node *seclabel)
 		!xml_child(seclabel, "baselabel");
 }
 
-/* libvirt spells out the CPU of a VM that runs, and says so by check='full'. */
+/* libvirt lists the features of a running VM's CPU, which it marks by check='full'. */
 static void drop_cpu_features(struct domain_xml *domain, struct xml_node *cpu)
 {
 	static const char *const children[] = { "feature", "vendor" };
@@ -200,8 +200,8 @@ static void drop_cpu_features(struct domain_xml *domain, struct xml_node *cpu)
 		for (struct xml_node *n; (n = xml_child(cpu, children[i]));)
 			xml_remove(n);
 	domain_xml_warn(domain,
-		"/domain/cpu/feature was taken out, as of a VM that runs: the CPU's model has its "
-		"own");
+		"/domain/cpu/feature was removed: libvirt lists it for a running VM, and the CPU "
+		"model implies it");
 }
 
 static int drop_leftovers(struct domain_xml *domain, struct err *err)
@@ -216,7 +216,7 @@ static int drop_leftovers(struct domain_xml *domain, struct err *err)
 	}
 	for (struct xml_node *n = xml_child(root, "seclabel"), *next; n; n = next) {
 		next = xml_next(n);
-		if (is_label_of_libvirts(n))
+		if (is_default_seclabel(n))
 			xml_remove(n);
 	}
 	if (cpu)
@@ -232,7 +232,7 @@ static int set_missing(struct xml_node *node, const char *attr, const char *valu
 	return written ? 0 : xml_set_attr(node, attr, value);
 }
 
-/* The ports of a VM that runs were chosen by libvirt, which says so by autoport. */
+/* autoport means that libvirt chose the ports of a running VM. */
 static int settle_ports(struct xml_node *graphics)
 {
 	AUTO(free) char *autoport = xml_attr(graphics, "autoport");
@@ -253,7 +253,7 @@ static int settle_graphics(struct xml_node *graphics)
 	return rc | set_missing(graphics, "listen", "127.0.0.1");
 }
 
-/* 52:54:00 is what QEMU's own and libvirt's addresses begin with. */
+/* Addresses that QEMU and libvirt choose begin with 52:54:00, too. */
 static int settle_mac(struct xml_node *interface)
 {
 	unsigned char b[3];
@@ -268,8 +268,8 @@ static int settle_mac(struct xml_node *interface)
 }
 
 /*
- * What libvirt, or its configuration, would choose and the policy would not: 9p by "passthrough",
- * VNC on whatever qemu.conf says.
+ * Sets the defaults for which libvirt or its configuration would choose what the policy does not
+ * allow: 9p with "passthrough", VNC on the addresses of qemu.conf.
  */
 static int settle_defaults(struct domain_xml *domain, struct err *err)
 {
@@ -305,7 +305,7 @@ int domain_xml_read(const char *text, size_t len, struct domain_xml *ret, struct
 	return 0;
 }
 
-static int adopt(struct xml_node *root, const char *element, const char *own,
+static int adopt_element(struct xml_node *root, const char *element, const char *own,
 	int (*compare)(const char *, const char *), struct err *err)
 {
 	const struct xml_node *node = xml_child(root, element);
@@ -314,22 +314,22 @@ static int adopt(struct xml_node *root, const char *element, const char *own,
 		return err_memory(err);
 	if (compare(text, own) != 0)
 		return err_set(err, ERR_INVALID_SPEC,
-			"%s: '%.64s' is not this VM's, '%.64s', which stays what it is", element,
-			text, own);
+			"%s: '%.64s' differs from this VM's '%.64s', which cannot be changed",
+			element, text, own);
 	return set_single(root, element, own, err);
 }
 
 int domain_xml_adopt(struct domain_xml *domain, const char *name, const char *uuid, struct err *err)
 {
 	struct xml_node *root = xml_root(domain->doc);
-	if (adopt(root, "name", name, strcmp, err) < 0)
+	if (adopt_element(root, "name", name, strcmp, err) < 0)
 		return -1;
-	return adopt(root, "uuid", uuid, strcasecmp, err);
+	return adopt_element(root, "uuid", uuid, strcasecmp, err);
 }
 
 /*
- * As libvirt itself writes them. Its schema allows any order, but libxml2 2.9.14 loses its way in
- * it: with <uuid> last, <cpu> before <vcpu> was "extra content".
+ * The order in which libvirt writes them. Its schema allows any order, but libxml2 2.9.14 fails to
+ * match some: with <uuid> last, <cpu> before <vcpu> was "extra content".
  */
 static const char order[] = "name|uuid|title|description|metadata|memory|currentMemory|vcpu|"
 			    "resource|os|features|cpu|clock|"
@@ -344,7 +344,8 @@ int domain_xml_identify(struct domain_xml *domain, const char *uuid, struct err 
 {
 	if (xml_child(xml_root(domain->doc), "uuid"))
 		return err_set(err, ERR_INVALID_SPEC,
-			"uuid: with an Idempotency-Key it is made of that: leave it out");
+			"uuid: must be absent with an Idempotency-Key, from which virtgate derives "
+			"it");
 	return xml_add(xml_root(domain->doc), "uuid", uuid) ? 0 : err_memory(err);
 }
 
@@ -369,13 +370,13 @@ static int host_has_kvm(
 	return host_info_has_kvm(lease, arch, ret, err);
 }
 
-/* The type to be, and why; *ret stays NULL for the one that is written. */
+/* The type that the VM gets, and why; *ret stays NULL if it keeps its own. */
 static int choose_type(const struct xml_node *root, const char *written, enum accel accel,
 	struct lease *lease, const char **ret, const char **ret_why, struct err *err)
 {
 	if (virt_is_test(lease)) {
 		*ret = "test";
-		*ret_why = "the host is libvirt's test driver, which only pretends to run VMs";
+		*ret_why = "the host is libvirt's test driver, which only simulates VMs";
 		return 0;
 	}
 	if (!written || strcmp(written, "kvm") != 0 || accel == ACCEL_AS_WRITTEN)
@@ -392,14 +393,14 @@ static int choose_type(const struct xml_node *root, const char *written, enum ac
 	return 0;
 }
 
-/* Only KVM passes the host's CPU on; what comes next to it without KVM is all that QEMU can do. */
+/* host-passthrough needs KVM; the closest to it without KVM is all that QEMU can emulate. */
 static int emulate_cpu(struct domain_xml *domain, const char *type)
 {
 	struct xml_node *cpu = xml_child(xml_root(domain->doc), "cpu");
 	AUTO(free) char *mode = cpu ? xml_attr(cpu, "mode") : NULL;
 	if (strcmp(type, "qemu") != 0 || !mode || strcmp(mode, "host-passthrough") != 0)
 		return 0;
-	domain_xml_warn(domain, "cpu 'host-passthrough' became 'maximum': it goes with KVM only");
+	domain_xml_warn(domain, "cpu 'host-passthrough' became 'maximum': it needs KVM");
 	return xml_set_attr(cpu, "mode", "maximum");
 }
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 /*
- * Domain XML on its way to libvirt: read hardened, named, given a uuid, its relative paths made
- * absolute, its type chosen. What libvirt gets is this tree serialised, never the client's bytes.
+ * Domain XML on its way to libvirt: it is parsed, gets a name and a UUID, its relative paths become
+ * absolute, and its type is chosen. libvirt gets this tree serialised, never the client's bytes.
  *
  * A document belongs to one thread.
  */
@@ -16,42 +16,42 @@ struct domain_xml {
 	struct xml *doc;
 	char name[64];
 	char uuid[UUID_SIZE];
-	char warnings[DOMAIN_XML_WARNINGS_MAX][160]; /* of what was changed */
+	char warnings[DOMAIN_XML_WARNINGS_MAX][160]; /* about what was changed */
 	size_t warning_count;
 };
 void domain_xml_done(struct domain_xml *domain);
 #define AUTO_DOMAIN_XML __attribute__((cleanup(domain_xml_done)))
 
-/* Adds a warning for whoever sent the document; beyond the most there is room for it is lost. */
+/* Adds a warning for the client; dropped if there are DOMAIN_XML_WARNINGS_MAX already. */
 void domain_xml_warn(struct domain_xml *domain, const char *fmt, ...) FORMAT(2, 3);
 
-/* ERR_INVALID_XML unless it is a <domain>. Only the document is set. */
+/* Parses a <domain>, and sets only the document. ERR_INVALID_XML. */
 int domain_xml_read(const char *text, size_t len, struct domain_xml *ret, struct err *err);
 
 /*
- * For the definition of a VM that exists: name and uuid become its own. ERR_INVALID_SPEC when the
- * document has others.
+ * Makes it a definition of an existing VM, with the name and UUID of the VM. ERR_INVALID_SPEC if
+ * the document has different ones.
  */
 int domain_xml_adopt(
 	struct domain_xml *domain, const char *name, const char *uuid, struct err *err);
 
-/* Gives it a uuid, which it must not have: ERR_INVALID_SPEC. */
+/* Sets the UUID. ERR_INVALID_SPEC if the document has one. */
 int domain_xml_identify(struct domain_xml *domain, const char *uuid, struct err *err);
 
 /*
- * Settles what the client left open, for the policy to look at. ERR_INVALID_XML unless there is
- * at most one name and uuid, ERR_INVALID_SPEC when one of these is not good. A document without a
- * uuid gets a random one, as does an interface without a MAC address.
- * A relative kernel, initrd or disk is taken from config->images, a filesystem's source from
- * config->shares, a serial log from config->logs; ERR_INVALID_SPEC when it leads out with "..".
- * What libvirt writes of a VM that runs, or chooses by itself, is taken out, and so is what only
- * virtgate itself may say (metadata_drop_claims()).
+ * Settles what the client left open, before the policy checks the document. ERR_INVALID_XML if it
+ * has more than one name or UUID, ERR_INVALID_SPEC if one of them is wrong.
+ *
+ * A missing UUID or MAC address becomes a random one. A relative path starts from config->images
+ * (kernel, initrd, disk), config->shares (source of a filesystem) or config->logs (serial log);
+ * ERR_INVALID_SPEC if it leads out with "..". Removed is what libvirt writes for a running VM or
+ * chooses by itself, and what only virtgate may record (metadata_drop_claims()).
  */
 int domain_xml_settle(struct domain_xml *domain, const struct config *config, struct err *err);
 
-/* Puts what was added to a settled document into its place, where libvirt's schema wants it. */
+/* Moves elements that were added to a settled document to where libvirt's schema wants them. */
 void domain_xml_sort(const struct domain_xml *domain);
 
-/* Sets the type: "test" on the test driver, else by config->accel. */
+/* Sets the type of the VM: "test" on the test driver, else by accel. */
 int domain_xml_accelerate(
 	struct domain_xml *domain, enum accel accel, struct lease *lease, struct err *err);

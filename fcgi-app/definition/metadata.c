@@ -44,7 +44,7 @@ int metadata_set_labels(struct xml_node *domain, const struct json *labels, stru
 	return vm && !json_each(labels, add_label, vm) ? 0 : err_memory(err);
 }
 
-/* Puts a text behind the others in the block; NULL: it could not be read. */
+/* Appends a text to the block, and frees it; NULL: the text is NULL. */
 static const char *put_text(char **end, char *text)
 {
 	AUTO(free) char *own = text;
@@ -54,7 +54,7 @@ static const char *put_text(char **end, char *text)
 	return own ? at : NULL;
 }
 
-/* The texts of labels are no longer than the XML that they stand in. */
+/* size bounds the texts: they are no longer than the XML that contains them. */
 static struct labels *copy_labels(const struct xml_node *vm, size_t size)
 {
 	size_t count = 0;
@@ -124,8 +124,8 @@ static struct xml_node *ensure_ours(struct xml_node *domain)
 	return xml_add_foreign(metadata, METADATA_PREFIX, METADATA_URI, "vm");
 }
 
-/* Takes out what holds nothing any more. */
-static void tidy(struct xml_node *domain)
+/* Removes our element if it is empty, and then <metadata> if that is. */
+static void remove_if_empty(struct xml_node *domain)
 {
 	struct xml_node *metadata = xml_child(domain, "metadata");
 	struct xml_node *vm = find_ours(domain);
@@ -136,7 +136,7 @@ static void tidy(struct xml_node *domain)
 		xml_remove(metadata);
 }
 
-/* The label of this name, or with NULL any. */
+/* The label of this name (NULL: any). */
 static struct xml_node *find_label(const struct xml_node *vm, const char *name)
 {
 	for (struct xml_node *n = xml_first(vm); n; n = xml_sibling(n)) {
@@ -191,9 +191,9 @@ int metadata_merge_labels(struct xml_node *domain, const struct json *labels, st
 	size_t count = count_labels(vm);
 	if (count > METADATA_LABELS_MAX)
 		return err_set(err, ERR_INVALID_SPEC,
-			"labels: the VM would have %zu of them, of at most %d", count,
+			"labels: the VM would have %zu labels, but may have at most %d", count,
 			METADATA_LABELS_MAX);
-	tidy(domain);
+	remove_if_empty(domain);
 	return 0;
 }
 
@@ -237,7 +237,7 @@ void metadata_get_request(const struct xml_node *domain, char ret[static HASH_SI
 	}
 }
 
-/* Wherever they stand: without a policy there may be several of everything. */
+/* At any depth: without a policy, a document may have several of each element. */
 static void drop_claims_below(struct xml_node *node)
 {
 	for (struct xml_node *n = xml_first(node), *next; n; n = next) {
@@ -275,7 +275,7 @@ int metadata_keep_claims(struct xml_node *domain, const struct xml_node *replace
 
 /* For libvirt */
 
-static void copy_attr(const char *name, const char *value, bool foreign, void *data)
+static void copy_attribute(const char *name, const char *value, bool foreign, void *data)
 {
 	(void)foreign;
 	(void)xml_set_attr(data, name, value);
@@ -294,7 +294,7 @@ int metadata_element(const struct xml_node *domain, char **ret, struct err *err)
 	for (const struct xml_node *n = xml_first(vm); n; n = xml_sibling(n)) {
 		AUTO(free) char *text = xml_raw_text(n);
 		struct xml_node *copy = text ? xml_add(xml_root(doc), xml_name(n), text) : NULL;
-		if (!copy || xml_each_attr(n, copy_attr, copy) < 0)
+		if (!copy || xml_each_attr(n, copy_attribute, copy) < 0)
 			return err_memory(err);
 	}
 	*ret = xml_text(doc);
@@ -332,27 +332,27 @@ static const char *label_refusal(const struct xml_node *label)
 	AUTO(free) char *name = xml_attr(label, "name");
 	AUTO(free) char *text = xml_raw_text(label);
 	if (xml_first(label) || count_attrs(label) != 1)
-		return "a label holds a name and a text";
+		return "a label has a name and a text, and nothing else";
 	if (!name || !text_is_name(name))
 		return "a label's name is " TEXT_NAME_RULE;
 	if (is_repeated(label, name))
-		return "a label's name stands there once";
+		return "two labels may not have the same name";
 	return text && strlen(text) <= FIELD_LABEL_BYTES_MAX
 		? NULL
-		: "a label's text is at most 256 bytes";
+		: "a label's text has at most 256 bytes";
 }
-_Static_assert(FIELD_LABEL_BYTES_MAX == 256, "said in label_refusal()");
+_Static_assert(FIELD_LABEL_BYTES_MAX == 256, "stated in label_refusal()");
 
-static const char *disk_refusal(const struct xml_node *disk)
+static const char *disk_record_refusal(const struct xml_node *disk)
 {
 	AUTO(free) char *path = xml_attr(disk, "path");
 	if (xml_first(disk) || count_attrs(disk) != 1 || xml_has_text(disk) || !path)
-		return "a disk holds a path and nothing else";
+		return "a disk has a path, and nothing else";
 	return *path == '/' && strlen(path) <= METADATA_PATH_MAX
 		? NULL
-		: "a disk's path is absolute, and of at most 1023 bytes";
+		: "a disk's path is absolute and has at most 1023 bytes";
 }
-_Static_assert(METADATA_PATH_MAX == 1023, "said in disk_refusal()");
+_Static_assert(METADATA_PATH_MAX == 1023, "stated in disk_record_refusal()");
 
 static const char *request_refusal(const struct xml_node *request)
 {
@@ -361,21 +361,22 @@ static const char *request_refusal(const struct xml_node *request)
 	return alone && hash && strspn(hash, "0123456789abcdef") == HASH_SIZE - 1 &&
 			!hash[HASH_SIZE - 1]
 		? NULL
-		: "a request holds a hash and nothing else";
+		: "a request has a hash, and nothing else";
 }
 
-/* What may stand in ours, how often, and what is right. */
+/* What our element may contain, and how many of each. */
 static const struct part {
 	const char *name;
 	const char *(*refusal)(const struct xml_node *node);
 	int most;
 	const char *too_many;
 } parts[] = {
-	{ "label", label_refusal, METADATA_LABELS_MAX, "it holds at most 64 labels" },
-	{ "disk", disk_refusal, METADATA_DISKS_MAX, "it holds at most 16 disks" },
-	{ "request", request_refusal, 1, "it holds at most one request" },
+	{ "label", label_refusal, METADATA_LABELS_MAX, "a VM has at most 64 labels" },
+	{ "disk", disk_record_refusal, METADATA_DISKS_MAX,
+		"a VM has at most 16 disks of virtgate's" },
+	{ "request", request_refusal, 1, "a VM has at most one request" },
 };
-_Static_assert(METADATA_LABELS_MAX == 64 && METADATA_DISKS_MAX == 16, "said in parts[]");
+_Static_assert(METADATA_LABELS_MAX == 64 && METADATA_DISKS_MAX == 16, "stated in parts[]");
 
 static const char *part_refusal(const struct xml_node *node, int counts[static ARRAY_LEN(parts)])
 {
@@ -385,7 +386,7 @@ static const char *part_refusal(const struct xml_node *node, int counts[static A
 		const char *why = parts[i].refusal(node);
 		return !why && ++counts[i] > parts[i].most ? parts[i].too_many : why;
 	}
-	return "it holds labels, disks and a request";
+	return "only labels, disks and a request are allowed";
 }
 
 const char *metadata_refusal(const struct xml_node *node)
@@ -394,9 +395,9 @@ const char *metadata_refusal(const struct xml_node *node)
 	const char *why = NULL;
 	for (const struct xml_node *n = xml_sibling(node); n; n = xml_sibling(n))
 		if (is_ours(n, "vm"))
-			return "in this namespace stands one element, vm";
+			return "this namespace has one element, vm";
 	if (!is_ours(node, "vm") || count_attrs(node) || xml_has_text(node))
-		return "in this namespace stands one element, vm, labels in it, and our own";
+		return "this namespace has one element, vm, without attributes or text";
 	for (const struct xml_node *n = xml_first(node); n && !why; n = xml_sibling(n))
 		why = part_refusal(n, counts);
 	return why;

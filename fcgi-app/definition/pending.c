@@ -5,19 +5,19 @@
 
 #include <string.h>
 
-/* What says nothing of a definition: libvirt writes it for what runs, or in both as it likes. */
+/* Not part of what was defined: libvirt adds it to the running domain, or to both as it chooses. */
 static const char dropped_elements[] = "|alias|seclabel|backingStore|mirror|privateData|";
 static const struct {
 	const char *element, *attribute;
 } dropped_attributes[] = {
-	{ "source", "index" }, { "target", "state" }, /* of a channel: is somebody there? */
+	{ "source", "index" }, { "target", "state" }, /* of a channel: is it connected? */
 	{ "target", "tray" }, { "console", "tty" },
-	{ "graphics", "listen" }, /* stands in the element of that name, too */
+	{ "graphics", "listen" }, /* repeats the element of that name */
 };
 
 /*
- * What libvirt chooses at the start where the definition leaves it open: by saying nothing, or by
- * this value. An attribute of NULL is the whole element.
+ * What libvirt chooses at the start if the definition leaves it open, by not having it or by having
+ * the value `open`. Attribute NULL: the whole element.
  */
 static const struct {
 	const char *parent, *element, *attribute, *open;
@@ -55,7 +55,8 @@ static bool is_dropped(const struct xml_node *node)
 	const char *name = xml_name(node);
 	size_t n = strlen(name);
 	const struct xml_node *parent = xml_parent(node);
-	/* Where a device sits on its bus; below <source> it is a device of the host. */
+	/* The place of a device on its bus; below <source>, an address names a device of the host.
+	 */
 	if (!strcmp(name, "address"))
 		return parent && !xml_is(parent, "source");
 	for (const char *s = dropped_elements; (s = strstr(s, name)); s += n)
@@ -66,7 +67,7 @@ static bool is_dropped(const struct xml_node *node)
 
 static bool is_dropped_attribute(const struct xml_node *node, const char *name)
 {
-	/* An empty drive has a format in its definition alone. */
+	/* Only in the definition does an empty drive have a format. */
 	const struct xml_node *parent = xml_parent(node);
 	if (xml_is(node, "driver") && !strcmp(name, "type") && parent &&
 		!xml_child(parent, "source"))
@@ -83,7 +84,7 @@ static bool same_or_none(const char *a, const char *b)
 	return a && b ? !strcmp(a, b) : a == b;
 }
 
-/* May libvirt have chosen it, by what the definition says of it (NULL: nothing)? */
+/* May libvirt have chosen it, if the definition has this value (NULL: has it not)? */
 static bool is_chosen(const struct xml_node *node, const char *attribute, const char *defined)
 {
 	const struct xml_node *parent = xml_parent(node);
@@ -133,7 +134,7 @@ static const struct xml_node *skip_dropped(const struct xml_node *node)
 	return node;
 }
 
-/* The same, and past what the definition leaves to libvirt. */
+/* Skips, too, what the definition leaves to libvirt. */
 static const struct xml_node *skip_chosen(
 	const struct xml_node *node, const struct xml_node *definition)
 {
@@ -143,7 +144,7 @@ static const struct xml_node *skip_chosen(
 	return node;
 }
 
-/* As deep as a document may be, which xml.h bounds. */
+/* Recurses as deep as the document, which xml.h bounds. */
 static bool same_node(const struct xml_node *live, const struct xml_node *definition)
 {
 	if (strcmp(xml_name(live), xml_name(definition)) != 0 || !same_attributes(live, definition))
@@ -159,7 +160,7 @@ static bool same_node(const struct xml_node *live, const struct xml_node *defini
 
 /* Devices */
 
-static enum pending_part part_of(const struct xml_node *device)
+static enum pending_part device_part(const struct xml_node *device)
 {
 	static const struct {
 		const char *name;
@@ -175,66 +176,71 @@ static enum pending_part part_of(const struct xml_node *device)
 	return PENDING_DEVICES;
 }
 
-static const struct xml_node *next_of(const struct xml_node *device, enum pending_part part)
+static const struct xml_node *next_device(const struct xml_node *device, enum pending_part part)
 {
-	while (device && part_of(device) != part)
+	while (device && device_part(device) != part)
 		device = xml_sibling(device);
 	return device;
 }
 
-static const struct xml_node *first_of(const struct xml_node *domain, enum pending_part part)
+static const struct xml_node *first_device(const struct xml_node *domain, enum pending_part part)
 {
 	const struct xml_node *devices = xml_child(domain, "devices");
-	return next_of(devices ? xml_first(devices) : NULL, part);
+	return next_device(devices ? xml_first(devices) : NULL, part);
 }
 
-/* From one on, to another. */
-static const struct xml_node *find_same(const struct xml_node *from, const struct xml_node *end,
-	const struct xml_node *defined, enum pending_part part)
+/* Searches from one device to another, which is excluded. */
+static const struct xml_node *find_same_device(const struct xml_node *from,
+	const struct xml_node *end, const struct xml_node *defined, enum pending_part part)
 {
 	while (from && from != end && !same_node(from, defined))
-		from = next_of(xml_sibling(from), part);
+		from = next_device(xml_sibling(from), part);
 	return from == end ? NULL : from;
 }
 
-static size_t count_of(const struct xml_node *domain, enum pending_part part)
+static size_t count_devices(const struct xml_node *domain, enum pending_part part)
 {
 	size_t count = 0;
-	for (const struct xml_node *n = first_of(domain, part); n;
-		n = next_of(xml_sibling(n), part))
+	for (const struct xml_node *n = first_device(domain, part); n;
+		n = next_device(xml_sibling(n), part))
 		count++;
 	return count;
 }
 
 /*
- * As many, and each that is defined is there. Their order is nearly the same, so each is looked for
- * where the last one ended; but libvirt puts controllers that it added itself elsewhere.
+ * Are there as many, and is each defined device in the running domain? The orders are nearly the
+ * same, so each search starts where the last one ended; but libvirt inserts the controllers that it
+ * adds anywhere.
  */
 static bool same_devices(
 	const struct xml_node *live, const struct xml_node *definition, enum pending_part part)
 {
-	const struct xml_node *first = first_of(live, part);
+	const struct xml_node *first = first_device(live, part);
 	const struct xml_node *at = first;
-	if (count_of(live, part) != count_of(definition, part))
+	if (count_devices(live, part) != count_devices(definition, part))
 		return false;
-	for (const struct xml_node *n = first_of(definition, part); n;
-		n = next_of(xml_sibling(n), part)) {
-		const struct xml_node *found = find_same(at, NULL, n, part);
+	for (const struct xml_node *n = first_device(definition, part); n;
+		n = next_device(xml_sibling(n), part)) {
+		const struct xml_node *found = find_same_device(at, NULL, n, part);
 		if (!found)
-			found = find_same(first, at, n, part);
+			found = find_same_device(first, at, n, part);
 		if (!found)
 			return false;
-		at = next_of(xml_sibling(found), part);
+		at = next_device(xml_sibling(found), part);
 	}
 	return true;
 }
 
 /* The rest */
 
-static bool same_at(
-	const struct xml_node *live, const struct xml_node *definition, const char *name)
+static bool same_title(const struct xml_node *live, const struct xml_node *definition)
 {
-	return same_text(xml_child(live, name), xml_child(definition, name));
+	return same_text(xml_child(live, "title"), xml_child(definition, "title"));
+}
+
+static bool same_description(const struct xml_node *live, const struct xml_node *definition)
+{
+	return same_text(xml_child(live, "description"), xml_child(definition, "description"));
 }
 
 static bool same_labels(const struct xml_node *live, const struct xml_node *definition)
@@ -258,13 +264,18 @@ static bool same_vcpus(const struct xml_node *live, const struct xml_node *defin
 	return same_text(a, b) && same_or_none(a_now, b_now);
 }
 
-/* QEMU's driver rounds up to whole MiB when it starts. */
+/* libvirt's QEMU driver rounds up to whole MiB at the start. */
 static int64_t memory_mib(const struct xml_node *domain)
 {
 	enum { KIB = 1024 };
 	char kib[32];
 	xml_copy_text(domain, "memory", kib, sizeof kib);
 	return (strtoll(kib, NULL, 10) + KIB - 1) / KIB;
+}
+
+static bool same_memory(const struct xml_node *live, const struct xml_node *definition)
+{
+	return memory_mib(live) == memory_mib(definition);
 }
 
 static bool same_boot(const struct xml_node *live, const struct xml_node *definition)
@@ -274,56 +285,31 @@ static bool same_boot(const struct xml_node *live, const struct xml_node *defini
 	return !a == !b && (!a || same_node(a, b));
 }
 
-static bool same_part(
-	const struct xml_node *live, const struct xml_node *definition, enum pending_part part)
-{
-	switch (part) {
-	case PENDING_TITLE:
-		return same_at(live, definition, "title");
-	case PENDING_DESCRIPTION:
-		return same_at(live, definition, "description");
-	case PENDING_LABELS:
-		return same_labels(live, definition);
-	case PENDING_VCPUS:
-		return same_vcpus(live, definition);
-	case PENDING_MEMORY:
-		return memory_mib(live) == memory_mib(definition);
-	case PENDING_BOOT:
-		return same_boot(live, definition);
-	case PENDING_DISKS:
-	case PENDING_INTERFACES:
-	case PENDING_GRAPHICS:
-	case PENDING_DEVICES:
-		return same_devices(live, definition, part);
-	case PENDING_COUNT:
-		break;
-	}
-	return true;
-}
-
-const char *pending_name(enum pending_part part)
-{
-	static const char *const names[] = {
-		[PENDING_TITLE] = "title",
-		[PENDING_DESCRIPTION] = "description",
-		[PENDING_LABELS] = "labels",
-		[PENDING_VCPUS] = "vcpus",
-		[PENDING_MEMORY] = "memory_kib",
-		[PENDING_BOOT] = "boot",
-		[PENDING_DISKS] = "disks",
-		[PENDING_INTERFACES] = "interfaces",
-		[PENDING_GRAPHICS] = "graphics",
-		[PENDING_DEVICES] = "devices",
-	};
-	_Static_assert(ARRAY_LEN(names) == PENDING_COUNT, "a name per part");
-	return names[part];
-}
+/* The parts without a row are devices. */
+static bool (*const comparisons[PENDING_COUNT])(
+	const struct xml_node *live, const struct xml_node *definition) = {
+	[PENDING_TITLE] = same_title,
+	[PENDING_DESCRIPTION] = same_description,
+	[PENDING_LABELS] = same_labels,
+	[PENDING_VCPUS] = same_vcpus,
+	[PENDING_MEMORY] = same_memory,
+	[PENDING_BOOT] = same_boot,
+};
 
 unsigned pending_parts(const struct xml_node *live, const struct xml_node *definition)
 {
 	unsigned parts = 0;
-	for (int part = 0; part < PENDING_COUNT; part++)
-		if (!same_part(live, definition, (enum pending_part)part))
-			parts |= 1U << part;
+	for (unsigned part = 0; part < PENDING_COUNT; part++) {
+		bool same = comparisons[part]
+			? comparisons[part](live, definition)
+			: same_devices(live, definition, (enum pending_part)part);
+		parts |= same ? 0 : 1U << part;
+	}
 	return parts;
+}
+
+const char *pending_name(enum pending_part part)
+{
+	static const char *const names[] = { PENDING_PARTS(NAMED_ROW, NAMED_ROW) };
+	return names[part];
 }

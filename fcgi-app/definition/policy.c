@@ -58,7 +58,7 @@ static void policy_check_value(struct check *check, const struct policy_row *row
 }
 
 /* Extends the path by a step into an attribute or element; returns its length before. */
-static size_t descend(struct check *check, const char *separator, const char *name)
+static size_t descend_path(struct check *check, const char *separator, const char *name)
 {
 	size_t n = strlen(check->path);
 	(void)snprintf(check->path + n, sizeof check->path - n, "%s%s", separator, name);
@@ -76,7 +76,7 @@ static void policy_check_attribute(const char *name, const char *value, bool for
 	struct check *check = attribute->check;
 	if (check->report->count == POLICY_REPORT_MAX)
 		return;
-	size_t n = descend(check, "/@", name);
+	size_t n = descend_path(check, "/@", name);
 	const struct policy_row *row = foreign ? NULL : policy_row_find(check->path);
 	if (row)
 		policy_check_value(check, row, attribute->node, value);
@@ -96,7 +96,7 @@ static void policy_check_required(struct check *check, const struct xml_node *no
 		AUTO(free) char *value = xml_attr(node, path + n + 2);
 		if (value)
 			continue;
-		(void)descend(check, "", path + n);
+		(void)descend_path(check, "", path + n);
 		violate(check, "", "this attribute is required");
 		check->path[n] = '\0';
 	}
@@ -147,7 +147,7 @@ static void policy_check_element(struct check *check, const struct xml_node *nod
 {
 	if (check->report->count == POLICY_REPORT_MAX)
 		return;
-	size_t n = descend(check, "/", xml_name(node));
+	size_t n = descend_path(check, "/", xml_name(node));
 	const struct policy_row *row = policy_row_find(check->path);
 	int allowed = row && row->count ? row->count : 1;
 	if (!row)
@@ -177,7 +177,7 @@ static void policy_check_element(struct check *check, const struct xml_node *nod
 static void policy_check_formats(struct check *check, const struct xml_node *root)
 {
 	const struct xml_node *disk = xml_find(root, "devices/disk");
-	(void)descend(check, "", "/domain/devices/disk/driver/@type");
+	(void)descend_path(check, "", "/domain/devices/disk/driver/@type");
 	for (; disk; disk = xml_next(disk)) {
 		const struct xml_node *driver = xml_child(disk, "driver");
 		AUTO(free) char *format = driver ? xml_attr(driver, "type") : NULL;

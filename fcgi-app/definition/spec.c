@@ -23,7 +23,7 @@ static const struct field disk_fields[] = {
 	{ "serial", .type = FIELD_TEXT, .max = 36 },
 	{ "boot_order", .type = FIELD_NUMBER, .min = 1, .max = 64 },
 	{ "capacity_bytes", .type = FIELD_NUMBER, .min = 1 << 20, .max = QCOW2_CAPACITY_MAX,
-		.says = "virtgate makes the image, of that size and empty; it must not exist" },
+		.says = "virtgate makes an empty image of this size; the file must not exist" },
 	{ 0 },
 };
 
@@ -80,7 +80,7 @@ const struct field spec_fields[] = {
 	{ 0 },
 };
 
-/* Where a field goes: a child element, its attribute, or its text where attr is NULL. */
+/* A field becomes the attribute, or the text if attr is NULL, of a child (NULL: of itself). */
 struct place {
 	const char *field, *element, *attr;
 };
@@ -136,16 +136,23 @@ static struct xml_node *ensure_child(struct xml_node *parent, const char *name)
 	return child ? child : xml_add(parent, name, NULL);
 }
 
-/* A scalar as XML has it; NULL: a flag that is false, which is said by leaving it out. */
-static const char *scalar_text(const struct json *value, char *number, size_t size)
+/* Adds an element with these attributes. NULL: memory is out, as for a parent that is NULL. */
+static struct xml_node *add_element(
+	struct xml_node *parent, const char *name, const char *const attributes[][2])
 {
-	if (json_kind_of(value) == JSON_IS_BOOL)
-		return json_get_bool(value) ? "" : NULL;
-	return json_scalar_text(value, number, size);
+	struct xml_node *node = parent ? xml_add(parent, name, NULL) : NULL;
+	for (size_t i = 0; node && attributes[i][0]; i++)
+		if (xml_set_attr(node, attributes[i][0], attributes[i][1]) < 0)
+			return NULL;
+	return node;
 }
+#define ATTRIBUTES(...) ((const char *const[][2]){ __VA_ARGS__, { NULL, NULL } })
 
-static int put(struct xml_node *node, const struct place *place, const char *text)
+/* Text is NULL for a flag that is false: then the element is left out. */
+static int put_field(struct xml_node *node, const struct place *place, const char *text)
 {
+	if (!text)
+		return 0;
 	struct xml_node *to = place->element ? ensure_child(node, place->element) : node;
 	if (!to)
 		return -1;
@@ -154,28 +161,34 @@ static int put(struct xml_node *node, const struct place *place, const char *tex
 	return *text ? xml_set_text(to, text) : 0;
 }
 
-static int put_all(struct xml_node *node, const struct place *places, size_t count,
+/* Puts the fields that the object has into their places. */
+static int put_fields(struct xml_node *node, const struct place *places, size_t count,
 	const struct json *object, struct err *err)
 {
 	for (size_t i = 0; i < count; i++) {
 		char number[24];
 		const struct json *value = json_member(object, places[i].field);
-		const char *text = value ? scalar_text(value, number, sizeof number) : NULL;
-		if (text && put(node, &places[i], text) < 0)
+		if (!value)
+			continue;
+		const char *text = json_kind_of(value) == JSON_IS_BOOL
+			? (json_get_bool(value) ? "" : NULL)
+			: json_scalar_text(value, number, sizeof number);
+		if (put_field(node, &places[i], text) < 0)
 			return err_memory(err);
 	}
 	return 0;
 }
 
-#define PUT_ALL(node, places, object, err) put_all(node, places, ARRAY_LEN(places), object, err)
+#define PUT_FIELDS(node, places, object, err) \
+	put_fields(node, places, ARRAY_LEN(places), object, err)
 
-static void remove_all(struct xml_node *parent, const char *name)
+static void remove_children(struct xml_node *parent, const char *name)
 {
 	for (struct xml_node *n; (n = xml_child(parent, name));)
 		xml_remove(n);
 }
 
-static const char *text_of(const struct json *object, const char *name, const char *preset)
+static const char *spec_text(const struct json *object, const char *name, const char *preset)
 {
 	size_t len = 0;
 	const struct json *value = json_member(object, name);
@@ -184,17 +197,17 @@ static const char *text_of(const struct json *object, const char *name, const ch
 
 /* Disks */
 
-static const char *bus_of(const struct json *disk)
+static const char *disk_bus(const struct json *disk)
 {
-	const char *device = text_of(disk, "device", "disk");
+	const char *device = spec_text(disk, "device", "disk");
 	const char *preset = !strcmp(device, "cdrom") ? "sata"
 		: !strcmp(device, "floppy")           ? "fdc"
 						      : "virtio";
-	return text_of(disk, "bus", preset);
+	return spec_text(disk, "bus", preset);
 }
 
-/* Guests find disks by these names' order: vda, vdb on virtio. */
-static const char *prefix_of(const char *bus)
+/* Guests order disks by these names: vda, vdb on virtio. */
+static const char *target_prefix(const char *bus)
 {
 	static const char *const prefixes[][2] = { { "virtio", "vd" }, { "ide", "hd" },
 		{ "fdc", "fd" } };
@@ -204,10 +217,11 @@ static const char *prefix_of(const char *bus)
 	return "sd";
 }
 
-static bool is_taken(const struct xml_node *devices, const struct json *disks, const char *target)
+static bool is_target_taken(
+	const struct xml_node *devices, const struct json *disks, const char *target)
 {
 	for (size_t i = 0; i < json_length(disks); i++)
-		if (!strcmp(text_of(json_item(disks, i), "target", ""), target))
+		if (!strcmp(spec_text(json_item(disks, i), "target", ""), target))
 			return true;
 	for (struct xml_node *n = xml_child(devices, "disk"); n; n = xml_next(n)) {
 		const struct xml_node *at = xml_child(n, "target");
@@ -218,69 +232,68 @@ static bool is_taken(const struct xml_node *devices, const struct json *disks, c
 	return false;
 }
 
-/* The first name of its bus that no other disk has; a list is shorter than the alphabet. */
+/* The first free name on the bus; a spec has fewer disks than there are letters. */
 static void choose_target(const struct xml_node *devices, const struct json *disks, const char *bus,
 	char ret[static 4])
 {
-	(void)snprintf(ret, 4, "%.2sa", prefix_of(bus));
-	while (is_taken(devices, disks, ret) && ret[2] < 'z')
+	(void)snprintf(ret, 4, "%.2sa", target_prefix(bus));
+	while (is_target_taken(devices, disks, ret) && ret[2] < 'z')
 		ret[2]++;
 }
 
-/* Of one that virtgate is to make. */
-static int check_capacity(const struct json *disk, size_t i, struct err *err)
+/* What the fields of a disk may not say together: the first broken rule is reported. */
+static int check_disk(const struct json *disk, size_t i, struct err *err)
 {
 	const struct json *capacity = json_member(disk, "capacity_bytes");
-	if (!capacity)
-		return 0;
-	if (json_get_int(capacity) % QCOW2_SECTOR)
-		return err_set(err, ERR_INVALID_SPEC,
-			"disks[%zu].capacity_bytes: %lld is not a multiple of %d", i,
-			(long long)json_get_int(capacity), QCOW2_SECTOR);
-	if (!json_member(disk, "source"))
-		return err_set(err, ERR_INVALID_SPEC,
-			"disks[%zu].source: the image that is to be made needs a name", i);
-	if (strcmp(text_of(disk, "device", "disk"), "disk") != 0)
-		return err_set(err, ERR_INVALID_SPEC,
-			"disks[%zu].capacity_bytes: no image is made for a cdrom or floppy", i);
+	const char *device = spec_text(disk, "device", "disk");
+	const char *bus = disk_bus(disk);
+	bool source = json_member(disk, "source");
+	bool plain = !strcmp(device, "disk");
+	bool floppy = !strcmp(device, "floppy");
+	bool cdrom = !strcmp(device, "cdrom");
+	const struct {
+		bool broken;
+		const char *field, *rule;
+	} rules[] = {
+		{ capacity && json_get_int(capacity) % QCOW2_SECTOR, "capacity_bytes",
+			"must be a multiple of 512" },
+		{ capacity && !source, "source", "an image that virtgate makes needs a path" },
+		{ capacity && !plain, "capacity_bytes",
+			"virtgate makes no image for a cdrom or floppy" },
+		{ source && !capacity && !json_member(disk, "format"), "format",
+			"a disk with a source must state its format, qcow2 or raw" },
+		{ !source && plain, "source", "only a cdrom or floppy may be empty" },
+		{ floppy != !strcmp(bus, "fdc"), "bus",
+			"a floppy must be on fdc, and other disks must not" },
+		{ cdrom && !strcmp(bus, "virtio"), "bus",
+			"a cdrom must be on sata, scsi, ide or usb" },
+	};
+	for (size_t k = 0; k < ARRAY_LEN(rules); k++)
+		if (rules[k].broken)
+			return err_set(err, ERR_INVALID_SPEC, "disks[%zu].%s: %s", i,
+				rules[k].field, rules[k].rule);
 	return 0;
 }
+_Static_assert(QCOW2_SECTOR == 512, "stated in check_disk()");
 
 static int add_disk(struct xml_node *devices, const struct json *disks, size_t i, struct err *err)
 {
 	const struct json *disk = json_item(disks, i);
-	const char *bus = bus_of(disk);
+	const char *bus = disk_bus(disk);
 	bool made = json_member(disk, "capacity_bytes");
 	char target[4];
-	if (check_capacity(disk, i, err) < 0)
+	if (check_disk(disk, i, err) < 0)
 		return -1;
-	if (json_member(disk, "source") && !json_member(disk, "format") && !made)
-		return err_set(err, ERR_INVALID_SPEC,
-			"disks[%zu].format: a disk with a source says its format, qcow2 or raw", i);
-	if (!json_member(disk, "source") && !strcmp(text_of(disk, "device", "disk"), "disk"))
-		return err_set(err, ERR_INVALID_SPEC,
-			"disks[%zu].source: only a cdrom or floppy may be empty", i);
-	bool floppy = !strcmp(text_of(disk, "device", "disk"), "floppy");
-	if (floppy != !strcmp(bus, "fdc"))
-		return err_set(err, ERR_INVALID_SPEC,
-			"disks[%zu].bus: a floppy is on fdc, and nothing else is", i);
-	if (!strcmp(text_of(disk, "device", "disk"), "cdrom") && !strcmp(bus, "virtio"))
-		return err_set(err, ERR_INVALID_SPEC,
-			"disks[%zu].bus: a cdrom is on sata, scsi, ide or usb", i);
 	choose_target(devices, disks, bus, target);
-	struct xml_node *node = xml_add(devices, "disk", NULL);
-	struct xml_node *at = node ? xml_add(node, "target", NULL) : NULL;
-	if (!at || xml_set_attr(node, "type", "file") < 0 ||
-		xml_set_attr(node, "device", "disk") < 0 || xml_set_attr(at, "dev", target) < 0 ||
-		xml_set_attr(at, "bus", bus) < 0)
+	struct xml_node *node =
+		add_element(devices, "disk", ATTRIBUTES({ "type", "file" }, { "device", "disk" }));
+	if (!add_element(node, "target", ATTRIBUTES({ "dev", target }, { "bus", bus })) ||
+		(made && !add_element(node, "driver", ATTRIBUTES({ "type", "qcow2" }))))
 		return err_memory(err);
-	struct xml_node *driver = made ? xml_add(node, "driver", NULL) : NULL;
-	if (made && (!driver || xml_set_attr(driver, "type", "qcow2") < 0))
-		return err_memory(err);
-	return PUT_ALL(node, disk_places, disk, err);
+	return PUT_FIELDS(node, disk_places, disk, err);
 }
 
-/* On a PC a disk on IDE needs no driver of the guest's beyond what every system has. */
+/* On a PC, every guest has a driver for IDE or SATA. */
 static const char *plainest_bus(const struct xml_node *domain)
 {
 	const struct xml_node *type = xml_find(domain, "os/type");
@@ -299,16 +312,11 @@ int spec_add_disk(struct xml_node *domain, const char *path, struct err *err)
 	if (!devices)
 		return err_memory(err);
 	choose_target(devices, NULL, bus, target);
-	struct xml_node *disk = xml_add(devices, "disk", NULL);
-	struct xml_node *driver = disk ? xml_add(disk, "driver", NULL) : NULL;
-	struct xml_node *source = driver ? xml_add(disk, "source", NULL) : NULL;
-	struct xml_node *at = source ? xml_add(disk, "target", NULL) : NULL;
-	if (!at || xml_set_attr(disk, "type", "file") < 0 ||
-		xml_set_attr(disk, "device", "disk") < 0 ||
-		xml_set_attr(driver, "name", "qemu") < 0 ||
-		xml_set_attr(driver, "type", "qcow2") < 0 ||
-		xml_set_attr(source, "file", path) < 0 || xml_set_attr(at, "dev", target) < 0 ||
-		xml_set_attr(at, "bus", bus) < 0)
+	struct xml_node *disk =
+		add_element(devices, "disk", ATTRIBUTES({ "type", "file" }, { "device", "disk" }));
+	if (!add_element(disk, "driver", ATTRIBUTES({ "name", "qemu" }, { "type", "qcow2" })) ||
+		!add_element(disk, "source", ATTRIBUTES({ "file", path })) ||
+		!add_element(disk, "target", ATTRIBUTES({ "dev", target }, { "bus", bus })))
 		return err_memory(err);
 	return 0;
 }
@@ -322,25 +330,22 @@ static int add_interface(
 	bool network = json_member(interface, "network");
 	if (network == (json_member(interface, "bridge") != NULL))
 		return err_set(err, ERR_INVALID_SPEC,
-			"interfaces[%zu]: it is on a network or on a bridge, and says one of the "
-			"two",
-			i);
-	struct xml_node *node = xml_add(devices, "interface", NULL);
-	struct xml_node *model = node ? xml_add(node, "model", NULL) : NULL;
-	if (!model || xml_set_attr(node, "type", network ? "network" : "bridge") < 0 ||
-		xml_set_attr(model, "type", "virtio") < 0)
+			"interfaces[%zu]: must have either network or bridge", i);
+	struct xml_node *node = add_element(
+		devices, "interface", ATTRIBUTES({ "type", network ? "network" : "bridge" }));
+	if (!add_element(node, "model", ATTRIBUTES({ "type", "virtio" })))
 		return err_memory(err);
-	return PUT_ALL(node, interface_places, interface, err);
+	return PUT_FIELDS(node, interface_places, interface, err);
 }
 
 static int add_filesystem(
 	struct xml_node *devices, const struct json *filesystems, size_t i, struct err *err)
 {
-	struct xml_node *node = xml_add(devices, "filesystem", NULL);
-	if (!node || xml_set_attr(node, "type", "mount") < 0 ||
-		xml_set_attr(node, "accessmode", "mapped") < 0)
+	struct xml_node *node = add_element(
+		devices, "filesystem", ATTRIBUTES({ "type", "mount" }, { "accessmode", "mapped" }));
+	if (!node)
 		return err_memory(err);
-	return PUT_ALL(node, filesystem_places, json_item(filesystems, i), err);
+	return PUT_FIELDS(node, filesystem_places, json_item(filesystems, i), err);
 }
 
 static const struct list {
@@ -358,7 +363,7 @@ static int apply_list(
 	const struct json *items = json_member(spec, list->field);
 	if (!items)
 		return 0;
-	remove_all(devices, list->element);
+	remove_children(devices, list->element);
 	for (size_t i = 0; i < json_length(items); i++)
 		if (list->add(devices, items, i, err) < 0)
 			return -1;
@@ -369,13 +374,11 @@ static int apply_list(
 
 static int add_graphics(struct xml_node *devices, struct err *err)
 {
-	struct xml_node *node = xml_add(devices, "graphics", NULL);
-	struct xml_node *listen = node ? xml_add(node, "listen", NULL) : NULL;
-	if (!listen || xml_set_attr(node, "type", "vnc") < 0 ||
-		xml_set_attr(node, "port", "-1") < 0 || xml_set_attr(node, "autoport", "yes") < 0 ||
-		xml_set_attr(node, "websocket", "-1") < 0 ||
-		xml_set_attr(listen, "type", "address") < 0 ||
-		xml_set_attr(listen, "address", "127.0.0.1") < 0)
+	struct xml_node *node = add_element(devices, "graphics",
+		ATTRIBUTES({ "type", "vnc" }, { "port", "-1" }, { "autoport", "yes" },
+			{ "websocket", "-1" }));
+	if (!add_element(
+		    node, "listen", ATTRIBUTES({ "type", "address" }, { "address", "127.0.0.1" })))
 		return err_memory(err);
 	return 0;
 }
@@ -385,65 +388,64 @@ static int apply_graphics(const struct json *spec, struct xml_node *devices, str
 	const struct json *graphics = json_member(spec, "graphics");
 	if (!graphics)
 		return 0;
-	remove_all(devices, "graphics");
-	return strcmp(text_of(graphics, "type", ""), "none") ? add_graphics(devices, err) : 0;
+	remove_children(devices, "graphics");
+	return strcmp(spec_text(graphics, "type", ""), "none") ? add_graphics(devices, err) : 0;
 }
 
 static int add_serial(struct xml_node *devices, const struct json *serial, struct err *err)
 {
 	const struct json *append = json_member(serial, "append");
-	struct xml_node *node = xml_add(devices, "serial", NULL);
-	if (!node || xml_set_attr(node, "type", "pty") < 0)
+	struct xml_node *node = add_element(devices, "serial", ATTRIBUTES({ "type", "pty" }));
+	if (!node)
 		return err_memory(err);
-	if (PUT_ALL(node, serial_places, serial, err) < 0)
+	if (PUT_FIELDS(node, serial_places, serial, err) < 0)
 		return -1;
 	struct xml_node *log = xml_child(node, "log");
 	if (append && !log)
-		return err_set(err, ERR_INVALID_SPEC, "serial.append: there is no log");
+		return err_set(err, ERR_INVALID_SPEC, "serial.append: needs a log");
 	if (append && xml_set_attr(log, "append", json_get_bool(append) ? "on" : "off") < 0)
 		return err_memory(err);
 	return 0;
 }
 
-/* A console of libvirt's is the same device once more, so it goes along. */
+/* libvirt repeats the serial port as a <console>, which is replaced with it. */
 static int apply_serial(const struct json *spec, struct xml_node *devices, struct err *err)
 {
 	const struct json *serial = json_member(spec, "serial");
 	if (!serial)
 		return 0;
-	bool none = !strcmp(text_of(serial, "type", ""), "none");
+	bool none = !strcmp(spec_text(serial, "type", ""), "none");
 	if (none && json_length(serial) > 1)
-		return err_set(err, ERR_INVALID_SPEC, "serial: of type none, it has no log");
-	remove_all(devices, "serial");
-	remove_all(devices, "console");
+		return err_set(err, ERR_INVALID_SPEC, "serial: type none allows no other field");
+	remove_children(devices, "serial");
+	remove_children(devices, "console");
 	return none ? 0 : add_serial(devices, serial, err);
 }
 
 static int apply_os(const struct json *spec, struct xml_node *domain, struct err *err)
 {
-	bool said = false;
+	bool given = false;
 	for (size_t i = 0; i < ARRAY_LEN(os_places); i++)
-		said = said || json_member(spec, os_places[i].field);
-	if (!said)
+		given = given || json_member(spec, os_places[i].field);
+	if (!given)
 		return 0;
 	struct xml_node *os = ensure_child(domain, "os");
 	if (!os)
 		return err_memory(err);
-	if (PUT_ALL(os, os_places, spec, err) < 0)
+	if (PUT_FIELDS(os, os_places, spec, err) < 0)
 		return -1;
 	return xml_child(os, "kernel")
 		? 0
-		: err_set(err, ERR_INVALID_SPEC,
-			  "kernel: initrd and cmdline go with a kernel, and there is none");
+		: err_set(err, ERR_INVALID_SPEC, "kernel: initrd and cmdline need a kernel");
 }
 
-/* How much and how many there are now, and not only at most, are said apart. */
+/* libvirt has the current values apart from the maxima; a spec sets both to the same. */
 static int apply_size(const struct json *spec, struct xml_node *domain, struct err *err)
 {
 	struct xml_node *memory = xml_child(domain, "memory");
 	struct xml_node *vcpu = xml_child(domain, "vcpu");
 	if (json_member(spec, "memory_kib")) {
-		remove_all(domain, "currentMemory");
+		remove_children(domain, "currentMemory");
 		if (memory && xml_set_attr(memory, "unit", "KiB") < 0)
 			return err_memory(err);
 	}
@@ -458,7 +460,7 @@ int spec_apply(const struct json *spec, struct xml_node *domain, struct err *err
 	struct xml_node *devices = ensure_child(domain, "devices");
 	if (!devices)
 		return err_memory(err);
-	if (PUT_ALL(domain, top_places, spec, err) < 0 || apply_size(spec, domain, err) < 0 ||
+	if (PUT_FIELDS(domain, top_places, spec, err) < 0 || apply_size(spec, domain, err) < 0 ||
 		apply_os(spec, domain, err) < 0 || apply_graphics(spec, devices, err) < 0 ||
 		apply_serial(spec, devices, err) < 0)
 		return -1;
@@ -470,13 +472,13 @@ int spec_apply(const struct json *spec, struct xml_node *domain, struct err *err
 
 static int build_base(struct xml_node *domain, struct err *err)
 {
-	/* In the order that people are used to; spec_apply() fills them. */
-	bool said = xml_add(domain, "name", NULL) && xml_add(domain, "memory", NULL) &&
+	/* In the usual order; spec_apply() fills the empty ones. */
+	bool added = xml_add(domain, "name", NULL) && xml_add(domain, "memory", NULL) &&
 		xml_add(domain, "vcpu", "1");
 	struct xml_node *os = xml_add(domain, "os", NULL);
 	struct xml_node *features = xml_add(domain, "features", NULL);
 	struct xml_node *devices = xml_add(domain, "devices", NULL);
-	if (!said || !os || !features || !devices || xml_set_attr(domain, "type", "kvm") < 0 ||
+	if (!added || !os || !features || !devices || xml_set_attr(domain, "type", "kvm") < 0 ||
 		!xml_add(os, "type", "hvm") || !xml_add(features, "acpi", NULL) ||
 		!xml_add(features, "apic", NULL))
 		return err_memory(err);
@@ -491,7 +493,8 @@ int spec_base(const struct json *spec, struct xml **ret, struct err *err)
 	for (size_t i = 0; i < ARRAY_LEN(needed); i++)
 		if (!json_member(spec, needed[i]))
 			return err_set(err, ERR_INVALID_SPEC,
-				"%s: this is missing; without a template or XML the spec says it",
+				"%s: this field is missing; a spec without template or xml needs "
+				"it",
 				needed[i]);
 	AUTO(xml_free) struct xml *doc = xml_new("domain");
 	if (!doc)

@@ -11,9 +11,17 @@
 #include <string.h>
 #include <sys/stat.h>
 
-static int no_template(const char *name, struct err *err)
+static int template_missing(const char *name, struct err *err)
 {
 	return err_set(err, ERR_TEMPLATE_NOT_FOUND, "there is no template '%.64s'", name);
+}
+
+static int templates_unreadable(const struct config *config, int why, struct err *err)
+{
+	(void)err_set(err, ERR_INTERNAL, "the templates cannot be read");
+	(void)snprintf(
+		err->private, sizeof err->private, "%s: %s", config->templates, strerror(why));
+	return -1;
 }
 
 static int open_template(const struct config *config, const char *name, struct err *err)
@@ -21,20 +29,17 @@ static int open_template(const struct config *config, const char *name, struct e
 	char file[80];
 	size_t n = strlen(name);
 	bool has_suffix = n > 4 && !strcmp(name + n - 4, ".xml");
-	/* A name has no slash, and a link is not followed, so it cannot lead elsewhere. */
+	/* A name has no slash, and links are not followed, so it leads nowhere else. */
 	if (n >= sizeof file - 4 || !text_is_name(name))
-		return no_template(name, err);
+		return template_missing(name, err);
 	(void)snprintf(file, sizeof file, has_suffix ? "%s" : "%s.xml", name);
 	AUTO(close) int dir = open(config->templates, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	int fd = dir < 0 ? -1 : openat(dir, file, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
 	if (fd >= 0)
 		return fd;
 	if (dir >= 0 && (errno == ENOENT || errno == ELOOP))
-		return no_template(name, err);
-	(void)err_set(err, ERR_INTERNAL, "the templates cannot be read");
-	(void)snprintf(
-		err->private, sizeof err->private, "%s: %s", config->templates, strerror(errno));
-	return -1;
+		return template_missing(name, err);
+	return templates_unreadable(config, errno, err);
 }
 
 int template_read(
@@ -45,7 +50,7 @@ int template_read(
 		return -1;
 	struct stat st;
 	if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))
-		return no_template(name, err);
+		return template_missing(name, err);
 	if (st.st_size > XML_BYTES_MAX)
 		return err_set(err, ERR_INVALID_SPEC, "template '%s' is larger than %d bytes", name,
 			XML_BYTES_MAX);
@@ -80,7 +85,7 @@ static void describe_template(const struct config *config, struct template_info 
 		xml_root(doc), "description", template->description, sizeof template->description);
 }
 
-/* Only what open_template() would open. */
+/* Could open_template() open it? */
 static int is_template(const struct dirent *entry)
 {
 	size_t n = strlen(entry->d_name);
@@ -105,12 +110,8 @@ int template_list(
 {
 	__attribute__((cleanup(entries_done))) struct entries entries = { 0 };
 	int count = scandir(config->templates, &entries.list, is_template, alphasort);
-	if (count < 0) {
-		(void)err_set(err, ERR_INTERNAL, "the templates cannot be read");
-		(void)snprintf(err->private, sizeof err->private, "%s: %s", config->templates,
-			strerror(errno));
-		return -1;
-	}
+	if (count < 0)
+		return templates_unreadable(config, errno, err);
 	entries.count = count;
 	size_t kept = count < TEMPLATES_MAX ? (size_t)count : TEMPLATES_MAX;
 	struct template_info *list = calloc(kept + 1, sizeof *list);

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 /*
- * The templates: domain XML in files of config->templates, for VMs to be made from. Thread-safe: no
+ * The templates that VMs are made from: files of domain XML in config->templates. Thread-safe: no
  * state.
  */
 #include "base/config.h"
 
 /*
- * Reads a template by its name, with or without ".xml", from config->templates and from nowhere
- * else. ERR_TEMPLATE_NOT_FOUND, ERR_INVALID_SPEC. The caller frees *ret.
+ * Reads the template of this name, with or without ".xml", from config->templates and nowhere else.
+ * ERR_TEMPLATE_NOT_FOUND; ERR_INVALID_SPEC if it is too large. The caller frees *ret.
  */
 int template_read(const struct config *config, const char *name, char **ret, size_t *ret_len,
 	struct err *err);
@@ -17,10 +17,10 @@ struct template_info {
 	char name[64]; /* without ".xml" */
 	char title[256];
 	char description[1024];
-	char error[160]; /* why it cannot be used, or "" */
+	char error[160]; /* why no VM can be made from it, or "" */
 };
 
-/* All templates, by name; at most TEMPLATES_MAX. The caller frees *ret. */
+/* All templates, sorted by name, at most TEMPLATES_MAX. The caller frees *ret. */
 enum { TEMPLATES_MAX = 1000 };
 int template_list(const struct config *config, struct template_info **ret, size_t *ret_count,
 	struct err *err);

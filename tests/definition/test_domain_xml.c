@@ -28,7 +28,7 @@ static int read_text(const char *text, struct domain_xml *ret, struct err *err)
 	return 0;
 }
 
-static void test_a_name_is_one_and_good(void **state)
+static void test_a_bad_or_second_name_is_refused(void **state)
 {
 	static const struct {
 		const char *text;
@@ -154,7 +154,7 @@ static void test_a_template_is_a_file_not_a_link_or_pipe(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_a_name_is_one_and_good),
+		cmocka_unit_test(test_a_bad_or_second_name_is_refused),
 		cmocka_unit_test(test_name_and_uuid_are_settled),
 		cmocka_unit_test(test_relative_paths_start_from_their_directories),
 		cmocka_unit_test(test_a_relative_path_cannot_lead_out),

@@ -28,10 +28,10 @@ static void check_element(const struct xml *doc, const char *wanted)
 	CHECK(!element || !strstr(element, "urn:"), "a namespace in %s", element);
 }
 
-static void test_labels_are_merged_as_rfc_7396_says(void **state)
+static void test_labels_are_merged_by_rfc_7396(void **state)
 {
 	static const struct {
-		const char *before, *patch, *after; /* NULL: nothing of ours */
+		const char *before, *patch, *after; /* NULL: no element of ours */
 	} cases[] = {
 		{ "", "{\"a\":\"b\"}", "<label name=\"a\">b</label>" },
 		{ "", "{\"a\":null}", NULL },
@@ -65,8 +65,8 @@ static void test_labels_are_merged_as_rfc_7396_says(void **state)
 	}
 }
 
-/* However it stands there, by whatever prefix: what is taken out is what would be believed. */
-static void test_a_claim_of_a_disk_is_taken_out(void **state)
+/* Under any prefix, at any depth: everything that virtgate would later trust is removed. */
+static void test_a_clients_claim_to_a_disk_is_removed(void **state)
 {
 	static const char *const claims[] = {
 		"<metadata>" VM "<v:disk path='/x'/></v:vm></metadata>",
@@ -88,7 +88,7 @@ static void test_a_claim_of_a_disk_is_taken_out(void **state)
 	}
 }
 
-static void test_only_disks_that_stay_are_kept(void **state)
+static void test_only_disks_that_the_vm_keeps_stay_recorded(void **state)
 {
 	struct err err;
 	AUTO(xml_free) struct xml *old = read_domain(
@@ -107,9 +107,9 @@ static void test_only_disks_that_stay_are_kept(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_labels_are_merged_as_rfc_7396_says),
-		cmocka_unit_test(test_a_claim_of_a_disk_is_taken_out),
-		cmocka_unit_test(test_only_disks_that_stay_are_kept),
+		cmocka_unit_test(test_labels_are_merged_by_rfc_7396),
+		cmocka_unit_test(test_a_clients_claim_to_a_disk_is_removed),
+		cmocka_unit_test(test_only_disks_that_the_vm_keeps_stay_recorded),
 	};
 	xml_init();
 	return cmocka_run_group_tests(tests, NULL, NULL);

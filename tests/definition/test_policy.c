@@ -13,7 +13,7 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 
-/* What /var/lib/libvirt is elsewhere: images and shares, and what lies outside of them. */
+/* Stands for /var/lib/libvirt: images and shares, and a directory outside of both. */
 static char base_dir[] = "/tmp/virtgate-policy-XXXXXX";
 static char images[64], shares[64], outside[64];
 static struct config config = { .templates = TEMPLATES,
@@ -23,7 +23,7 @@ static struct config config = { .templates = TEMPLATES,
 	.networks = "default,lab",
 	.bridges = "virbr0" };
 
-/* From the bytes of a request to the policy's verdict, as a handler goes. */
+/* From the bytes of a request to the policy's verdict, like a handler. */
 static int judge(const char *text, size_t len, struct policy_report *ret, struct err *err)
 {
 	AUTO_DOMAIN_XML struct domain_xml domain = { 0 };
@@ -45,7 +45,7 @@ static void check_document(const char *text, struct policy_report *ret)
 	CHECK(!judge(text, strlen(text), ret, &err), "%s: %s", text, err.text);
 }
 
-/* The document is refused for this place, by this rule. */
+/* The document is refused at this path, by this rule. */
 static void refuse(const char *text, const char *path, const char *rule)
 {
 	struct policy_report report;
@@ -69,7 +69,7 @@ static void accept(const char *text)
 #define HEAD "<domain type='kvm'><name>a</name><memory>2048</memory>"
 #define OS "<os><type>hvm</type></os>"
 
-/* Reads a file of tests/corpus; its /var/lib/libvirt becomes this test's, but for libvirt's own. */
+/* Reads a file of tests/corpus with this test's directories instead of /var/lib/libvirt/. */
 static char *read_document(const char *dir, const char *name, size_t *ret_len)
 {
 	static const char there[] = "/var/lib/libvirt";
@@ -269,7 +269,7 @@ static void test_an_images_header_names_nothing_outside(void **state)
 	try_disk("damaged.qcow2", "damaged");
 }
 
-/* Bytes into an image that is there. */
+/* Writes bytes into an existing image. */
 static void patch_image(const char *name, off_t at, const void *bytes, size_t n)
 {
 	char path[128];
@@ -311,7 +311,7 @@ static void test_a_header_that_can_be_read_in_two_ways_is_refused(void **state)
 	}
 }
 
-static void test_a_qcow2_image_is_no_raw_disk(void **state)
+static void test_a_qcow2_image_as_raw_disk_is_refused(void **state)
 {
 	(void)state;
 	write_qcow2("plain.qcow2", NULL, NULL, false);
@@ -320,7 +320,7 @@ static void test_a_qcow2_image_is_no_raw_disk(void **state)
 		"/domain/devices/disk/source/@file", "its format says raw");
 }
 
-static void test_an_image_that_some_qemu_writes_to_is_left_alone(void **state)
+static void test_an_image_that_a_qemu_writes_to_is_refused(void **state)
 {
 	static const char disk[] = HEAD OS
 		"<devices><disk type='file'><driver type='qcow2'/><source file='over.qcow2'/>"
@@ -348,8 +348,8 @@ static void test_an_image_that_some_qemu_writes_to_is_left_alone(void **state)
 	assert_int_equal(policy_recheck(xml_root(domain.doc), &config, true, &err), 0);
 }
 
-/* What cannot be looked at for want of descriptors is neither allowed nor against a rule. */
-static void test_want_of_descriptors_is_no_violation(void **state)
+/* Without descriptors to check a file, it is neither allowed nor a violation. */
+static void test_exhausted_descriptors_are_no_violation(void **state)
 {
 	static const char *const texts[] = {
 		HEAD OS
@@ -379,7 +379,7 @@ static void test_want_of_descriptors_is_no_violation(void **state)
 		struct policy_report report = { 0 };
 		unsigned spare = 0;
 		int rc = -1;
-		/* With a descriptor more each time, until there are enough. */
+		/* With one more descriptor each time, until there are enough. */
 		for (; rc < 0 && spare < 8; spare++) {
 			struct rlimit low = { (rlim_t)next + spare, limit.rlim_max };
 			assert_int_equal(setrlimit(RLIMIT_NOFILE, &low), 0);
@@ -407,7 +407,7 @@ static void test_every_template_passes(void **state)
 	}
 }
 
-/* The serialised document without what the policy makes of it is what libvirt gets. */
+/* The document passes, and what libvirt gets does not contain `absent` (may be NULL). */
 static void accept_file(const char *name, const char *absent)
 {
 	size_t len = 0;
@@ -438,8 +438,8 @@ static void test_what_the_seed_virt_install_and_virsh_write_passes(void **state)
 	accept_file("virsh-dumpxml-live.xml", "/dev/pts");
 }
 
-/* A document of ours, or of libvirt's, stays what it is when it comes back. */
-static void test_what_has_passed_passes_again_unchanged(void **state)
+/* A document that virtgate or libvirt wrote is not changed when a client sends it again. */
+static void test_a_document_that_passed_passes_again_unchanged(void **state)
 {
 	size_t len = 0;
 	struct err err;
@@ -461,7 +461,7 @@ static void test_what_has_passed_passes_again_unchanged(void **state)
 	assert_int_equal(second.warning_count, 0);
 }
 
-/* Between the check and a start a file may become another one. */
+/* Between the check and the start, a file may be replaced. */
 static void test_files_that_changed_since_are_found_at_the_start(void **state)
 {
 	static const char kernel[] = HEAD "<os><type>hvm</type><kernel>swap</kernel></os></domain>";
@@ -494,7 +494,7 @@ static void test_files_that_changed_since_are_found_at_the_start(void **state)
 		CHECK(strstr(err.text, "'swap'") && strstr(err.text, "links followed"), "%s",
 			err.text);
 	}
-	/* The guest of another VM has written a header into what was its raw disk. */
+	/* The guest of another VM wrote a header into its raw disk. */
 	AUTO_DOMAIN_XML struct domain_xml domain = { 0 };
 	(void)unlink(path);
 	assert_int_equal(domain_xml_read(disk, strlen(disk), &domain, &err), 0);
@@ -504,8 +504,8 @@ static void test_files_that_changed_since_are_found_at_the_start(void **state)
 	CHECK(strstr(err.text, "backing file outside"), "%s", err.text);
 }
 
-/* Whoever defined a VM with virsh answers for it. */
-static void test_what_lies_elsewhere_is_not_looked_at_again(void **state)
+/* An administrator who defines a VM with virsh is responsible for its paths. */
+static void test_files_outside_the_directories_are_not_checked_again(void **state)
 {
 	struct err err;
 	AUTO(xml_free) struct xml *doc = NULL;
@@ -561,14 +561,14 @@ int main(void)
 		cmocka_unit_test(test_files_lead_nowhere_else),
 		cmocka_unit_test(test_an_images_header_names_nothing_outside),
 		cmocka_unit_test(test_a_header_that_can_be_read_in_two_ways_is_refused),
-		cmocka_unit_test(test_a_qcow2_image_is_no_raw_disk),
-		cmocka_unit_test(test_an_image_that_some_qemu_writes_to_is_left_alone),
-		cmocka_unit_test(test_want_of_descriptors_is_no_violation),
+		cmocka_unit_test(test_a_qcow2_image_as_raw_disk_is_refused),
+		cmocka_unit_test(test_an_image_that_a_qemu_writes_to_is_refused),
+		cmocka_unit_test(test_exhausted_descriptors_are_no_violation),
 		cmocka_unit_test(test_every_template_passes),
 		cmocka_unit_test(test_what_the_seed_virt_install_and_virsh_write_passes),
-		cmocka_unit_test(test_what_has_passed_passes_again_unchanged),
+		cmocka_unit_test(test_a_document_that_passed_passes_again_unchanged),
 		cmocka_unit_test(test_files_that_changed_since_are_found_at_the_start),
-		cmocka_unit_test(test_what_lies_elsewhere_is_not_looked_at_again),
+		cmocka_unit_test(test_files_outside_the_directories_are_not_checked_again),
 		cmocka_unit_test(test_every_violation_is_reported),
 	};
 	return cmocka_run_group_tests_name("policy", tests, set_up, tear_down);

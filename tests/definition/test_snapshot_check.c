@@ -11,12 +11,12 @@
 	"'/><source file='/i'/><target dev='" dev "'/>" more "</disk>"
 #define RO "<readonly/>"
 
-static void test_what_can_have_a_snapshot_is_known_from_its_xml(void **state)
+static void test_the_xml_says_whether_a_snapshot_is_possible(void **state)
 {
 	static const struct {
 		const char *devices, *os;
 		bool chosen;
-		const char *text; /* NULL: it can */
+		const char *text; /* NULL: it is possible */
 	} cases[] = {
 		{ DISK("", "qcow2", "vda", ""), "", false, NULL },
 		{ DISK(" device='disk' snapshot='internal'", "qcow2", "vda", ""), "", false, NULL },
@@ -37,7 +37,8 @@ static void test_what_can_have_a_snapshot_is_known_from_its_xml(void **state)
 		{ DISK("", "qcow2", "vda", ""), "<loader type='pflash'>/f</loader>", false,
 			"UEFI" },
 		{ DISK("", "qcow2", "vda", ""), "<loader type='rom'>/f</loader>", false, NULL },
-		/* What the client chooses libvirt judges, but for what it would do wrong. */
+		/* libvirt decides about disks that the client chooses, except where it would do
+		   wrong. */
 		{ "", "", true, NULL },
 		{ DISK("", "raw", "vda", ""), "", true, NULL },
 		{ DISK(" snapshot='external'", "qcow2", "vda", ""), "", true, "'external'" },
@@ -61,7 +62,7 @@ static void test_what_can_have_a_snapshot_is_known_from_its_xml(void **state)
 	}
 }
 
-static void test_memory_is_saved_of_what_runs_and_nothing_else(void **state)
+static void test_memory_goes_with_a_running_vm_only(void **state)
 {
 	static const struct {
 		const char *memory;
@@ -90,8 +91,8 @@ static void test_memory_is_saved_of_what_runs_and_nothing_else(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_what_can_have_a_snapshot_is_known_from_its_xml),
-		cmocka_unit_test(test_memory_is_saved_of_what_runs_and_nothing_else),
+		cmocka_unit_test(test_the_xml_says_whether_a_snapshot_is_possible),
+		cmocka_unit_test(test_memory_goes_with_a_running_vm_only),
 	};
 	xml_init();
 	return cmocka_run_group_tests_name("snapshot", tests, NULL, NULL);

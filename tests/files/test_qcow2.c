@@ -16,7 +16,7 @@
 static const long long sizes[] = { MIB, MIB + 512, 512 * MIB, 512 * MIB + 512, 10 * GIB,
 	4096 * GIB - 512, 4 * TIB, 4 * TIB + 512, QCOW2_CAPACITY_MAX };
 
-/* QEMU's own judge: nothing leaks, nothing is damaged, and the size is what was asked for. */
+/* qemu-img finds no leak and no damage, and the right size. */
 static void judge(const char *path, long long capacity)
 {
 	char command[512];
@@ -72,7 +72,7 @@ static int make_image(size_t len)
 	int fd = mkstemp(path);
 	(void)unlink(path);
 	image[63] = 2;                           /* snapshots */
-	image[71] = 128;                         /* where their table is */
+	image[71] = 128;                         /* offset of their table */
 	memcpy(image + 128 + 12, "\0\1\0\3", 4); /* lengths of id and name */
 	image[128 + 39] = 8;                     /* length of the extra data */
 	memcpy(image + 128 + 40 + 8, "1one", 4); /* up to 180, and padded to 184 */
@@ -95,7 +95,7 @@ static void test_a_snapshot_is_found_in_an_images_table(void **state)
 		{ 256, "on", true },
 		{ 256, "", true },
 		{ 200, "one", false },
-		{ 200, "three", false }, /* the table is cut: nobody knows */
+		{ 200, "three", false }, /* the table is cut off: not known */
 		{ 60, "one", false },
 		{ 4, "one", false },
 	};

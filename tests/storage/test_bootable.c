@@ -21,7 +21,7 @@ static void write_file(const char *name, const void *data, size_t size)
 	assert_int_equal(write(fd, data, size), size);
 }
 
-/* "" when it can boot, else a part of what is said. */
+/* said: "" if it can boot, else a part of the error. */
 static void expect(const char *inside, const char *memory, const char *said)
 {
 	char text[1024];
@@ -51,7 +51,7 @@ static void put32(unsigned char *at, uint32_t value)
 		at[i] = (unsigned char)(value >> 8 * i);
 }
 
-static void test_each_kind_of_kernel_is_known(void **state)
+static void test_each_kind_of_kernel_is_recognised(void **state)
 {
 	static unsigned char file[16384];
 	(void)state;
@@ -82,7 +82,7 @@ static void test_each_kind_of_kernel_is_known(void **state)
 	expect_kernel("bad-sum", ">8192", "is not a kernel");
 }
 
-static void test_elf_kernels_are_entered_by_multiboot_or_a_note(void **state)
+static void test_an_elf_kernel_needs_multiboot_or_a_pvh_note(void **state)
 {
 	static unsigned char file[16384];
 	Elf64_Ehdr elf = { .e_ident = ELFMAG "\2\1\1",
@@ -116,7 +116,7 @@ static void test_elf_kernels_are_entered_by_multiboot_or_a_note(void **state)
 	put32(file + 1032, 0u - 0x1badb002 - (1 << 16));
 	write_file("multiboot64-addresses", file, sizeof file);
 	expect_kernel("multiboot64-addresses", ">8192", "");
-	/* Damaged: tables and notes that lie outside of the file. */
+	/* Damaged: tables and notes outside of the file. */
 	elf.e_phoff = UINT64_MAX - 8;
 	elf.e_phnum = UINT16_MAX;
 	memcpy(file, &elf, sizeof elf);
@@ -125,7 +125,7 @@ static void test_elf_kernels_are_entered_by_multiboot_or_a_note(void **state)
 	expect_kernel("damaged", ">8192", "is not a kernel");
 }
 
-static void test_what_is_missing_is_named(void **state)
+static void test_a_missing_file_is_named(void **state)
 {
 	char inside[256];
 	(void)state;
@@ -158,7 +158,7 @@ static void test_a_kernel_needs_more_than_a_mebibyte(void **state)
 	expect("", ">1024", ""); /* a BIOS fits */
 }
 
-static void test_other_machines_kernels_are_left_to_qemu(void **state)
+static void test_kernels_of_other_architectures_are_left_to_qemu(void **state)
 {
 	char inside[256];
 	(void)state;
@@ -187,11 +187,11 @@ static int tear_down(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_each_kind_of_kernel_is_known),
-		cmocka_unit_test(test_elf_kernels_are_entered_by_multiboot_or_a_note),
-		cmocka_unit_test(test_what_is_missing_is_named),
+		cmocka_unit_test(test_each_kind_of_kernel_is_recognised),
+		cmocka_unit_test(test_an_elf_kernel_needs_multiboot_or_a_pvh_note),
+		cmocka_unit_test(test_a_missing_file_is_named),
 		cmocka_unit_test(test_a_kernel_needs_more_than_a_mebibyte),
-		cmocka_unit_test(test_other_machines_kernels_are_left_to_qemu),
+		cmocka_unit_test(test_kernels_of_other_architectures_are_left_to_qemu),
 	};
 	return cmocka_run_group_tests_name("bootable", tests, set_up, tear_down);
 }

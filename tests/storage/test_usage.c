@@ -20,7 +20,7 @@ static void look(const char *source, const char *wanted)
 	CHECK(!strcmp(file.user, wanted), "%.64s: '%s'", source, file.user);
 }
 
-static void test_a_path_is_looked_at_up_to_its_end(void **state)
+static void test_a_path_is_compared_to_its_end(void **state)
 {
 	char path[4000];
 	(void)state;
@@ -41,7 +41,7 @@ static int set_up(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_a_path_is_looked_at_up_to_its_end),
+		cmocka_unit_test(test_a_path_is_compared_to_its_end),
 	};
 	return cmocka_run_group_tests(tests, set_up, NULL);
 }
