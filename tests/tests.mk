@@ -123,7 +123,7 @@ check-faults: all
 check-tsan: all
 	@$(MAKE) --no-print-directory -j$(JOBS) $(TSAN_BUILD) unit-tests $(BUILD)/tsan/virtgate
 	@$(TSAN_RUN) $(MAKE) --no-print-directory -k -j$(JOBS) --output-sync=target $(TSAN_BUILD) run-unit
-	$(TSAN_RUN) VIRTGATE_BIN=$(BUILD)/tsan/virtgate $(PYTEST) tests/e2e/test_load.py
+	$(TSAN_RUN) VIRTGATE_BIN=$(BUILD)/tsan/virtgate VIRTGATE_TEST_PATIENCE=5 $(PYTEST) tests/e2e/test_load.py
 
 check-valgrind: all
 	VIRTGATE_BIN=tests/e2e/valgrind VIRTGATE_TEST_REQUESTS=1000 VIRTGATE_TEST_PATIENCE=5 $(PYTEST) tests/e2e/test_load.py

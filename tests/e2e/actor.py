@@ -14,6 +14,8 @@ import urllib.parse
 from enum import Enum
 from typing import NamedTuple
 
+from gateway import BUSY
+
 DONE, REFUSED, UNKNOWN = Outcome = Enum("Outcome", "DONE REFUSED UNKNOWN")
 # Instead of an answer: the request may have arrived, or cannot have.
 LOST, UNSENT = NoAnswer = Enum("NoAnswer", "LOST UNSENT")
@@ -27,8 +29,6 @@ MOVES = {
 }
 # The bodies of the actions that need one.
 BODIES = {"stop": {"json": {"mode": "kill"}}}
-# Codes of a 503 that says that nothing was done.
-BUSY = {"host_busy", "vm_busy", "draining"}
 # Codes of a refusal because of the VM's state.
 TELLING = {"wrong_state", "vm_not_found", "already_exists", "snapshot_not_found"}
 COMING_MAX = 3  # with so many unknown outcomes a client makes no more changes
@@ -84,7 +84,7 @@ def outcome_of(answer):
         return UNKNOWN if answer is LOST else REFUSED
     if answer.status < 400:
         return DONE
-    if answer.status < 500 or answer.code in BUSY:
+    if answer.status < 500 or answer.code in BUSY | {"draining"}:
         return REFUSED
     # A retryable 502: nginx has sent no byte of the request to virtgate.
     return REFUSED if answer.status == 502 and answer.json["retryable"] else UNKNOWN
@@ -98,12 +98,12 @@ def told(answer):
 
 class Actor:
     """make: what the VM is made from, json=SPEC or xml=TEXT. tolerated: error codes that any
-    request may be answered with."""
+    request may be answered with, beside those of a busy machine."""
 
-    def __init__(self, client, name, make, seed, tolerated=("host_busy", "vm_busy", "overloaded"), snapshots=True):
+    def __init__(self, client, name, make, seed, tolerated=(), snapshots=True):
         self.client, self.name, self.make = client, name, make
         self.random = random.Random(seed)
-        self.tolerated, self.may_snapshot = set(tolerated), snapshots
+        self.tolerated, self.may_snapshot = BUSY | set(tolerated), snapshots
         self.at = "/v1/vms/" + urllib.parse.quote(name, safe="")
         self.worlds = {NOTHING}
         self.lock = threading.Lock()

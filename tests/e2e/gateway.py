@@ -202,6 +202,17 @@ def is_open(problem):
         problem["code"] == "hypervisor_unavailable" and "may have been done" in problem.get("hint", ""))
 
 
+# Codes of a refusal by a busy machine, before anything was done.
+BUSY = {"host_busy", "vm_busy", "overloaded"}
+
+
+def is_too_busy(answer, method):
+    """Whether the machine was too busy for the request, which has changed nothing."""
+    if method == "HEAD" or answer.status not in (503, 504):
+        return False
+    return answer.code in BUSY or (method == "GET" and answer.code == "deadline_exceeded")
+
+
 def check_problem(answer, user):
     problem = answer.json
     assert answer.headers["Content-Type"] == "application/problem+json", answer.headers
@@ -245,11 +256,17 @@ def check_no_host_path(answer, sent):
 
 
 class Client:
-    """One kept-alive HTTPS connection of one user, reopened after the server has closed it."""
+    """One kept-alive HTTPS connection of one user, reopened after the server has closed it.
 
-    def __init__(self, gateway, user="admin", password=None):
+    A patient client repeats what a busy machine refused, after the time that Retry-After says. It is
+    for tests that send many requests at once and are not about refusals.
+    """
+
+    def __init__(self, gateway, user="admin", password=None, patient=False):
         self.gateway = gateway
         self.user = user
+        self.patient = patient
+        self.refusals = 0  # requests that it had to repeat
         self.connections = 0
         self.sock = None
         self.beyond = ()  # see openapi.check()
@@ -289,7 +306,16 @@ class Client:
             head += f"Content-Type: {type}\r\n"
         if body is not None or method in ("POST", "PUT", "PATCH"):
             head += f"Content-Length: {len(body or b'')}\r\n"
-        return self.send(head.encode("latin-1") + b"\r\n" + (body or b""), method, target)
+        return self.insist(head.encode("latin-1") + b"\r\n" + (body or b""), method, target)
+
+    def insist(self, data, method, target):
+        deadline = time.monotonic() + 60 * PATIENCE
+        while True:
+            answer = self.send(data, method, target)
+            if not (self.patient and is_too_busy(answer, method)) or time.monotonic() > deadline:
+                return answer
+            self.refusals += 1
+            time.sleep(float(answer.headers["Retry-After"] or 0))
 
     def send(self, data, method="GET", target=""):
         """Sends the bytes of one request unchanged and reads the answer."""
@@ -547,8 +573,8 @@ class Gateway:
             sock.close()
             raise
 
-    def client(self, user="admin", password=None):
-        return Client(self, user, password)
+    def client(self, user="admin", password=None, patient=False):
+        return Client(self, user, password, patient)
 
 
 @contextlib.contextmanager

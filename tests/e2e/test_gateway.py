@@ -1219,9 +1219,9 @@ def test_shutdown_drains_and_ends_with_0(new_gateway):
 class Traffic:
     """Clients that send requests without a pause until they are stopped."""
 
-    def __init__(self, gateway, count, step):
+    def __init__(self, gateway, count, step, patient=False):
         """step(client, number of the client, number of the request) sends a request."""
-        self.gateway, self.step = gateway, step
+        self.gateway, self.step, self.patient = gateway, step, patient
         self.answers, self.failures = [], []
         self.stopping = threading.Event()
         self.threads = [threading.Thread(target=self.run, args=(i,)) for i in range(count)]
@@ -1230,7 +1230,7 @@ class Traffic:
 
     def run(self, number):
         try:
-            with self.gateway.client("admin") as client:
+            with self.gateway.client("admin", patient=self.patient) as client:
                 for turn in itertools.count():
                     if self.stopping.is_set():
                         return
@@ -1284,7 +1284,7 @@ def test_behind_two_backends_a_restart_loses_no_read(new_gateway, round):
         f"server unix:{g.listen} max_fails=0;\n" for g in (gateway, second)))
     second.start_virtgate()
     gateway.start()
-    traffic = Traffic(gateway, 8, lambda client, number, turn: client.get("/v1/vms"))
+    traffic = Traffic(gateway, 8, lambda client, number, turn: client.get("/v1/vms"), patient=True)
     try:
         for restarting in gateway.stop_virtgate, gateway.start_virtgate, gateway.wait_serving:
             sent = len(traffic.answers)

@@ -24,7 +24,7 @@ def host(tmp_path_factory):
     with running_gateway(uri="test+unix:///default", **variables) as gateway:
 
         def make(i):
-            with gateway.client("admin") as admin:
+            with gateway.client("admin", patient=True) as admin:
                 xml = test_domain(f"many-{i:04}", LABELS.format(i % 2))
                 answer = admin.post("/v1/vms", json={"xml": xml})
                 assert answer.status == 201, answer

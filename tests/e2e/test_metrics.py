@@ -90,7 +90,7 @@ def test_every_one_of_many_concurrent_requests_is_counted(gateway, viewer):
     before = requests(scrape(viewer), "/v1", "GET", 200)
 
     def ask():
-        with gateway.client("viewer") as client:
+        with gateway.client("viewer", patient=True) as client:
             for _ in range(25):
                 assert client.get("/v1").status == 200
 

@@ -18,7 +18,7 @@ def many(gateway):
     """Calls work with each of that many clients at once; returns the results."""
     def at_once(work, count=CLIENTS):
         def one(number):
-            with gateway.client("admin") as admin:
+            with gateway.client("admin", patient=True) as admin:
                 return work(admin, number)
         with ThreadPoolExecutor(count) as pool:
             return list(pool.map(one, range(count)))

@@ -108,7 +108,7 @@ def test_concurrent_stops_of_one_vm_all_succeed_and_one_changes_it(gateway, put)
     at = put("running")
 
     def stop(i):
-        with gateway.client("operator") as client:
+        with gateway.client("operator", patient=True) as client:
             return client.post(f"{at}/stop", json={"mode": ("auto", "kill")[i % 2]})
 
     with concurrent.futures.ThreadPoolExecutor(8) as pool:
@@ -382,7 +382,7 @@ def test_concurrent_bulk_requests_leave_each_vm_in_one_state(gateway, operator, 
     refs = names(20, start=True)
 
     def act(i):
-        with gateway.client("operator") as client:
+        with gateway.client("operator", patient=True) as client:
             return client.post(f"/v1/vms:{('suspend', 'resume')[i % 2]}", json={"refs": refs})
 
     with concurrent.futures.ThreadPoolExecutor(6) as pool:
@@ -398,7 +398,7 @@ def test_short_requests_are_answered_during_a_bulk_request(gateway, operator, na
     refs = names(100)
     with concurrent.futures.ThreadPoolExecutor(1) as pool:
         running = pool.submit(operator.post, "/v1/vms:start", json={"refs": refs})
-        with gateway.client("viewer") as client:
+        with gateway.client("viewer", patient=True) as client:
             slowest = 0
             while not running.done():
                 start = time.monotonic()

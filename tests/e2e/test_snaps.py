@@ -251,7 +251,7 @@ def test_a_key_of_256_bytes_is_too_long(admin, vm):
 @pytest.mark.parametrize("body", [{}, {"name": "own"}])
 def test_many_clients_with_one_key_make_one_snapshot(gateway, admin, vm, body):
     def post(_):
-        with gateway.client("admin") as client:
+        with gateway.client("admin", patient=True) as client:
             return client.post(f"{vm}/snapshots", headers=key("twenty"), json=body)
 
     with concurrent.futures.ThreadPoolExecutor(16) as pool:

@@ -23,7 +23,7 @@ def pair(tmp_path_factory):
     second.passwords = first.passwords
     (second.dir / "virtgate/htpasswd").write_text(second.htpasswd())
     try:
-        with first.start().client("admin") as a, second.start().client("admin") as b:
+        with first.start().client(patient=True) as a, second.start().client(patient=True) as b:
             yield a, b
     finally:
         second.stop()
