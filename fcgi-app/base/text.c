@@ -3,11 +3,11 @@
 
 #include <string.h>
 
-/* The length of the character at s; 0: it is malformed. */
+/* The length of the character at s; 0: it is malformed or a NUL. */
 static inline size_t utf8_length(const unsigned char *s, size_t n)
 {
 	if (s[0] < 0x80)
-		return 1;
+		return s[0] ? 1 : 0;
 	size_t len = s[0] >= 0xf0 ? 4 : s[0] >= 0xe0 ? 3 : 2;
 	if (s[0] < 0xc2 || s[0] > 0xf4 || len > n)
 		return 0;
@@ -25,7 +25,7 @@ bool text_is_utf8(const char *s, size_t n)
 	const unsigned char *p = (const unsigned char *)s;
 	const unsigned char *end = p + n;
 	while (p < end) {
-		size_t len = *p ? utf8_length(p, (size_t)(end - p)) : 0;
+		size_t len = *p && *p < 0x80 ? 1 : utf8_length(p, (size_t)(end - p));
 		if (!len)
 			return false;
 		p += len;
@@ -85,7 +85,8 @@ void text_mask_malformed(char *s)
 {
 	size_t left = strlen(s);
 	while (left) {
-		size_t len = utf8_length((const unsigned char *)s, left);
+		const unsigned char *c = (const unsigned char *)s;
+		size_t len = *c < 0x80 ? 1 : utf8_length(c, left);
 		if (!len) {
 			*s = '?';
 			len = 1;

@@ -9,19 +9,12 @@
 #include <string.h>
 
 /* struct json is json-c's object under our name. */
-static json_object *to_jc(const struct json *value)
-{
-	return (json_object *)(uintptr_t)value;
-}
-
-static struct json *from_jc(json_object *value)
-{
-	return (struct json *)value;
-}
+#define JC(value) ((json_object *)(uintptr_t)(value))
+#define FROM_JC(object) ((struct json *)(object))
 
 void json_free(struct json *value)
 {
-	(void)json_object_put(to_jc(value));
+	(void)json_object_put(JC(value));
 }
 
 DEFINE_AUTO(json_tokener *, json_tokener_free)
@@ -240,11 +233,11 @@ int json_parse(const char *text, size_t len, struct json **ret, struct err *err)
 		return err_memory(err);
 	json_tokener_set_flags(tokener, JSON_TOKENER_STRICT);
 	AUTO(json_free) struct json *value =
-		from_jc(json_tokener_parse_ex(tokener, copy, (int)len));
+		FROM_JC(json_tokener_parse_ex(tokener, copy, (int)len));
 	enum json_tokener_error error = json_tokener_get_error(tokener);
 	if (error == json_tokener_continue) {
 		/* A number at the top ends with the text, which json-c learns from a NUL. */
-		value = from_jc(json_tokener_parse_ex(tokener, "", 1));
+		value = FROM_JC(json_tokener_parse_ex(tokener, "", 1));
 		error = json_tokener_get_error(tokener);
 		scan.at = scan.end;
 	} else {
@@ -266,7 +259,7 @@ int json_parse(const char *text, size_t len, struct json **ret, struct err *err)
 
 enum json_kind json_kind_of(const struct json *value)
 {
-	switch (json_object_get_type(to_jc(value))) {
+	switch (json_object_get_type(JC(value))) {
 	case json_type_null:
 		return JSON_IS_NULL;
 	case json_type_boolean:
@@ -287,18 +280,18 @@ enum json_kind json_kind_of(const struct json *value)
 
 bool json_get_bool(const struct json *value)
 {
-	return json_object_get_boolean(to_jc(value));
+	return json_object_get_boolean(JC(value));
 }
 
 const char *json_get_string(const struct json *value, size_t *ret_len)
 {
-	*ret_len = (size_t)json_object_get_string_len(to_jc(value));
-	return json_object_get_string(to_jc(value));
+	*ret_len = (size_t)json_object_get_string_len(JC(value));
+	return json_object_get_string(JC(value));
 }
 
 int64_t json_get_int(const struct json *value)
 {
-	return json_object_get_int64(to_jc(value));
+	return json_object_get_int64(JC(value));
 }
 
 const char *json_scalar_text(const struct json *value, char *number, size_t size)
@@ -314,17 +307,17 @@ const char *json_scalar_text(const struct json *value, char *number, size_t size
 
 const struct json *json_member(const struct json *object, const char *name)
 {
-	return from_jc(json_object_object_get(to_jc(object), name));
+	return FROM_JC(json_object_object_get(JC(object), name));
 }
 
 bool json_has(const struct json *object, const char *name)
 {
-	return json_object_object_get_ex(to_jc(object), name, NULL);
+	return json_object_object_get_ex(JC(object), name, NULL);
 }
 
 size_t json_length(const struct json *value)
 {
-	json_object *v = to_jc(value);
+	json_object *v = JC(value);
 	if (json_object_is_type(v, json_type_array))
 		return json_object_array_length(v);
 	return json_object_is_type(v, json_type_object) ? (size_t)json_object_object_length(v) : 0;
@@ -332,17 +325,17 @@ size_t json_length(const struct json *value)
 
 const struct json *json_item(const struct json *array, size_t i)
 {
-	return from_jc(json_object_array_get_idx(to_jc(array), i));
+	return FROM_JC(json_object_array_get_idx(JC(array), i));
 }
 
 int json_each(const struct json *object,
 	int (*each)(const char *name, const struct json *value, void *data), void *data)
 {
-	struct json_object_iterator it = json_object_iter_begin(to_jc(object));
-	struct json_object_iterator end = json_object_iter_end(to_jc(object));
+	struct json_object_iterator it = json_object_iter_begin(JC(object));
+	struct json_object_iterator end = json_object_iter_end(JC(object));
 	for (; !json_object_iter_equal(&it, &end); json_object_iter_next(&it)) {
 		int result = each(json_object_iter_peek_name(&it),
-			from_jc(json_object_iter_peek_value(&it)), data);
+			FROM_JC(json_object_iter_peek_value(&it)), data);
 		if (result)
 			return result;
 	}
@@ -352,36 +345,36 @@ int json_each(const struct json *object,
 /* A part of the tree that this thread builds could not be allocated. */
 static _Thread_local bool out_of_memory;
 
-static struct json *made(json_object *value)
+static struct json *json_made(json_object *value)
 {
 	if (!value)
 		out_of_memory = true;
-	return from_jc(value);
+	return FROM_JC(value);
 }
 
 struct json *json_new_object(void)
 {
-	return made(json_object_new_object());
+	return json_made(json_object_new_object());
 }
 
 struct json *json_new_array(void)
 {
-	return made(json_object_new_array());
+	return json_made(json_object_new_array());
 }
 
 struct json *json_string(const char *value)
 {
-	return made(json_object_new_string(value));
+	return json_made(json_object_new_string(value));
 }
 
 struct json *json_new_int(int64_t value)
 {
-	return made(json_object_new_int64(value));
+	return json_made(json_object_new_int64(value));
 }
 
 struct json *json_new_bool(bool value)
 {
-	return made(json_object_new_boolean(value));
+	return json_made(json_object_new_boolean(value));
 }
 
 struct json *json_new_time(int64_t wall_ms)
@@ -396,13 +389,13 @@ struct json *json_new_time(int64_t wall_ms)
 
 struct json *json_share(const struct json *value)
 {
-	return from_jc(json_object_get(to_jc(value)));
+	return FROM_JC(json_object_get(JC(value)));
 }
 
 void json_put(struct json *object, const char *name, struct json *value)
 {
 	unsigned flags = JSON_C_OBJECT_ADD_KEY_IS_NEW | JSON_C_OBJECT_ADD_CONSTANT_KEY;
-	if (object && !json_object_object_add_ex(to_jc(object), name, to_jc(value), flags))
+	if (object && !json_object_object_add_ex(JC(object), name, JC(value), flags))
 		return;
 	out_of_memory = true;
 	json_free(value);
@@ -410,7 +403,7 @@ void json_put(struct json *object, const char *name, struct json *value)
 
 void json_put_copy(struct json *object, const char *name, struct json *value)
 {
-	if (object && !json_object_object_add(to_jc(object), name, to_jc(value)))
+	if (object && !json_object_object_add(JC(object), name, JC(value)))
 		return;
 	out_of_memory = true;
 	json_free(value);
@@ -433,7 +426,7 @@ void json_put_bool(struct json *object, const char *name, bool value)
 
 void json_push(struct json *array, struct json *value)
 {
-	if (array && !json_object_array_add(to_jc(array), to_jc(value)))
+	if (array && !json_object_array_add(JC(array), JC(value)))
 		return;
 	out_of_memory = true;
 	json_free(value);
@@ -446,11 +439,11 @@ void json_push_string(struct json *array, const char *value)
 
 void json_keep(struct json *object, const char *names)
 {
-	struct lh_table *members = json_object_get_object(to_jc(object));
+	struct lh_table *members = json_object_get_object(JC(object));
 	for (struct lh_entry *e = lh_table_head(members), *next; e; e = next) {
 		next = lh_entry_next(e);
 		if (!text_is_word(names, ',', lh_entry_k(e)))
-			json_object_object_del(to_jc(object), lh_entry_k(e));
+			json_object_object_del(JC(object), lh_entry_k(e));
 	}
 }
 
@@ -458,7 +451,7 @@ int json_text(const struct json *value, char **ret, size_t *ret_len, struct err 
 {
 	int flags = JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE;
 	size_t len = 0;
-	const char *text = json_object_to_json_string_length(to_jc(value), flags, &len);
+	const char *text = json_object_to_json_string_length(JC(value), flags, &len);
 	bool failed = out_of_memory || !text;
 	out_of_memory = false;
 	char *copy = failed ? NULL : malloc(len + 1);

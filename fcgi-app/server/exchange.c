@@ -34,12 +34,6 @@ void exchange_free(struct exchange *exchange)
 
 /* The request */
 
-static const char *param(const FCGX_Request *fcgi, const char *name)
-{
-	const char *value = FCGX_GetParam(name, fcgi->envp);
-	return value ? value : "";
-}
-
 /*
  * Reads the whole body, because what stays unread would be taken for the next request on this
  * connection, and keeps at most API_BODY_MAX bytes of it. A body of another length than announced
@@ -48,8 +42,8 @@ static const char *param(const FCGX_Request *fcgi, const char *name)
 static int exchange_read_body(
 	const FCGX_Request *fcgi, char **ret_body, size_t *ret_len, struct err *err)
 {
-	const char *length = param(fcgi, "CONTENT_LENGTH");
-	long long announced = strtoll(length, NULL, 10);
+	const char *length = FCGX_GetParam("CONTENT_LENGTH", fcgi->envp);
+	long long announced = length ? strtoll(length, NULL, 10) : 0;
 	size_t room = announced < 0        ? 0
 		: announced > API_BODY_MAX ? API_BODY_MAX
 					   : (size_t)announced;
@@ -64,7 +58,7 @@ static int exchange_read_body(
 	}
 	if (!body)
 		return err_memory(err);
-	if (len && !*length)
+	if (len && (!length || !*length))
 		return err_set(err, ERR_LENGTH_REQUIRED, "body: the request has no Content-Length");
 	if (len > API_BODY_MAX)
 		return err_set(err, ERR_BODY_TOO_LARGE,
@@ -78,38 +72,40 @@ static int exchange_read_body(
 	return 0;
 }
 
-/* nginx's, if it can stand in a header and in the log unescaped; otherwise a new one. */
-static const char *request_id(const FCGX_Request *fcgi, char own[static UUID_SIZE])
-{
-	const char *given = param(fcgi, "REQUEST_ID");
-	if (text_is_name(given))
-		return given;
-	uuid_make(own);
-	return own;
-}
+/* The parameters that become texts of the request. */
+static const struct {
+	const char *name;
+	size_t at;
+} params[] = {
+	{ "REQUEST_URI", offsetof(struct http_req, target) },
+	{ "CONTENT_TYPE", offsetof(struct http_req, content_type) },
+	{ "REQUEST_ID", offsetof(struct http_req, request_id) },
+	{ "REMOTE_USER", offsetof(struct http_req, user) },
+	{ "VIRTGATE_ROLE", offsetof(struct http_req, role) },
+	{ "HTTP_ORIGIN", offsetof(struct http_req, origin) },
+	{ "HTTP_SEC_FETCH_SITE", offsetof(struct http_req, sec_fetch_site) },
+	{ "HTTP_HOST", offsetof(struct http_req, host) },
+	{ "HTTP_IF_MATCH", offsetof(struct http_req, if_match) },
+	{ "HTTP_IF_NONE_MATCH", offsetof(struct http_req, if_none_match) },
+	{ "HTTP_CACHE_CONTROL", offsetof(struct http_req, cache_control) },
+	{ "HTTP_IDEMPOTENCY_KEY", offsetof(struct http_req, idempotency_key) },
+};
 
 static void exchange_set_request(struct exchange *x)
 {
-	const FCGX_Request *fcgi = &x->fcgi;
-	size_t len = 0;
-	x->broken = exchange_read_body(fcgi, &x->body, &len, &x->failure) < 0;
-	x->req = (struct http_req){
-		.method = http_method_of(param(fcgi, "REQUEST_METHOD")),
-		.target = param(fcgi, "REQUEST_URI"),
-		.content_type = param(fcgi, "CONTENT_TYPE"),
-		.body = x->broken ? "" : x->body,
-		.body_len = len,
-		.request_id = request_id(fcgi, x->own_id),
-		.user = param(fcgi, "REMOTE_USER"),
-		.role = param(fcgi, "VIRTGATE_ROLE"),
-		.origin = param(fcgi, "HTTP_ORIGIN"),
-		.sec_fetch_site = param(fcgi, "HTTP_SEC_FETCH_SITE"),
-		.host = param(fcgi, "HTTP_HOST"),
-		.if_match = param(fcgi, "HTTP_IF_MATCH"),
-		.if_none_match = param(fcgi, "HTTP_IF_NONE_MATCH"),
-		.cache_control = param(fcgi, "HTTP_CACHE_CONTROL"),
-		.idempotency_key = param(fcgi, "HTTP_IDEMPOTENCY_KEY"),
-	};
+	struct http_req *req = &x->req;
+	req->method = http_method_of(exchange_method(x));
+	for (size_t i = 0; i < ARRAY_LEN(params); i++) {
+		const char *value = FCGX_GetParam(params[i].name, x->fcgi.envp);
+		*(const char **)(void *)((char *)req + params[i].at) = value ? value : "";
+	}
+	x->broken = exchange_read_body(&x->fcgi, &x->body, &req->body_len, &x->failure) < 0;
+	req->body = x->broken ? "" : x->body;
+	/* nginx's id is used if it can stand in a header and in the log unescaped. */
+	if (!text_is_name(req->request_id)) {
+		uuid_make(x->own_id);
+		req->request_id = x->own_id;
+	}
 }
 
 /*
@@ -135,7 +131,8 @@ const struct http_req *exchange_request(const struct exchange *x)
 
 const char *exchange_method(const struct exchange *x)
 {
-	return param(&x->fcgi, "REQUEST_METHOD");
+	const char *method = FCGX_GetParam("REQUEST_METHOD", x->fcgi.envp);
+	return method ? method : "";
 }
 
 const struct err *exchange_failure(const struct exchange *x)
@@ -155,9 +152,14 @@ static void out_number(FCGX_Stream *out, const char *name, size_t value)
 	(void)FCGX_FPrintF(out, "%s: %lu\r\n", name, (unsigned long)value);
 }
 
-/* Headers that few replies have. */
-static void out_rare_headers(FCGX_Stream *out, const struct api_reply *reply)
+/* The headers that all kinds of replies have, without the empty line that ends them. */
+static void out_headers(FCGX_Stream *out, const struct http_req *req, const struct api_reply *reply)
 {
+	(void)FCGX_FPrintF(out, "Status: %d %s\r\n", reply->status, http_reason(reply->status));
+	out_header(out, "X-Request-Id", req->request_id);
+	/* A client may keep a reply with an entity tag, and ask whether it is still valid. */
+	out_header(out, "Cache-Control", reply->etag[0] ? "private, no-cache" : "no-store");
+	out_header(out, "Vary", "Accept-Encoding");
 	if (reply->location)
 		out_header(out, "Location", reply->location);
 	if (reply->allow[0])
@@ -172,18 +174,6 @@ static void out_rare_headers(FCGX_Stream *out, const struct api_reply *reply)
 		out_header(out, "WWW-Authenticate", "Basic realm=\"virtgate\"");
 	if (reply->retry_after)
 		out_number(out, "Retry-After", (size_t)reply->retry_after);
-}
-
-/* The headers that all kinds of replies have, without the empty line that ends them. */
-static void out_headers(FCGX_Stream *out, const struct http_req *req, const struct api_reply *reply)
-{
-	(void)FCGX_FPrintF(out, "Status: %s %s\r\n", http_status_text(reply->status),
-		http_reason(reply->status));
-	out_header(out, "X-Request-Id", req->request_id);
-	/* A client may keep a reply with an entity tag, and ask whether it is still valid. */
-	out_header(out, "Cache-Control", reply->etag[0] ? "private, no-cache" : "no-store");
-	out_header(out, "Vary", "Accept-Encoding");
-	out_rare_headers(out, reply);
 	if (reply->etag[0])
 		out_header(out, "ETag", reply->etag);
 	if (reply->type)
