@@ -137,7 +137,7 @@ static void check(const struct call *call, enum combined how, int result)
 		(int)call->how, call->result, (int)how, result);
 }
 
-static void test_who_asks_during_a_run_gets_the_next(void **state)
+static void test_a_call_during_a_run_gets_the_next_run(void **state)
 {
 	struct call first = { 0 };
 	struct call second = { 0 };
@@ -154,7 +154,7 @@ static void test_who_asks_during_a_run_gets_the_next(void **state)
 	check(&second, COMBINED_FRESH, 2);
 }
 
-static void test_all_who_ask_during_a_run_share_the_next(void **state)
+static void test_calls_during_a_run_share_the_next_run(void **state)
 {
 	struct call first = { 0 };
 	struct call calls[32] = { 0 };
@@ -173,7 +173,7 @@ static void test_all_who_ask_during_a_run_share_the_next(void **state)
 	assert_int_equal(combiner_figures(combiner).runs, 2);
 }
 
-static void test_what_any_of_them_wants_the_job_is_told(void **state)
+static void test_the_job_gets_what_all_calls_want(void **state)
 {
 	struct call calls[4] = { 0 };
 	(void)state;
@@ -190,7 +190,7 @@ static void test_what_any_of_them_wants_the_job_is_told(void **state)
 	assert_int_equal(atomic_load(&job.wants), 2 | 4 | 8);
 }
 
-static void test_a_run_that_hangs_holds_nobody(void **state)
+static void test_a_run_that_hangs_blocks_no_call(void **state)
 {
 	struct call good = { .terms = patient };
 	struct call stuck = { 0 };
@@ -234,7 +234,7 @@ static void test_a_run_that_hangs_holds_nobody(void **state)
 	assert_int_equal(combiner_figures(combiner).answers[COMBINED_LATE], 4);
 }
 
-static void test_where_there_is_no_last_result_patience_decides(void **state)
+static void test_without_a_last_result_patience_limits_the_wait(void **state)
 {
 	struct call first = { 0 };
 	(void)state;
@@ -247,7 +247,7 @@ static void test_where_there_is_no_last_result_patience_decides(void **state)
 	check(&first, COMBINED_FRESH, 1);
 }
 
-static void test_a_failure_is_everybodys_and_no_older_result_hides_it(void **state)
+static void test_all_calls_get_a_failure_and_no_older_result(void **state)
 {
 	struct call good = { .terms = patient };
 	struct call calls[2] = { 0 };
@@ -290,7 +290,7 @@ static void test_the_last_result_outlives_a_failure(void **state)
 	finish(&calls[2]);
 }
 
-static void test_a_run_that_is_due_needs_nobody_to_ask(void **state)
+static void test_a_due_run_needs_no_call(void **state)
 {
 	struct call call = { .terms = patient };
 	(void)state;
@@ -342,14 +342,14 @@ int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
 	const struct CMUnitTest tests[] = {
-		TEST(test_who_asks_during_a_run_gets_the_next),
-		TEST(test_all_who_ask_during_a_run_share_the_next),
-		TEST(test_what_any_of_them_wants_the_job_is_told),
-		TEST(test_a_run_that_hangs_holds_nobody),
-		TEST(test_where_there_is_no_last_result_patience_decides),
-		TEST(test_a_failure_is_everybodys_and_no_older_result_hides_it),
+		TEST(test_a_call_during_a_run_gets_the_next_run),
+		TEST(test_calls_during_a_run_share_the_next_run),
+		TEST(test_the_job_gets_what_all_calls_want),
+		TEST(test_a_run_that_hangs_blocks_no_call),
+		TEST(test_without_a_last_result_patience_limits_the_wait),
+		TEST(test_all_calls_get_a_failure_and_no_older_result),
 		TEST(test_the_last_result_outlives_a_failure),
-		TEST(test_a_run_that_is_due_needs_nobody_to_ask),
+		TEST(test_a_due_run_needs_no_call),
 		TEST(test_no_result_is_from_before_the_call),
 	};
 	return cmocka_run_group_tests_name("combiner", tests, NULL, NULL);

@@ -134,7 +134,7 @@ static void test_every_error_has_a_status_and_a_code_of_its_own(void **state)
 	}
 }
 
-static void test_patterns(void **state)
+static void test_patterns_match_any_text_and_any_byte(void **state)
 {
 	static const struct {
 		const char *pattern, *text;
@@ -166,7 +166,7 @@ static void test_patterns(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_patterns),
+		cmocka_unit_test(test_patterns_match_any_text_and_any_byte),
 		cmocka_unit_test(test_utf8_accepts_only_shortest_forms_without_nul),
 		cmocka_unit_test(test_names_are_safe_as_file_names),
 		cmocka_unit_test(test_uuids_are_recognised_and_made),

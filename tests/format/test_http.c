@@ -18,7 +18,7 @@ static void test_paths_are_split_before_they_are_decoded(void **state)
 	http_path_done(&path);
 }
 
-static void test_paths_that_no_route_has(void **state)
+static void test_paths_that_no_route_can_have_are_refused(void **state)
 {
 	static const struct {
 		const char *target;
@@ -98,7 +98,7 @@ static void test_media_types_ignore_case_and_parameters(void **state)
 	CHECK(!http_is_media_type("", "application/json"), "none");
 }
 
-static void test_pages_of_other_sites_are_told_apart(void **state)
+static void test_requests_of_other_sites_are_recognised(void **state)
 {
 	static const struct {
 		const char *site, *origin, *host;
@@ -177,11 +177,11 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_paths_are_split_before_they_are_decoded),
-		cmocka_unit_test(test_paths_that_no_route_has),
+		cmocka_unit_test(test_paths_that_no_route_can_have_are_refused),
 		cmocka_unit_test(test_query_follows_the_form_rules),
 		cmocka_unit_test(test_bad_queries_are_refused),
 		cmocka_unit_test(test_media_types_ignore_case_and_parameters),
-		cmocka_unit_test(test_pages_of_other_sites_are_told_apart),
+		cmocka_unit_test(test_requests_of_other_sites_are_recognised),
 		cmocka_unit_test(test_directives_ignore_case_and_arguments),
 		cmocka_unit_test(test_segments_are_encoded_for_location),
 		cmocka_unit_test(test_methods_are_case_sensitive),

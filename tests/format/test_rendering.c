@@ -97,7 +97,7 @@ static void test_what_is_too_long_is_not_kept(void **state)
 	assert_int_equal(atomic_load(&made), 1 + 3);
 }
 
-static void test_what_could_not_be_made_is_tried_again(void **state)
+static void test_a_failure_is_tried_again(void **state)
 {
 	struct rendering *rendering = NULL;
 	struct err err;
@@ -148,7 +148,7 @@ static void *get_slowly(void *data)
 	return text;
 }
 
-static void test_who_comes_meanwhile_waits_for_the_same(void **state)
+static void test_callers_wait_while_another_makes_it(void **state)
 {
 	pthread_t threads[16];
 	void *text = NULL;
@@ -179,9 +179,9 @@ int main(void)
 		TEST(test_each_is_made_once),
 		TEST(test_only_the_last_few_are_kept),
 		TEST(test_what_is_too_long_is_not_kept),
-		TEST(test_what_could_not_be_made_is_tried_again),
+		TEST(test_a_failure_is_tried_again),
 		TEST(test_a_holder_keeps_it_from_being_freed),
-		TEST(test_who_comes_meanwhile_waits_for_the_same),
+		TEST(test_callers_wait_while_another_makes_it),
 	};
 	return cmocka_run_group_tests_name("rendering", tests, NULL, NULL);
 }

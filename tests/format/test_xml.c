@@ -95,7 +95,7 @@ static void test_sizes_are_bounded(void **state)
 	assert_int_equal(err.kind, ERR_INVALID_XML);
 }
 
-static void test_what_is_serialised_is_what_was_seen(void **state)
+static void test_the_serialised_text_is_what_was_checked(void **state)
 {
 	struct err err;
 	(void)state;
@@ -121,7 +121,7 @@ static void test_a_text_cannot_become_an_element(void **state)
 	CHECK(strstr(text, "type=\"x'&quot;&lt;&amp;\""), "%s", text);
 }
 
-static void test_what_is_added_is_indented_whatever_stood_there(void **state)
+static void test_an_added_element_is_indented_beside_white_space(void **state)
 {
 	struct err err;
 	(void)state;
@@ -136,7 +136,7 @@ static void test_what_is_added_is_indented_whatever_stood_there(void **state)
 		"  <d> </d>\n</a>\n");
 }
 
-static void test_an_empty_text_is_none(void **state)
+static void test_an_empty_text_makes_no_node(void **state)
 {
 	struct err err;
 	(void)state;
@@ -178,7 +178,7 @@ static int take(struct xml_node *node, void *data)
 	return 0;
 }
 
-static void test_every_element_at_a_path_is_visited_and_may_go(void **state)
+static void test_every_element_at_a_path_is_visited_and_may_be_removed(void **state)
 {
 	struct err err;
 	int count = 0;
@@ -220,12 +220,12 @@ int main(void)
 		cmocka_unit_test(test_what_is_refused_and_why),
 		cmocka_unit_test(test_an_error_says_where),
 		cmocka_unit_test(test_sizes_are_bounded),
-		cmocka_unit_test(test_what_is_serialised_is_what_was_seen),
+		cmocka_unit_test(test_the_serialised_text_is_what_was_checked),
 		cmocka_unit_test(test_a_text_cannot_become_an_element),
-		cmocka_unit_test(test_what_is_added_is_indented_whatever_stood_there),
-		cmocka_unit_test(test_an_empty_text_is_none),
+		cmocka_unit_test(test_an_added_element_is_indented_beside_white_space),
+		cmocka_unit_test(test_an_empty_text_makes_no_node),
 		cmocka_unit_test(test_elements_are_found_by_path_and_name),
-		cmocka_unit_test(test_every_element_at_a_path_is_visited_and_may_go),
+		cmocka_unit_test(test_every_element_at_a_path_is_visited_and_may_be_removed),
 		cmocka_unit_test(test_children_are_put_in_order),
 	};
 	xml_init();
