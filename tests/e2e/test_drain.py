@@ -52,6 +52,7 @@ def read_answer(connection):
 def ask_until_refused(path, sent_in_vain, answered):
     with socket.socket(socket.AF_UNIX) as connection:
         connection.settimeout(20 * PATIENCE)
+        sent = None
         try:
             connection.connect(path)
             while True:
