@@ -439,7 +439,7 @@ class Gateway:
     def nginx_requests(self, user):
         """The number of the user's requests in nginx's access log, which has each that it read."""
         lines = (self.dir / "access.log").read_text(errors="replace").splitlines()
-        return sum(line.split(maxsplit=2)[1:2] == [user] for line in lines)
+        return sum(line.split(maxsplit=2)[1:2] == [f'"{user}"'] for line in lines)
 
     def nginx_log(self):
         file = self.dir / "error.log"
