@@ -9,11 +9,12 @@
 
 enum { ANY_OP = -1 };
 
-/* The first row that fits: libvirt's code, and what was being done. */
+/* The first row that fits: libvirt's code, what was being done, and libvirt's words. */
 static const struct {
 	int code;
 	int op; /* enum virt_op, or ANY_OP */
 	enum err_kind kind;
+	const char *words; /* a part of the message; NULL: whatever it says */
 } virt_error_rows[] = {
 	{ VIR_ERR_NO_DOMAIN, ANY_OP, ERR_VM_NOT_FOUND },
 	{ VIR_ERR_NO_DOMAIN_SNAPSHOT, ANY_OP, ERR_SNAPSHOT_NOT_FOUND },
@@ -21,10 +22,12 @@ static const struct {
 	{ VIR_ERR_OPERATION_INVALID, VIRT_SAVE, ERR_UNSUPPORTED },
 	{ VIR_ERR_OPERATION_INVALID, VIRT_SNAPSHOT_CREATE, ERR_SNAPSHOT_UNSUPPORTED },
 	{ VIR_ERR_OPERATION_INVALID, ANY_OP, ERR_WRONG_STATE },
-	{ VIR_ERR_OPERATION_FAILED, VIRT_DEFINE, ERR_ALREADY_EXISTS },
+	{ VIR_ERR_OPERATION_FAILED, VIRT_DEFINE, ERR_ALREADY_EXISTS, "already" },
+	{ VIR_ERR_OPERATION_FAILED, VIRT_DEFINE, ERR_UNSUPPORTED },
 	{ VIR_ERR_OPERATION_FAILED, VIRT_CREATE, ERR_START_FAILED },
 	{ VIR_ERR_OPERATION_FAILED, VIRT_START, ERR_START_FAILED },
-	{ VIR_ERR_OPERATION_FAILED, VIRT_SNAPSHOT_CREATE, ERR_ALREADY_EXISTS },
+	{ VIR_ERR_OPERATION_FAILED, VIRT_SNAPSHOT_CREATE, ERR_ALREADY_EXISTS, "already" },
+	{ VIR_ERR_OPERATION_FAILED, VIRT_SNAPSHOT_REVERT, ERR_START_FAILED },
 	{ VIR_ERR_DOM_EXIST, ANY_OP, ERR_ALREADY_EXISTS },
 	{ VIR_ERR_OPERATION_TIMEOUT, ANY_OP, ERR_VM_BUSY },
 	{ VIR_ERR_RESOURCE_BUSY, ANY_OP, ERR_VM_BUSY },
@@ -60,6 +63,9 @@ static const struct {
 	{ VIR_ERR_OPERATION_DENIED, ANY_OP, ERR_DENIED_BY_HYPERVISOR },
 	{ VIR_ERR_ACCESS_DENIED, ANY_OP, ERR_DENIED_BY_HYPERVISOR },
 	{ VIR_ERR_NO_MEMORY, ANY_OP, ERR_HOST_BUSY },
+	/* Without libvirt's driver for networks, which may be a package of its own. */
+	{ VIR_ERR_NO_CONNECT, VIRT_CREATE, ERR_UNKNOWN_NETWORK, "network:///" },
+	{ VIR_ERR_NO_CONNECT, VIRT_START, ERR_UNKNOWN_NETWORK, "network:///" },
 	{ VIR_ERR_NO_CONNECT, ANY_OP, ERR_HYPERVISOR_UNAVAILABLE },
 	{ VIR_ERR_INVALID_CONN, ANY_OP, ERR_HYPERVISOR_UNAVAILABLE },
 };
@@ -135,11 +141,18 @@ static enum err_kind kind_of_system_error(const virError *error, enum virt_op op
 	}
 }
 
+static bool fits_row(size_t i, const virError *error, enum virt_op op)
+{
+	const char *words = virt_error_rows[i].words;
+	return virt_error_rows[i].code == error->code &&
+		(virt_error_rows[i].op == ANY_OP || virt_error_rows[i].op == (int)op) &&
+		(!words || (error->message && strstr(error->message, words)));
+}
+
 static enum err_kind kind_of_error(const virError *error, enum virt_op op)
 {
 	for (size_t i = 0; i < ARRAY_LEN(virt_error_rows); i++)
-		if (virt_error_rows[i].code == error->code &&
-			(virt_error_rows[i].op == ANY_OP || virt_error_rows[i].op == (int)op))
+		if (fits_row(i, error, op))
 			return virt_error_rows[i].kind;
 	bool starts = op == VIRT_DEFINE || op == VIRT_CREATE || op == VIRT_START ||
 		op == VIRT_SNAPSHOT_REVERT;
