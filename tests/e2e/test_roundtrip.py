@@ -78,8 +78,9 @@ def test_libvirts_command_line_converts_to_the_same_spec(admin, name):
     for what in set(first.json["spec_lacks"]) - told:
         assert what in second.json["spec_lacks"], (what, second.json["spec_lacks"])
     line = dry.json["command_line"]
-    for pattern in {"rest": ["-uuid c7a5fdbd", "-smp 4,sockets=1,(dies=1,)?cores=2,threads=2", "-cpu max",
-                             "-machine pc-q35-", "base=localtime", "i6300esb", "usb-tablet"],
+    for pattern in {"rest": ["-uuid c7a5fdbd",
+                             "-smp 4,sockets=1,(dies=1,)?(clusters=1,)?cores=2,threads=2",
+                             "-cpu max", "-machine pc-q35-", "base=localtime", "i6300esb", "usb-tablet"],
                     "disks": ['"cache":{"direct":true', '"discard":"unmap"'],
                     "network": ["(?!.*vga)(?!.*VGA)"],
                     "blockdevs": ['"serial":"S1"', '"bootindex":1']}.get(name, []):
