@@ -48,6 +48,8 @@ $(BUILD)/tests/convert/test_argv_oracle: tests/fuzz/argv_oracle.c tests/fuzz/arg
 	tests/fuzz/argv_words.c
 
 # They stand between the program and libvirt, or the host.
+$(BUILD)/tests/libvirt/test_domain: LDLIBS += -Wl,--wrap=virConnectGetLibVersion \
+	-Wl,--wrap=virDomainGetControlInfo -Wl,--wrap=virDomainGetXMLDesc
 $(BUILD)/tests/vm/test_unreadable: LDLIBS += -Wl,--wrap=virDomainGetInfo
 $(BUILD)/tests/vm/test_remove: LDLIBS += -Wl,--wrap=hostpath_open
 $(BUILD)/tests/vm/test_stop: LDLIBS += -Wl,--wrap=virDomainShutdownFlags \

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "libvirt/domain.h"
 
+#include "base/clock.h"
+
 #include <ctype.h>
 #include <stdio.h>
 #include <string.h>
@@ -94,11 +96,46 @@ int domain_read_again(struct lease *lease, virDomainPtr dom, struct vm *vm, stru
 	return 0;
 }
 
+/*
+ * From libvirt 11.0 on, XML is read as one of the VM's jobs, and a call that waits for QEMU is in
+ * one. A call that has just begun is given the time to end; one that takes longer hangs.
+ */
+static int await_qemu(struct lease *lease, virDomainPtr dom, struct err *err)
+{
+	enum { XML_IS_A_JOB = 11000000, QEMU_WAIT_MS = 500 };
+	static const struct timespec pause = { .tv_nsec = 10000000 };
+	int64_t deadline = clock_ms() + 2 * QEMU_WAIT_MS; /* of short calls in succession */
+	virDomainControlInfo control;
+	if (lease_libvirt_version(lease) < XML_IS_A_JOB)
+		return 0;
+	while (!virDomainGetControlInfo(dom, &control, 0) &&
+		control.state == VIR_DOMAIN_CONTROL_OCCUPIED && clock_ms() < deadline) {
+		if (control.stateTime >= QEMU_WAIT_MS)
+			return err_set(err, ERR_VM_BUSY, "another operation on this VM is running");
+		(void)clock_nanosleep(CLOCK_MONOTONIC, 0, &pause, NULL);
+	}
+	return 0;
+}
+
+int domain_read_xml_text(
+	struct lease *lease, virDomainPtr dom, unsigned flags, char **ret, struct err *err)
+{
+	if (await_qemu(lease, dom, err) < 0)
+		return -1;
+	char *text = virDomainGetXMLDesc(dom, flags);
+	if (!text)
+		return virt_fail(lease, VIRT_READ, err);
+	*ret = text;
+	return 0;
+}
+
 int domain_version(struct lease *lease, virDomainPtr dom, const struct vm *vm,
 	char ret[static HASH_SIZE], struct err *err)
 {
-	AUTO(free) char *xml = virDomainGetXMLDesc(dom, VIR_DOMAIN_XML_INACTIVE);
-	return xml ? domain_version_of(vm, xml, ret, err) : virt_fail(lease, VIRT_READ, err);
+	AUTO(free) char *xml = NULL;
+	if (domain_read_xml_text(lease, dom, VIR_DOMAIN_XML_INACTIVE, &xml, err) < 0)
+		return -1;
+	return domain_version_of(vm, xml, ret, err);
 }
 
 int domain_version_of(
@@ -121,8 +158,10 @@ int domain_version_of(
 int domain_read_xml(
 	struct lease *lease, virDomainPtr dom, unsigned flags, struct xml **ret, struct err *err)
 {
-	AUTO(free) char *text = virDomainGetXMLDesc(dom, flags);
-	return text ? xml_parse_trusted(text, ret, err) : virt_fail(lease, VIRT_READ, err);
+	AUTO(free) char *text = NULL;
+	if (domain_read_xml_text(lease, dom, flags, &text, err) < 0)
+		return -1;
+	return xml_parse_trusted(text, ret, err);
 }
 
 int domain_read_saved_xml(struct lease *lease, virDomainPtr dom, struct xml **ret, struct err *err)

@@ -47,8 +47,15 @@ enum vm_state domain_read_state(virDomainPtr dom);
 enum vm_state domain_read_state_after(virDomainPtr dom, const struct err *err);
 
 /*
- * The domain's XML, with the flags of virDomainGetXMLDesc(); and the XML of its managed save, which
- * may be broken: ERR_START_FAILED. The caller frees the document.
+ * The domain's XML, with the flags of virDomainGetXMLDesc(). ERR_VM_BUSY while another call waits
+ * for the VM's QEMU, if libvirt 11.0 or later would keep this call waiting, too, for up to 30 s.
+ * The caller frees the text.
+ */
+int domain_read_xml_text(
+	struct lease *lease, virDomainPtr dom, unsigned flags, char **ret, struct err *err);
+/*
+ * The same XML, parsed; and the XML of the domain's managed save, which may be broken:
+ * ERR_START_FAILED. The caller frees the document.
  */
 int domain_read_xml(
 	struct lease *lease, virDomainPtr dom, unsigned flags, struct xml **ret, struct err *err);

@@ -350,6 +350,11 @@ int leases_max(const struct leases *leases)
 	return leases->slots.max;
 }
 
+unsigned long lease_libvirt_version(const struct lease *lease)
+{
+	return opener_libvirt_version(lease->hypervisor->leases->opener);
+}
+
 struct leases_load leases_load(struct leases *leases)
 {
 	const struct waiter *w;

@@ -74,6 +74,9 @@ int lease_retry(struct hypervisor *hypervisor, enum lease_class class, lease_rea
 virConnectPtr lease_connect(struct hypervisor *hypervisor, const atomic_bool *stop);
 void lease_wake(struct hypervisor *hypervisor);
 
+/* The version of the libvirt on the host, as virConnectGetLibVersion(). Does not ask libvirt. */
+unsigned long lease_libvirt_version(const struct lease *lease);
+
 /* How many connections are in use now. Does not ask libvirt. */
 struct leases_load {
 	int open; /* connections, and one that is being opened */

@@ -33,6 +33,7 @@ struct opener {
 	int64_t retry_at;
 	int pause_ms;   /* before jitter; 0: the last attempt did not fail */
 	struct err err; /* of the last attempt that failed */
+	unsigned long libvirt_version;
 	struct opener_load load;
 };
 
@@ -50,6 +51,14 @@ static void release_opener(struct opener *opener)
 }
 
 /* The opener's thread */
+
+static void note_version(struct opener *opener, virConnectPtr conn)
+{
+	unsigned long version = 0;
+	(void)virConnectGetLibVersion(conn, &version);
+	LOCK(&opener->lock);
+	opener->libvirt_version = version;
+}
 
 static virConnectPtr open_connection(const char *uri, struct err *err)
 {
@@ -134,6 +143,8 @@ static void *opener_main(void *data)
 	while (begin_attempt(opener, &turn)) {
 		struct err err;
 		virConnectPtr conn = open_connection(opener->uri, &err);
+		if (conn)
+			note_version(opener, conn);
 		if (!end_attempt(opener, turn, conn, &err)) {
 			if (conn)
 				(void)virConnectClose(conn);
@@ -201,6 +212,12 @@ int opener_check(struct opener *opener, int patience_ms, struct err *err)
 		return 0;
 	*err = opener->err;
 	return -1;
+}
+
+unsigned long opener_libvirt_version(struct opener *opener)
+{
+	LOCK(&opener->lock);
+	return opener->libvirt_version;
 }
 
 struct opener_load opener_load(struct opener *opener)

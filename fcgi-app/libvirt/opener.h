@@ -36,6 +36,9 @@ void opener_want(struct opener *opener, bool want);
  */
 int opener_check(struct opener *opener, int patience_ms, struct err *err);
 
+/* The version of the last connection's libvirt, as virConnectGetLibVersion(); 0: not known. */
+unsigned long opener_libvirt_version(struct opener *opener);
+
 struct opener_load {
 	uint64_t attempts, failures; /* since the start */
 	int64_t opening_ms;          /* age of the running attempt; 0: none runs */

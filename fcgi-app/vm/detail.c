@@ -232,10 +232,9 @@ static int read_detail(struct lease *lease, void *data, struct err *err)
 		return -1;
 	if (detail.vm.active)
 		detail.id = (int)virDomainGetID(dom);
-	AUTO(free) char *xml = virDomainGetXMLDesc(dom, VIR_DOMAIN_XML_INACTIVE);
-	if (!xml)
-		return virt_fail(lease, VIRT_READ, err);
-	if (domain_version_of(&detail.vm, xml, detail.version, err) < 0 ||
+	AUTO(free) char *xml = NULL;
+	if (domain_read_xml_text(lease, dom, VIR_DOMAIN_XML_INACTIVE, &xml, err) < 0 ||
+		domain_version_of(&detail.vm, xml, detail.version, err) < 0 ||
 		xml_parse_trusted(xml, &definition, err) < 0)
 		return -1;
 	if (detail.vm.active && domain_read_xml(lease, dom, 0, &live, err) < 0)

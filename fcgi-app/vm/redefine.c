@@ -19,8 +19,8 @@ static int read_xml_text(struct lease *lease, void *data, struct err *err)
 	AUTO(virDomainFree) virDomainPtr dom = NULL;
 	if (domain_lookup(lease, args->ref, &dom, err) < 0)
 		return -1;
-	args->xml = virDomainGetXMLDesc(dom, args->live ? 0 : VIR_DOMAIN_XML_INACTIVE);
-	return args->xml ? 0 : virt_fail(lease, VIRT_READ, err);
+	return domain_read_xml_text(
+		lease, dom, args->live ? 0 : VIR_DOMAIN_XML_INACTIVE, &args->xml, err);
 }
 
 int redefine_read_xml(struct host *host, const char *ref, bool live, char **ret, struct err *err)
@@ -38,10 +38,10 @@ int redefine_read_xml(struct host *host, const char *ref, bool live, char **ret,
  */
 static int check_no_secrets(struct hold *hold, const char *shown, struct err *err)
 {
-	AUTO(free) char *whole =
-		virDomainGetXMLDesc(hold->dom, VIR_DOMAIN_XML_INACTIVE | VIR_DOMAIN_XML_SECURE);
-	if (!whole)
-		return virt_fail(&hold->lease, VIRT_READ, err);
+	AUTO(free) char *whole = NULL;
+	if (domain_read_xml_text(&hold->lease, hold->dom,
+		    VIR_DOMAIN_XML_INACTIVE | VIR_DOMAIN_XML_SECURE, &whole, err) < 0)
+		return -1;
 	if (!strcmp(whole, shown))
 		return 0;
 	(void)err_set(err, ERR_UNSUPPORTED,
@@ -77,9 +77,9 @@ static int hold_replaceable(struct host *host, const struct domain_xml *domain,
 			"a transient VM has no definition: it is gone when it stops");
 		return err_state(err, vm_state_name(ret->vm.state));
 	}
-	AUTO(free) char *now = virDomainGetXMLDesc(ret->dom, VIR_DOMAIN_XML_INACTIVE);
-	if (!now)
-		return virt_fail(&ret->lease, VIRT_READ, err);
+	AUTO(free) char *now = NULL;
+	if (domain_read_xml_text(&ret->lease, ret->dom, VIR_DOMAIN_XML_INACTIVE, &now, err) < 0)
+		return -1;
 	etag_make(now, strlen(now), etag);
 	if (*if_match && !etag_is_listed(if_match, etag)) {
 		(void)err_set(err, ERR_PRECONDITION_FAILED,
