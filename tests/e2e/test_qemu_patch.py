@@ -3,6 +3,8 @@
 
 import re
 import subprocess
+import tempfile
+from pathlib import Path
 
 import pytest
 from test_patch import CHANGES, definition, patch, values  # noqa: F401
@@ -194,7 +196,8 @@ def test_a_delete_keeps_the_image_of_another_vms_snapshot(make, admin, tmp_path,
 
 
 def test_a_delete_keeps_files_outside_the_images_directory(admin, tmp_path):
-    elsewhere = tmp_path / "elsewhere.qcow2"
+    # The answer names the file, so it must not match gateway.HOST_PATH, as tmp_path would.
+    elsewhere = Path(tempfile.mkdtemp(dir="/srv")) / "elsewhere.qcow2"
     subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", elsewhere, "1M"], check=True)
     try:
         xml = guest("far", type="qemu", inside=f"<metadata><v:vm xmlns:v='urn:virtgate:vm:1'>"
@@ -207,3 +210,4 @@ def test_a_delete_keeps_files_outside_the_images_directory(admin, tmp_path):
         assert elsewhere.exists()
     finally:
         elsewhere.unlink()
+        elsewhere.parent.rmdir()
