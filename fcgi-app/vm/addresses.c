@@ -9,21 +9,6 @@ const char *address_source_name(enum address_source source)
 	return names[source];
 }
 
-static void each_of_interface(
-	virDomainInterfacePtr from, enum address_source source, address_fn *each, void *data)
-{
-	for (unsigned i = 0; from->hwaddr && i < from->naddrs; i++) {
-		const virDomainIPAddress *ip = &from->addrs[i];
-		struct vm_address address = {
-			.v6 = ip->type == VIR_IP_ADDR_TYPE_IPV6,
-			.prefix = ip->prefix,
-			.source = source,
-		};
-		(void)snprintf(address.text, sizeof address.text, "%s", ip->addr);
-		each(from->hwaddr, &address, data);
-	}
-}
-
 int addresses_each(virDomainPtr dom, enum address_source source, address_fn *each, void *data)
 {
 	static const unsigned sources[] = {
@@ -34,7 +19,17 @@ int addresses_each(virDomainPtr dom, enum address_source source, address_fn *eac
 	virDomainInterfacePtr *interfaces = NULL;
 	int count = virDomainInterfaceAddresses(dom, &interfaces, sources[source], 0);
 	for (int i = 0; i < count; i++) {
-		each_of_interface(interfaces[i], source, each, data);
+		const virDomainInterface *interface = interfaces[i];
+		for (unsigned k = 0; interface->hwaddr && k < interface->naddrs; k++) {
+			const virDomainIPAddress *ip = &interface->addrs[k];
+			struct vm_address address = {
+				.v6 = ip->type == VIR_IP_ADDR_TYPE_IPV6,
+				.prefix = ip->prefix,
+				.source = source,
+			};
+			(void)snprintf(address.text, sizeof address.text, "%s", ip->addr);
+			each(interface->hwaddr, &address, data);
+		}
 		virDomainInterfaceFree(interfaces[i]);
 	}
 	free(interfaces);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
-/* The addresses of a guest's interfaces, by their source. Thread-safe: no state. */
+/* The addresses of a VM's interfaces, from one of several sources. Thread-safe: no state. */
 #include "base/named.h"
 #include "libvirt/virt.h"
 
@@ -20,9 +20,11 @@ struct vm_address {
 	enum address_source source;
 };
 
-enum { VM_ADDRESSES_MAX = 32 }; /* of one interface; more are not shown */
+enum { VM_ADDRESSES_MAX = 32 }; /* of one interface; further ones are left out */
 
-/* Calls each(mac, address, data) for what virDomainInterfaceAddresses() knows; -1: libvirt failed.
+/*
+ * Calls each() for every address that virDomainInterfaceAddresses() reports. -1: libvirt failed,
+ * and virt_fail() gives the error.
  */
 typedef void address_fn(const char *mac, const struct vm_address *address, void *data);
 int addresses_each(virDomainPtr dom, enum address_source source, address_fn *each, void *data);

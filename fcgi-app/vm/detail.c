@@ -8,85 +8,80 @@
 #include <string.h>
 #include <strings.h>
 
-struct read_args {
+/* What devices are read for. */
+struct detail_reading {
 	const struct hypervisor *hypervisor;
 	const char *images;
-	const char *ref;
-	struct vm_detail detail;
+	bool active;
 };
 
-static char *attr_at(const struct xml_node *node, const char *child, const char *name)
+static char *child_attr(const struct xml_node *node, const char *child, const char *name)
 {
 	const struct xml_node *at = xml_child(node, child);
 	return at ? xml_attr(at, name) : NULL;
 }
 
-/* A number from 1 on; 0: none. */
-static int number_of(const char *text)
+static char *child_text(const struct xml_node *node, const char *child)
+{
+	const struct xml_node *at = xml_child(node, child);
+	return at ? xml_raw_text(at) : NULL;
+}
+
+/* 0: the text is no positive number, or NULL. The text is freed. */
+static int take_positive(char *text)
 {
 	long value = text ? strtol(text, NULL, 10) : 0;
+	free(text);
 	return value > 0 && value <= INT32_MAX ? (int)value : 0;
-}
-
-static int attr_number(const struct xml_node *node, const char *name)
-{
-	AUTO(free) char *text = xml_attr(node, name);
-	return number_of(text);
-}
-
-/* The devices of a kind: their number, and room for them. */
-static void *room_for(const struct xml_node *devices, const char *kind, size_t size, size_t *ret)
-{
-	*ret = 0;
-	const struct xml_node *n = devices ? xml_child(devices, kind) : NULL;
-	for (; n && *ret < VM_DEVICES_MAX; n = xml_next(n))
-		++*ret;
-	return calloc(*ret + 1, size);
 }
 
 /* Disks */
 
-/* Where a disk of any type (file, block, dir, network, volume) keeps its content. */
-static char *read_source(const struct xml_node *disk)
+/* Where a disk of type file, block, dir, network or volume keeps its content. */
+static char *disk_source(const struct xml_node *disk)
 {
 	static const char *const attributes[] = { "file", "dev", "dir", "name", "volume" };
 	char *value = NULL;
 	for (size_t i = 0; !value && i < ARRAY_LEN(attributes); i++)
-		value = attr_at(disk, "source", attributes[i]);
+		value = child_attr(disk, "source", attributes[i]);
 	return value;
 }
 
-static void read_disk(
-	const struct xml_node *node, const struct read_args *args, struct vm_disk *ret)
+static void detail_read_disk(
+	const struct xml_node *node, const struct detail_reading *reading, void *ret)
 {
-	ret->target = attr_at(node, "target", "dev");
-	ret->bus = attr_at(node, "target", "bus");
-	ret->device = xml_attr(node, "device");
-	ret->format = attr_at(node, "driver", "type");
-	ret->readonly = xml_child(node, "readonly");
-	ret->source = read_source(node);
+	struct vm_disk *disk = ret;
+	disk->target = child_attr(node, "target", "dev");
+	disk->bus = child_attr(node, "target", "bus");
+	disk->device = xml_attr(node, "device");
+	disk->format = child_attr(node, "driver", "type");
+	disk->readonly = xml_child(node, "readonly");
+	disk->source = disk_source(node);
 	struct local_size size = { -1, -1 };
-	if (ret->source) {
-		size = local_measure(args->hypervisor, args->images, ret->source, ret->format);
-		const char *shown = local_shown(args->images, ret->source);
-		memmove(ret->source, shown, strlen(shown) + 1);
+	if (disk->source) {
+		size = local_measure(
+			reading->hypervisor, reading->images, disk->source, disk->format);
+		const char *shown = local_shown(reading->images, disk->source);
+		memmove(disk->source, shown, strlen(shown) + 1);
 	}
-	ret->capacity = size.capacity;
-	ret->allocation = size.allocation;
+	disk->capacity = size.capacity;
+	disk->allocation = size.allocation;
 }
 
 /* Interfaces */
 
-static void read_interface(const struct xml_node *node, bool active, struct vm_interface *ret)
+static void detail_read_interface(
+	const struct xml_node *node, const struct detail_reading *reading, void *ret)
 {
-	ret->mac = attr_at(node, "mac", "address");
-	ret->model = attr_at(node, "model", "type");
-	ret->network = attr_at(node, "source", "network");
-	ret->bridge = attr_at(node, "source", "bridge");
-	ret->target = active ? attr_at(node, "target", "dev") : NULL;
+	struct vm_interface *interface = ret;
+	interface->mac = child_attr(node, "mac", "address");
+	interface->model = child_attr(node, "model", "type");
+	interface->network = child_attr(node, "source", "network");
+	interface->bridge = child_attr(node, "source", "bridge");
+	interface->target = reading->active ? child_attr(node, "target", "dev") : NULL;
 }
 
-static void add_address(struct vm_interface *interface, const struct vm_address *address)
+static void interface_add_address(struct vm_interface *interface, const struct vm_address *address)
 {
 	for (size_t i = 0; i < interface->address_count; i++) {
 		struct vm_address *known = &interface->addresses[i];
@@ -105,7 +100,7 @@ void detail_add_address(struct vm_detail *detail, const char *mac, const struct 
 	for (size_t i = 0; i < detail->interface_count; i++) {
 		struct vm_interface *interface = &detail->interfaces[i];
 		if (interface->mac && !strcasecmp(interface->mac, mac))
-			add_address(interface, address);
+			interface_add_address(interface, address);
 	}
 }
 
@@ -123,8 +118,8 @@ static bool has_network(const struct vm_detail *detail)
 }
 
 /*
- * Neither enters the monitor. Leases are those of libvirt's own networks. A source that fails, or
- * that the driver lacks, knows none.
+ * Neither source enters QEMU's monitor; only libvirt's own networks have leases. A source that
+ * fails, or that the driver lacks, counts as one that knows no address.
  */
 static int read_addresses(
 	struct lease *lease, virDomainPtr dom, struct vm_detail *detail, struct err *err)
@@ -144,85 +139,93 @@ static int read_addresses(
 
 /* Graphics */
 
-static void read_graphics(const struct xml_node *node, bool active, struct vm_graphics *ret)
+static void detail_read_graphics(
+	const struct xml_node *node, const struct detail_reading *reading, void *ret)
 {
-	ret->type = xml_attr(node, "type");
-	ret->listen = xml_attr(node, "listen");
-	if (!ret->listen)
-		ret->listen = attr_at(node, "listen", "address");
-	ret->port = active ? attr_number(node, "port") : 0;
-	ret->websocket = active ? attr_number(node, "websocket") : 0;
+	struct vm_graphics *graphics = ret;
+	graphics->type = xml_attr(node, "type");
+	graphics->listen = xml_attr(node, "listen");
+	if (!graphics->listen)
+		graphics->listen = child_attr(node, "listen", "address");
+	if (!reading->active)
+		return;
+	graphics->port = take_positive(xml_attr(node, "port"));
+	graphics->websocket = take_positive(xml_attr(node, "websocket"));
 }
 
-/* All of it */
+/* All devices */
 
-static int read_devices(const struct xml_node *domain, const struct read_args *args,
+/* An array of the devices of a kind, each read by read_device(); NULL: memory. */
+static void *read_each_device(const struct xml_node *domain, const char *kind, size_t size,
+	void (*read_device)(
+		const struct xml_node *node, const struct detail_reading *reading, void *ret),
+	const struct detail_reading *reading, size_t *ret_count)
+{
+	char path[32];
+	size_t count = 0;
+	(void)snprintf(path, sizeof path, "devices/%s", kind);
+	const struct xml_node *first = xml_find(domain, path);
+	for (const struct xml_node *n = first; n && count < VM_DEVICES_MAX; n = xml_next(n))
+		count++;
+	char *devices = calloc(count + 1, size);
+	for (size_t i = 0; devices && i < count; i++, first = xml_next(first))
+		read_device(first, reading, devices + i * size);
+	*ret_count = count;
+	return devices;
+}
+
+static int detail_read_devices(const struct xml_node *domain, const struct detail_reading *reading,
 	struct vm_detail *ret, struct err *err)
 {
-	const struct xml_node *devices = xml_child(domain, "devices");
-	bool active = ret->vm.active;
-	ret->disks = room_for(devices, "disk", sizeof *ret->disks, &ret->disk_count);
-	ret->interfaces =
-		room_for(devices, "interface", sizeof *ret->interfaces, &ret->interface_count);
-	ret->graphics = room_for(devices, "graphics", sizeof *ret->graphics, &ret->graphics_count);
-	if (!ret->disks || !ret->interfaces || !ret->graphics)
-		return err_memory(err);
-	const struct xml_node *n = devices ? xml_child(devices, "disk") : NULL;
-	for (size_t i = 0; i < ret->disk_count; i++, n = xml_next(n))
-		read_disk(n, args, &ret->disks[i]);
-	n = devices ? xml_child(devices, "interface") : NULL;
-	for (size_t i = 0; i < ret->interface_count; i++, n = xml_next(n))
-		read_interface(n, active, &ret->interfaces[i]);
-	n = devices ? xml_child(devices, "graphics") : NULL;
-	for (size_t i = 0; i < ret->graphics_count; i++, n = xml_next(n))
-		read_graphics(n, active, &ret->graphics[i]);
-	return 0;
+	ret->disks = read_each_device(
+		domain, "disk", sizeof *ret->disks, detail_read_disk, reading, &ret->disk_count);
+	ret->interfaces = read_each_device(domain, "interface", sizeof *ret->interfaces,
+		detail_read_interface, reading, &ret->interface_count);
+	ret->graphics = read_each_device(domain, "graphics", sizeof *ret->graphics,
+		detail_read_graphics, reading, &ret->graphics_count);
+	return ret->disks && ret->interfaces && ret->graphics ? 0 : err_memory(err);
 }
 
-static bool is_agent(const struct xml_node *channel)
-{
-	AUTO(free) char *name = attr_at(channel, "target", "name");
-	AUTO(free) char *state = attr_at(channel, "target", "state");
-	return name && state && !strcmp(name, "org.qemu.guest_agent.0") &&
-		!strcmp(state, "connected");
-}
-
-static bool has_agent(const struct xml_node *domain)
+static bool has_connected_agent(const struct xml_node *domain)
 {
 	const struct xml_node *n = xml_find(domain, "devices/channel");
-	while (n && !is_agent(n))
-		n = xml_next(n);
-	return n;
+	for (; n; n = xml_next(n)) {
+		AUTO(free) char *name = child_attr(n, "target", "name");
+		AUTO(free) char *state = child_attr(n, "target", "state");
+		if (name && state && !strcmp(name, "org.qemu.guest_agent.0") &&
+			!strcmp(state, "connected"))
+			return true;
+	}
+	return false;
 }
 
-static char *text_of(const struct xml_node *domain, const char *name)
-{
-	const struct xml_node *node = xml_child(domain, name);
-	return node ? xml_raw_text(node) : NULL;
-}
-
-/* live is NULL of a VM that does not run. */
-static int describe(const struct xml_node *live, const struct xml_node *definition,
-	const struct read_args *args, struct vm_detail *ret, struct err *err)
+/* live is NULL if the VM is off. */
+static int detail_read_domain(const struct xml_node *live, const struct xml_node *definition,
+	const struct detail_reading *reading, struct vm_detail *ret, struct err *err)
 {
 	const struct xml_node *shown = live ? live : definition;
-	AUTO(free) char *vcpus = text_of(shown, "vcpu");
-	ret->vcpus_maximum = number_of(vcpus);
-	ret->title = text_of(definition, "title");
-	ret->description = text_of(definition, "description");
+	ret->vcpus_maximum = take_positive(child_text(shown, "vcpu"));
+	ret->title = child_text(definition, "title");
+	ret->description = child_text(definition, "description");
 	ret->labels = metadata_labels(definition);
-	ret->agent = live && has_agent(live);
+	ret->agent = live && has_connected_agent(live);
 	ret->pending = live && ret->vm.persistent ? pending_parts(live, definition) : 0;
-	return read_devices(shown, args, ret, err);
+	return detail_read_devices(shown, reading, ret, err);
 }
 
+struct detail_args {
+	const char *images;
+	const char *ref;
+	struct vm_detail detail;
+};
+
 /*
- * Of a VM that runs at most 12 calls, however much it has, and none that enters QEMU's monitor: 2
- * to find it, 6 of domain_read(), 2 for XML, 2 for addresses.
+ * At most 12 RPCs for a VM that runs, however many devices it has, and none that enters QEMU's
+ * monitor: 2 to find the VM, 6 of domain_read(), 2 for XML, 2 for addresses.
  */
 static int read_detail(struct lease *lease, void *data, struct err *err)
 {
-	struct read_args *args = data;
+	struct detail_args *args = data;
 	AUTO_DETAIL struct vm_detail detail = { .id = -1 };
 	AUTO(virDomainFree) virDomainPtr dom = NULL;
 	AUTO(xml_free) struct xml *definition = NULL;
@@ -239,7 +242,9 @@ static int read_detail(struct lease *lease, void *data, struct err *err)
 		return -1;
 	if (detail.vm.active && domain_read_xml(lease, dom, 0, &live, err) < 0)
 		return -1;
-	if (describe(live ? xml_root(live) : NULL, xml_root(definition), args, &detail, err) < 0)
+	const struct detail_reading reading = { lease->hypervisor, args->images, detail.vm.active };
+	if (detail_read_domain(
+		    live ? xml_root(live) : NULL, xml_root(definition), &reading, &detail, err) < 0)
 		return -1;
 	if (live && detail.interface_count && read_addresses(lease, dom, &detail, err) < 0)
 		return -1;
@@ -251,11 +256,7 @@ static int read_detail(struct lease *lease, void *data, struct err *err)
 int detail_read(struct host *host, const char *images, const char *ref, struct vm_detail *ret,
 	struct err *err)
 {
-	struct read_args args = {
-		.hypervisor = host->hypervisor,
-		.images = images,
-		.ref = ref,
-	};
+	struct detail_args args = { .images = images, .ref = ref };
 	if (lease_read(host->hypervisor, read_detail, &args, err) < 0)
 		return -1;
 	*ret = args.detail;

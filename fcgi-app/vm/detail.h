@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 /*
- * All that there is to know of one VM without asking QEMU or the guest: a VM whose QEMU is stuck is
- * answered as fast as another. All functions may be called from any thread.
+ * All that is known of one VM without asking QEMU or the guest, so that a VM whose QEMU hangs is
+ * read as fast as any other. All functions may be called from any thread.
  */
 #include "definition/pending.h"
 #include "format/json.h"
@@ -10,10 +10,10 @@
 #include "vm/addresses.h"
 #include "vm/host.h"
 
-/* Texts are owned, and NULL where there is none. */
+/* Texts are owned by the struct; NULL: there is none. */
 struct vm_disk {
 	char *target, *bus, *device, *format;
-	char *source; /* relative to the images' directory if it lies there; NULL: an empty drive */
+	char *source; /* relative to the directory of images if it is there; NULL: an empty drive */
 	bool readonly;
 	int64_t capacity, allocation; /* bytes; -1: not known */
 };
@@ -27,20 +27,20 @@ struct vm_interface {
 
 struct vm_graphics {
 	char *type, *listen;
-	int port, websocket; /* 0: none, or it does not run */
+	int port, websocket; /* 0: none, or the VM is off */
 };
 
-enum { VM_DEVICES_MAX = 64 }; /* of each kind; more are not shown */
+enum { VM_DEVICES_MAX = 64 }; /* of each kind; further ones are left out */
 
-/* Disks, interfaces and graphics are those that it runs with, else those of the definition. */
+/* Devices are those of the running VM; if it is off, those of its definition. */
 struct vm_detail {
 	struct vm vm;
 	char version[HASH_SIZE]; /* domain_version() */
-	int id;                  /* libvirt's, of the domain that runs; -1 */
+	int id;                  /* libvirt's of the running domain; -1: the VM is off */
 	char *title, *description;
 	struct json *labels; /* an object */
 	int vcpus_maximum;
-	bool agent;       /* is the guest's agent connected? */
+	bool agent;       /* the guest's agent is connected */
 	unsigned pending; /* bits by enum pending_part */
 	size_t disk_count, interface_count, graphics_count;
 	struct vm_disk *disks;
@@ -48,15 +48,15 @@ struct vm_detail {
 	struct vm_graphics *graphics;
 };
 
-/* images is the directory that disks are looked for in. ret is freed by detail_done(). */
+/* images is the directory of images. The caller frees *ret by detail_done(). */
 int detail_read(struct host *host, const char *images, const char *ref, struct vm_detail *ret,
 	struct err *err);
 void detail_done(struct vm_detail *detail);
 #define AUTO_DETAIL __attribute__((cleanup(detail_done)))
 
 /*
- * Adds an address to the interfaces with this MAC address. One that is there already stays, with
- * the source that is first in enum address_source.
+ * Adds an address to the interfaces with this MAC address. An address that an interface already has
+ * is not added again: its source becomes the better of both, by enum address_source.
  */
 void detail_add_address(
 	struct vm_detail *detail, const char *mac, const struct vm_address *address);

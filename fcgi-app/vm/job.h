@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 /*
- * libvirt's own job on a VM, such as a save: how far it is, and ending it. The VM's gate is not
- * taken, for whoever runs the job holds it. May be called from any thread.
+ * libvirt's job on a VM, such as a save: its progress, and aborting it. The VM is not held, because
+ * the request that started the job holds it. May be called from any thread.
  */
 #include "libvirt/domain.h"
 #include "vm/host.h"
@@ -28,16 +28,16 @@ struct job_progress {
 };
 
 struct job {
-	bool running;                           /* else there is none, and the rest says nothing */
-	const char *operation;                  /* a literal */
-	bool bounded;                           /* is it known how much there is to do? */
+	bool running;                           /* false: there is no job; ignore the rest */
+	const char *operation;                  /* one of JOB_OPERATION_NAMES, a literal */
+	bool bounded;                           /* libvirt knows how much there is to do */
 	int64_t elapsed_ms, remaining_ms;       /* -1: not known */
-	struct job_progress data, memory, disk; /* data is the sum of both */
+	struct job_progress data, memory, disk; /* data is the sum of memory and disk */
 };
 
-/* A driver without jobs has none. ERR_VM_BUSY when QEMU is stuck. */
+/* A driver without jobs reports none. ERR_VM_BUSY if the VM's QEMU hangs. */
 int job_read(struct host *host, const char *ref, struct job *ret, struct err *err);
 
-/* *ret_changed: there was one. ERR_WRONG_STATE for one that cannot be ended. */
+/* *ret_changed: a job was aborted. ERR_WRONG_STATE if libvirt cannot abort the job. */
 int job_abort(
 	struct host *host, const char *ref, struct vm_ref *ret, bool *ret_changed, struct err *err);

@@ -6,9 +6,9 @@
 
 enum { FIRST_BYTES = 64 * 1024 };
 
-static int off(struct err *err)
+static int fail_off(struct err *err)
 {
-	(void)err_set(err, ERR_WRONG_STATE, "a VM that is shutoff shows nothing");
+	(void)err_set(err, ERR_WRONG_STATE, "the VM is shutoff, so its screen shows nothing");
 	(void)snprintf(err->state, sizeof err->state, "%s", vm_state_name(VM_SHUTOFF));
 	return err_hint(err, "start it first");
 }
@@ -23,7 +23,7 @@ static int count_heads(struct xml_node *video, void *data)
 	return 0;
 }
 
-/* Drivers have a code each for this, and the test driver does not look. */
+/* Each driver reports a missing screen by another code, and the test driver does not check. */
 static int check_screen(struct hold *hold, unsigned screen, struct err *err)
 {
 	AUTO(xml_free) struct xml *doc = NULL;
@@ -36,13 +36,13 @@ static int check_screen(struct hold *hold, unsigned screen, struct err *err)
 			"VM '%.64s' has no video device, so it has no screen", hold->vm.name);
 	if (screen >= screens)
 		return err_set(err, ERR_UNSUPPORTED,
-			"screen: %u is not from 0 to %u, which VM '%.64s' has", screen, screens - 1,
-			hold->vm.name);
+			"screen: %u is not from 0 to %u, the screens of VM '%.64s'", screen,
+			screens - 1, hold->vm.name);
 	return 0;
 }
 
 /* Makes room for another byte at least. */
-static int grow(struct screenshot *shot, size_t *size, struct err *err)
+static int screenshot_grow(struct screenshot *shot, size_t *size, struct err *err)
 {
 	if (shot->len < *size)
 		return 0;
@@ -58,12 +58,12 @@ static int grow(struct screenshot *shot, size_t *size, struct err *err)
 	return 0;
 }
 
-static int receive(
+static int screenshot_receive(
 	struct lease *lease, virStreamPtr stream, struct screenshot *shot, struct err *err)
 {
 	size_t size = 0;
 	for (;;) {
-		if (grow(shot, &size, err) < 0)
+		if (screenshot_grow(shot, &size, err) < 0)
 			return -1;
 		int n = virStreamRecv(stream, shot->png + shot->len, size - shot->len);
 		if (n < 0)
@@ -72,25 +72,21 @@ static int receive(
 			break;
 		shot->len += (size_t)n;
 	}
-	/* What went wrong with the last of it is told here alone. */
+	/* Only this call reports a failure at the end of the picture. */
 	return virStreamFinish(stream) < 0 ? virt_fail(lease, VIRT_READ, err) : 0;
 }
 
-static int check_type(const char *type, struct err *err)
-{
-	if (!strcmp(type, "image/png"))
-		return 0;
-	return err_set(err, ERR_NOT_SUPPORTED_BY_DRIVER,
-		"the hypervisor has the screen as %.64s, and only image/png is answered", type);
-}
-
-static int take(struct hold *hold, unsigned screen, struct screenshot *shot, struct err *err)
+static int take_held(struct hold *hold, unsigned screen, struct screenshot *shot, struct err *err)
 {
 	AUTO(virStreamFree) virStreamPtr stream = virStreamNew(hold->lease.conn, 0);
 	AUTO(free) char *type = stream ? virDomainScreenshot(hold->dom, stream, screen, 0) : NULL;
 	if (!type)
 		return virt_fail(&hold->lease, VIRT_READ, err);
-	if (!check_type(type, err) && !receive(&hold->lease, stream, shot, err))
+	if (strcmp(type, "image/png") != 0)
+		(void)err_set(err, ERR_NOT_SUPPORTED_BY_DRIVER,
+			"the hypervisor sends screenshots as %.64s; only image/png is supported",
+			type);
+	else if (!screenshot_receive(&hold->lease, stream, shot, err))
 		return 0;
 	(void)virStreamAbort(stream);
 	return -1;
@@ -105,14 +101,14 @@ int screenshot_take(struct host *host, const char *ref, unsigned screen, struct 
 	if (domain_hold(host->hypervisor, &target, &hold, err) < 0)
 		return -1;
 	if (!hold.vm.active)
-		return off(err);
+		return fail_off(err);
 	if (check_screen(&hold, screen, err) < 0)
 		return -1;
-	if (take(&hold, screen, &shot, err) < 0) {
+	if (take_held(&hold, screen, &shot, err) < 0) {
 		free(shot.png);
-		/* It may have gone off meanwhile. */
+		/* The VM may have stopped meanwhile. */
 		bool gone = !hold.lease.broken && domain_read_state(hold.dom) == VM_SHUTOFF;
-		return gone ? off(err) : -1;
+		return gone ? fail_off(err) : -1;
 	}
 	*ret = shot;
 	return 0;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 /*
- * What a VM's screen shows. QEMU's monitor is asked for it, so the VM's gate is taken. May be
+ * A picture of a VM's screen. It comes from QEMU's monitor, so the VM is held meanwhile. May be
  * called from any thread.
  */
 #include "libvirt/domain.h"
@@ -15,9 +15,9 @@ struct screenshot {
 };
 
 /*
- * Screens are numbered from 0 through all heads of all video devices. ERR_WRONG_STATE of a VM that
- * is off, ERR_UNSUPPORTED when it has no such screen or the picture is larger than the maximum,
- * ERR_NOT_SUPPORTED_BY_DRIVER when it is no PNG, ERR_VM_BUSY when something holds the VM.
+ * Screens are numbered from 0 through all heads of all video devices. ERR_WRONG_STATE if the VM is
+ * off; ERR_UNSUPPORTED if it has no such screen or the picture is larger than the maximum;
+ * ERR_NOT_SUPPORTED_BY_DRIVER if the picture is not a PNG; ERR_VM_BUSY if the VM is held.
  */
 int screenshot_take(struct host *host, const char *ref, unsigned screen, struct screenshot *ret,
 	struct err *err);

@@ -7,8 +7,8 @@
 #include <stdio.h>
 #include <string.h>
 
-/* The length of the word at s, up to the next comma; *ret_next is behind that, or NULL. */
-static size_t split(const char *s, const char **ret_next)
+/* The length of the word at s; *ret_next is the word after the comma, or NULL. */
+static size_t next_word(const char *s, const char **ret_next)
 {
 	size_t n = strcspn(s, ",");
 	*ret_next = s[n] ? s + n + 1 : NULL;
@@ -21,12 +21,12 @@ static int read_states(const char *states, unsigned *ret, struct err *err)
 	for (const char *s = states, *next; s; s = next) {
 		char word[32];
 		int state = 0;
-		(void)snprintf(word, sizeof word, "%.*s", (int)split(s, &next), s);
+		(void)snprintf(word, sizeof word, "%.*s", (int)next_word(s, &next), s);
 		while (state < VM_STATE_COUNT && strcmp(vm_state_name(state), word) != 0)
 			state++;
 		if (state == VM_STATE_COUNT) {
-			(void)err_set(err, ERR_BAD_REQUEST, "state: '%s' is none", word);
-			return err_hint(err, "states are %s", VM_STATE_NAMES);
+			(void)err_set(err, ERR_BAD_REQUEST, "state: '%s' is not a VM state", word);
+			return err_hint(err, "the states are %s", VM_STATE_NAMES);
 		}
 		read |= 1U << state;
 	}
@@ -34,11 +34,11 @@ static int read_states(const char *states, unsigned *ret, struct err *err)
 	return 0;
 }
 
-static int check_labels(const char *labels, struct err *err)
+static int check_label_list(const char *labels, struct err *err)
 {
 	for (const char *s = labels, *next; s; s = next) {
 		char name[64];
-		size_t n = split(s, &next);
+		size_t n = next_word(s, &next);
 		size_t name_len = strcspn(s, "=,");
 		(void)snprintf(name, sizeof name, "%.*s", (int)name_len, s);
 		if (name_len >= sizeof name || !text_is_name(name))
@@ -53,7 +53,7 @@ int selection_read(const char *states, const char *name, const char *label, stru
 	struct err *err)
 {
 	struct selection selection = { .name = name, .label = label };
-	if (read_states(states, &selection.states, err) < 0 || check_labels(label, err) < 0)
+	if (read_states(states, &selection.states, err) < 0 || check_label_list(label, err) < 0)
 		return -1;
 	*ret = selection;
 	return 0;
@@ -80,7 +80,7 @@ bool selection_has(const struct selection *selection, const struct vm *vm)
 	if (selection->name && !text_is_glob(selection->name, vm->name))
 		return false;
 	for (const char *s = selection->label, *next; s; s = next)
-		if (!has_label(vm->labels, s, split(s, &next)))
+		if (!has_label(vm->labels, s, next_word(s, &next)))
 			return false;
 	return true;
 }

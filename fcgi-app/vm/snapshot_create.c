@@ -112,7 +112,7 @@ static int create_held(struct creation *creation, struct err *err)
 /* Repeated requests */
 
 /* Finds the snapshot that an earlier request with the same key created. ERR_KEY_REUSED. */
-static int find_replayed(struct creation *creation, bool *ret_found, struct err *err)
+static int find_replayed_snapshot(struct creation *creation, bool *ret_found, struct err *err)
 {
 	const struct snapshot_request *request = creation->how->request;
 	AUTO(free) struct snapshot *list = NULL;
@@ -162,7 +162,7 @@ static int await_replayed(struct creation *creation, bool *ret_found, struct err
 	int64_t deadline = clock_ms() + GATE_WAIT_MS;
 	struct err failed;
 	while (!creation->hold->lease.broken && creation->how->request->uuid[0]) {
-		if (find_replayed(creation, ret_found, &failed) < 0) {
+		if (find_replayed_snapshot(creation, ret_found, &failed) < 0) {
 			*err = failed;
 			return -1;
 		}
@@ -190,7 +190,7 @@ int snapshot_create(const struct snapshot_create *create, struct snapshot *ret, 
 	struct creation creation = { .how = create, .hold = &hold };
 	bool replayed = false;
 	if (domain_hold(create->host->hypervisor, &unchecked, &hold, err) < 0 ||
-		find_replayed(&creation, &replayed, err) < 0)
+		find_replayed_snapshot(&creation, &replayed, err) < 0)
 		return -1;
 	if (!replayed) {
 		if (domain_check_version(&hold, create->target.if_match, err) < 0 ||

@@ -8,19 +8,14 @@
 #include <stdio.h>
 #include <string.h>
 
-static void free_records(virDomainStatsRecordPtr **records)
-{
-	virDomainStatsRecordListFree(*records);
-}
-
-/* A name of libvirt's, "block.3.rd.bytes" by (r, "block", 3, "rd.bytes"). */
+/* A field of libvirt's statistics: "block.3.rd.bytes" is field 3 of group "block". */
 static const char *field_name(char *name, size_t size, const char *group, size_t i, const char *of)
 {
 	(void)snprintf(name, size, "%s.%zu.%s", group, i, of);
 	return name;
 }
 
-static int64_t number(const virDomainStatsRecord *r, const char *name)
+static int64_t stats_number(const virDomainStatsRecord *r, const char *name)
 {
 	unsigned long long value = 0;
 	if (virTypedParamsGetULLong(r->params, r->nparams, name, &value) != 1)
@@ -31,7 +26,7 @@ static int64_t number(const virDomainStatsRecord *r, const char *name)
 static int64_t number_at(const virDomainStatsRecord *r, const char *group, size_t i, const char *of)
 {
 	char name[VIR_TYPED_PARAM_FIELD_LENGTH];
-	return number(r, field_name(name, sizeof name, group, i, of));
+	return stats_number(r, field_name(name, sizeof name, group, i, of));
 }
 
 static char *text_at(const virDomainStatsRecord *r, const char *group, size_t i, const char *of)
@@ -43,18 +38,18 @@ static char *text_at(const virDomainStatsRecord *r, const char *group, size_t i,
 	return value ? strdup(value) : NULL;
 }
 
-/* How many there are of a group, and room for them. */
-static void *room_for(
-	const virDomainStatsRecord *r, const char *name, size_t most, size_t size, size_t *ret)
+/* An array for as many items as the field says, at most max. NULL: memory. */
+static void *new_items(
+	const virDomainStatsRecord *r, const char *name, size_t max, size_t size, size_t *ret_count)
 {
 	unsigned count = 0;
 	(void)virTypedParamsGetUInt(r->params, r->nparams, name, &count);
-	*ret = count < most ? count : most;
-	return calloc(*ret + 1, size);
+	*ret_count = count < max ? count : max;
+	return calloc(*ret_count + 1, size);
 }
 
-/* false: there is none of that number now. */
-static bool read_vcpu(const virDomainStatsRecord *r, size_t i, struct stats_vcpu *ret)
+/* false: the VM has no vCPU of that number now. */
+static bool stats_read_vcpu(const virDomainStatsRecord *r, size_t i, struct stats_vcpu *ret)
 {
 	static const char *const states[] = { STATS_VCPU_STATES(NAMED_ROW, NAMED_ROW) };
 	char name[VIR_TYPED_PARAM_FIELD_LENGTH];
@@ -68,7 +63,7 @@ static bool read_vcpu(const virDomainStatsRecord *r, size_t i, struct stats_vcpu
 	return true;
 }
 
-static void read_disk(
+static void stats_read_disk(
 	const virDomainStatsRecord *r, size_t i, const char *images, struct stats_disk *ret)
 {
 	ret->target = text_at(r, "block", i, "name");
@@ -87,7 +82,8 @@ static void read_disk(
 	ret->physical_bytes = number_at(r, "block", i, "physical");
 }
 
-static void read_interface(const virDomainStatsRecord *r, size_t i, struct stats_interface *ret)
+static void stats_read_interface(
+	const virDomainStatsRecord *r, size_t i, struct stats_interface *ret)
 {
 	ret->target = text_at(r, "net", i, "name");
 	ret->received = (struct stats_traffic){
@@ -104,39 +100,39 @@ static void read_interface(const virDomainStatsRecord *r, size_t i, struct stats
 	};
 }
 
-static int read_lists(
+static int stats_read_lists(
 	const virDomainStatsRecord *r, const char *images, struct stats *ret, struct err *err)
 {
 	size_t vcpus = 0;
-	ret->vcpus = room_for(r, "vcpu.maximum", STATS_VCPUS_MAX, sizeof *ret->vcpus, &vcpus);
-	ret->disks =
-		room_for(r, "block.count", STATS_DEVICES_MAX, sizeof *ret->disks, &ret->disk_count);
-	ret->interfaces = room_for(
+	ret->vcpus = new_items(r, "vcpu.maximum", STATS_VCPUS_MAX, sizeof *ret->vcpus, &vcpus);
+	ret->disks = new_items(
+		r, "block.count", STATS_DEVICES_MAX, sizeof *ret->disks, &ret->disk_count);
+	ret->interfaces = new_items(
 		r, "net.count", STATS_DEVICES_MAX, sizeof *ret->interfaces, &ret->interface_count);
 	if (!ret->vcpus || !ret->disks || !ret->interfaces)
 		return err_memory(err);
-	for (size_t i = 0; i < vcpus; i++) /* those plugged in have gaps between them */
-		ret->vcpu_count += read_vcpu(r, i, &ret->vcpus[ret->vcpu_count]);
+	for (size_t i = 0; i < vcpus; i++) /* numbers may have gaps after a hotplug */
+		ret->vcpu_count += stats_read_vcpu(r, i, &ret->vcpus[ret->vcpu_count]);
 	for (size_t i = 0; i < ret->disk_count; i++)
-		read_disk(r, i, images, &ret->disks[i]);
+		stats_read_disk(r, i, images, &ret->disks[i]);
 	for (size_t i = 0; i < ret->interface_count; i++)
-		read_interface(r, i, &ret->interfaces[i]);
+		stats_read_interface(r, i, &ret->interfaces[i]);
 	return 0;
 }
 
-static void read_numbers(const virDomainStatsRecord *r, struct stats *ret)
+static void stats_read_numbers(const virDomainStatsRecord *r, struct stats *ret)
 {
-	ret->cpu_ns = number(r, "cpu.time");
-	ret->cpu_user_ns = number(r, "cpu.user");
-	ret->cpu_system_ns = number(r, "cpu.system");
-	ret->memory_current_kib = number(r, "balloon.current");
-	ret->memory_maximum_kib = number(r, "balloon.maximum");
-	ret->memory_rss_kib = number(r, "balloon.rss");
-	ret->memory_available_kib = number(r, "balloon.available");
-	ret->memory_unused_kib = number(r, "balloon.unused");
+	ret->cpu_ns = stats_number(r, "cpu.time");
+	ret->cpu_user_ns = stats_number(r, "cpu.user");
+	ret->cpu_system_ns = stats_number(r, "cpu.system");
+	ret->memory_current_kib = stats_number(r, "balloon.current");
+	ret->memory_maximum_kib = stats_number(r, "balloon.maximum");
+	ret->memory_rss_kib = stats_number(r, "balloon.rss");
+	ret->memory_available_kib = stats_number(r, "balloon.available");
+	ret->memory_unused_kib = stats_number(r, "balloon.unused");
 }
 
-/* What libvirt's test driver has, and QEMU's while a job keeps the monitor to itself. */
+/* The test driver has no such statistics, nor has QEMU's while a job occupies the monitor. */
 static void fill_gaps(virDomainPtr dom, struct stats *stats)
 {
 	virDomainInfo info;
@@ -150,7 +146,7 @@ static void fill_gaps(virDomainPtr dom, struct stats *stats)
 		stats->memory_maximum_kib = (int64_t)info.maxMem;
 }
 
-/* By a gate of its own: when QEMU hangs, one request hangs with it, and the VM can be killed. */
+/* A lock of its own: if QEMU hangs, one request hangs with it, and the VM can still be killed. */
 static int hold_for_stats(struct host *host, const char *ref, struct hold *ret, struct err *err)
 {
 	struct vm_ref id;
@@ -168,7 +164,7 @@ int stats_read(
 			VIR_DOMAIN_STATS_BALLOON | VIR_DOMAIN_STATS_VCPU |
 			VIR_DOMAIN_STATS_INTERFACE | VIR_DOMAIN_STATS_BLOCK
 	};
-	__attribute__((cleanup(free_records))) virDomainStatsRecordPtr *records = NULL;
+	AUTO(virDomainStatsRecordListFree) virDomainStatsRecordPtr *records = NULL;
 	AUTO_HOLD struct hold hold = { 0 };
 	AUTO_STATS struct stats stats = { 0 };
 	if (hold_for_stats(host, ref, &hold, err) < 0)
@@ -182,9 +178,9 @@ int stats_read(
 		return err_set(err, ERR_VM_NOT_FOUND, "there is no VM '%s'", ref);
 	stats.vm = hold.vm;
 	stats.taken_at = clock_wall_ms();
-	read_numbers(records[0], &stats);
+	stats_read_numbers(records[0], &stats);
 	fill_gaps(hold.dom, &stats);
-	if (read_lists(records[0], images, &stats, err) < 0)
+	if (stats_read_lists(records[0], images, &stats, err) < 0)
 		return -1;
 	*ret = stats;
 	stats = (struct stats){ 0 };

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 /*
- * One VM's counters. QEMU's monitor is asked for most of them, so the VM's gate is taken. May be
- * called from any thread.
+ * One VM's counters. Most come from QEMU's monitor, so one request at a time reads them, under a
+ * lock of the VM that is for statistics alone. May be called from any thread.
  */
 #include "libvirt/domain.h"
 #include "vm/host.h"
 
-/* Counters are of 64 bits and never negative: what is not known is STAT_UNKNOWN. */
+/* The value of a counter that is not known; no other is negative. */
 enum { STAT_UNKNOWN = -1 };
 
 struct stats_vcpu {
@@ -37,14 +37,15 @@ struct stats_interface {
 	struct stats_traffic received, sent;
 };
 
-enum { STATS_VCPUS_MAX = 512, STATS_DEVICES_MAX = 64 }; /* more are not shown */
+enum { STATS_VCPUS_MAX = 512, STATS_DEVICES_MAX = 64 }; /* further ones are left out */
 
 struct stats {
 	struct vm vm;
 	int64_t taken_at; /* milliseconds since 1970 */
 	int64_t cpu_ns, cpu_user_ns, cpu_system_ns;
 	int64_t memory_current_kib, memory_maximum_kib, memory_rss_kib;
-	int64_t memory_available_kib, memory_unused_kib; /* as the guest's balloon driver says */
+	int64_t memory_available_kib,
+		memory_unused_kib; /* reported by the guest's balloon driver */
 	size_t vcpu_count, disk_count, interface_count;
 	struct stats_vcpu *vcpus;
 	struct stats_disk *disks;
@@ -52,8 +53,9 @@ struct stats {
 };
 
 /*
- * ERR_VM_BUSY when something holds the VM. What the driver or a VM that is off does not know is
- * unknown, or not in the lists. ret is freed by stats_done().
+ * Counters that the driver lacks, or that a VM that is off does not have, are STAT_UNKNOWN or not
+ * in the lists. ERR_VM_BUSY while another request reads the VM's statistics. The caller frees *ret
+ * by stats_done().
  */
 int stats_read(
 	struct host *host, const char *images, const char *ref, struct stats *ret, struct err *err);

@@ -42,7 +42,7 @@ static int compare_vms(const void *a, const void *b)
 	return strcmp(((const struct vm *)a)->name, ((const struct vm *)b)->name);
 }
 
-static int compare_name(const void *name, const void *vm)
+static int compare_with_vm_name(const void *name, const void *vm)
 {
 	return strcmp(name, ((const struct vm *)vm)->name);
 }
@@ -54,16 +54,16 @@ void vm_list_sort(struct vm_list *list)
 
 struct vm *vm_list_find(struct vm_list *list, const char *name)
 {
-	return bsearch(name, list->vms, list->count, sizeof list->vms[0], compare_name);
+	return bsearch(name, list->vms, list->count, sizeof list->vms[0], compare_with_vm_name);
 }
 
-static void add_text(struct hash *hash, const char *text)
+static void hash_add_text(struct hash *hash, const char *text)
 {
 	hash_add(hash, text, strlen(text) + 1);
 }
 
-/* Whatever differs between two lists differs here. A fetch takes this much longer: no printf(). */
-static void add_vm(struct hash *hash, const struct vm *vm)
+/* All that a list says of a VM. Every fetch hashes every VM, so printf() would be too slow. */
+static void hash_add_vm(struct hash *hash, const struct vm *vm)
 {
 	const struct labels *labels = vm->labels;
 	const unsigned char flags[] = { vm->state, vm->persistent, vm->autostart, vm->managed_save,
@@ -73,11 +73,11 @@ static void add_vm(struct hash *hash, const struct vm *vm)
 	hash_add(hash, flags, sizeof flags);
 	hash_add(hash, numbers, sizeof numbers);
 	hash_add(hash, vm->uuid, sizeof vm->uuid);
-	add_text(hash, vm->name);
-	add_text(hash, vm->reason);
+	hash_add_text(hash, vm->name);
+	hash_add_text(hash, vm->reason);
 	for (size_t i = 0; labels && i < labels->count; i++) {
-		add_text(hash, labels->label[i].name);
-		add_text(hash, labels->label[i].text);
+		hash_add_text(hash, labels->label[i].name);
+		hash_add_text(hash, labels->label[i].text);
 	}
 }
 
@@ -87,7 +87,7 @@ int vm_list_seal(struct vm_list *list, struct err *err)
 	if (!hash)
 		return err_memory(err);
 	for (size_t i = 0; i < list->count; i++)
-		add_vm(hash, &list->vms[i]);
+		hash_add_vm(hash, &list->vms[i]);
 	hash_read(hash, list->version);
 	return 0;
 }

@@ -271,7 +271,7 @@ def test_a_bulk_request_that_names_a_vm_twice_is_400_and_does_nothing(operator, 
     ({"select": {"name": "*"}, "max": 0}, "max: 0 is not from 1 to 1000"),
     ({"select": {"name": "*"}, "max": 1001}, "max: 1001 is not from 1 to 1000"),
     ({"select": {"name": ""}, "max": 1}, "select.name: must not be empty"),
-    ({"select": {"state": "asleep"}, "max": 1}, "state: 'asleep' is none"),
+    ({"select": {"state": "asleep"}, "max": 1}, "state: 'asleep' is not a VM state"),
     ({"select": {"label": "=x"}, "max": 1}, "label: '=x' is not NAME or NAME=TEXT"),
     ({"select": {"colour": "red"}, "max": 1}, "'select.colour' is not a field here"),
 ])
