@@ -12,6 +12,7 @@
 #   make check-qemu    * behind nginx on libvirtd and QEMU, in a namespace of its own (root)
 #   make check-faults  * what hangs, breaks and comes back, in another (root)
 #   make check-openapi * the OpenAPI document, by a linter that npm fetches
+#   make docs            the table of routes in docs/api.md, from the OpenAPI document
 #   make check-covered * which documented answers the tests before have met
 #   make check-fuzz    * a short run of each fuzzer, with QEMU's command lines judged (root)
 #   make check-tsan      in process, and the load test, under TSan
@@ -111,6 +112,9 @@ $(LINTER): tests/openapi/package-lock.json
 check-openapi: all $(LINTER)
 	$(BUILD)/virtgate --openapi >$(BUILD)/openapi/openapi.json
 	$(LINTER) lint --quiet --fail-severity=warn --ruleset tests/openapi/spectral.yaml $(BUILD)/openapi/openapi.json
+
+docs: all
+	PYTHONDONTWRITEBYTECODE=1 /usr/bin/python3 tests/e2e/openapi.py
 
 # What the tests before it have met of the document.
 check-covered: all

@@ -39,6 +39,37 @@ def operations():
             for method, operation in item.items() if method != "parameters"]
 
 
+def success(operation):
+    """The status of an operation's success: 201 rather than the 200 of a dry run."""
+    return max(int(status) for status in operation["responses"] if status.startswith("2"))
+
+
+def bodies(operation):
+    """The media types that a request's body may have, without "application/" or "text/"."""
+    media = list(operation.get("requestBody", {}).get("content", {}))
+    if "application/merge-patch+json" in media:
+        media.remove("application/json")  # is taken for a merge patch
+    return [name.partition("/")[2] for name in media]
+
+
+def query(operation, required=False):
+    """The names of an operation's query parameters, or of those that it cannot do without."""
+    return [p["name"] for p in map(resolve, operation["parameters"])
+            if p["in"] == "query" and (p["required"] or not required)]
+
+
+def route_table():
+    """The table of routes in docs/api.md, grouped by tag."""
+    tags = [tag["name"] for tag in document()["tags"]]
+    lines = ["| method and path | role | success | |", "|---|---|---|---|"]
+    for method, path, operation in sorted(operations(), key=lambda o: tags.index(o[2]["tags"][0])):
+        names = "&".join(f"{name}=" for name in query(operation, required=True))
+        role = operation["x-role"].replace("none", "–")
+        lines.append(f"| {method} {path}{'?' * bool(names)}{names} | {role} | {success(operation)} "
+                     f"| {operation['summary']} |")
+    return "\n".join(lines) + "\n"
+
+
 @functools.cache
 def path_patterns():
     """Path and pattern of each, those without arguments first: /v1/vms:start is not a VM."""
@@ -142,3 +173,15 @@ def write_down():
         SEEN.mkdir(parents=True, exist_ok=True)
         lines = sorted(f"{method} {path} {status}" for method, path, status in seen)
         (SEEN / uuid.uuid4().hex).write_text("\n".join(lines) + "\n")
+
+
+def write_route_table():
+    """For `make docs`."""
+    file = REPO / "docs/api.md"
+    before, heading, rest = file.read_text().partition("## Routes\n\n")
+    after = re.sub(r"(\|.*\n)+", "", rest, count=1)
+    file.write_text(before + heading + route_table() + after)
+
+
+if __name__ == "__main__":
+    write_route_table()
