@@ -31,14 +31,14 @@ static void choose_name(const struct qemu_guest *guest, char *ret, size_t size)
 			*c = c == ret ? 'x' : '-';
 }
 
-static void put(struct json *object, const char *name, const char *value)
+static void put_text(struct json *object, const char *name, const char *value)
 {
 	if (value)
 		json_put_string(object, name, value);
 }
 
 /* What a list of the settings begins with. */
-static struct json *first_of(const char *list)
+static struct json *first_word(const char *list)
 {
 	char first[64];
 	(void)snprintf(first, sizeof first, "%.*s", (int)strcspn(list, ","), list);
@@ -48,11 +48,11 @@ static struct json *first_of(const char *list)
 static struct json *disk_json(const struct qemu_disk *disk)
 {
 	struct json *o = json_new_object();
-	put(o, "source", disk->source);
-	put(o, "format", disk->format);
-	put(o, "device", disk->device);
-	put(o, "bus", disk->bus);
-	put(o, "serial", disk->serial);
+	put_text(o, "source", disk->source);
+	put_text(o, "format", disk->format);
+	put_text(o, "device", disk->device);
+	put_text(o, "bus", disk->bus);
+	put_text(o, "serial", disk->serial);
 	if (disk->readonly)
 		json_put_bool(o, "readonly", true);
 	if (disk->boot_order)
@@ -65,13 +65,13 @@ static struct json *interface_json(
 {
 	struct json *o = json_new_object();
 	if (!interface->bridge)
-		json_put(o, "network", first_of(config->networks));
+		json_put(o, "network", first_word(config->networks));
 	else if (*interface->bridge)
 		json_put_string(o, "bridge", interface->bridge);
 	else
-		json_put(o, "bridge", first_of(config->bridges));
-	put(o, "mac", interface->mac);
-	put(o, "model", interface->model);
+		json_put(o, "bridge", first_word(config->bridges));
+	put_text(o, "mac", interface->mac);
+	put_text(o, "model", interface->model);
 	if (interface->boot_order)
 		json_put_int(o, "boot_order", interface->boot_order);
 	return o;
@@ -80,8 +80,8 @@ static struct json *interface_json(
 static struct json *filesystem_json(const struct qemu_filesystem *fs)
 {
 	struct json *o = json_new_object();
-	put(o, "source", fs->source);
-	put(o, "target", fs->target);
+	put_text(o, "source", fs->source);
+	put_text(o, "target", fs->target);
 	if (fs->readonly)
 		json_put_bool(o, "readonly", true);
 	return o;
@@ -111,7 +111,7 @@ static void put_consoles(struct json *spec, const struct qemu_guest *guest)
 	json_put_string(graphics, "type", guest->no_graphics ? "none" : "vnc");
 	json_put_string(serial, "type", guest->no_serial ? "none" : "pty");
 	if (!guest->no_serial)
-		put(serial, "log", guest->serial_log);
+		put_text(serial, "log", guest->serial_log);
 	json_put(spec, "graphics", graphics);
 	json_put(spec, "serial", serial);
 }
@@ -125,9 +125,9 @@ static struct json *make_spec(const struct qemu_guest *guest, const struct confi
 	json_put_int(spec, "memory_kib", guest->memory_kib);
 	if (guest->vcpus)
 		json_put_int(spec, "vcpus", guest->vcpus);
-	put(spec, "kernel", guest->kernel);
-	put(spec, "initrd", guest->initrd);
-	put(spec, "cmdline", guest->cmdline && *guest->cmdline ? guest->cmdline : NULL);
+	put_text(spec, "kernel", guest->kernel);
+	put_text(spec, "initrd", guest->initrd);
+	put_text(spec, "cmdline", guest->cmdline && *guest->cmdline ? guest->cmdline : NULL);
 	put_devices(spec, guest, config);
 	put_consoles(spec, guest);
 	return spec;
@@ -135,106 +135,100 @@ static struct json *make_spec(const struct qemu_guest *guest, const struct confi
 
 /* What the spec has no field for */
 
-struct extras {
+struct extra {
 	struct conversion *to;
 	struct xml_node *domain, *devices;
 	int failed;
 };
 
-static void lack(struct extras *x, const char *what)
+static void extra_lack(struct extra *x, const char *what)
 {
 	if (x->to->lack_count < CONVERT_LACKS_MAX)
 		x->to->lacks[x->to->lack_count++] = what;
 }
 
-static struct xml_node *add(struct extras *x, struct xml_node *parent, const char *name,
+static struct xml_node *extra_add(struct extra *x, struct xml_node *parent, const char *name,
 	const char *text, const char *lacked)
 {
 	struct xml_node *node = parent ? xml_add(parent, name, text) : NULL;
 	if (!node)
 		x->failed = -1;
 	if (lacked)
-		lack(x, lacked);
+		extra_lack(x, lacked);
 	return node;
 }
 
-static void set(struct extras *x, struct xml_node *node, const char *attr, const char *value)
+static void extra_set(struct extra *x, struct xml_node *node, const char *attr, const char *value)
 {
 	if (!node || xml_set_attr(node, attr, value) < 0)
 		x->failed = -1;
 }
 
-static void set_number(struct extras *x, struct xml_node *node, const char *attr, int n)
+static void extra_set_number(struct extra *x, struct xml_node *node, const char *attr, int n)
 {
 	char text[16];
 	(void)snprintf(text, sizeof text, "%d", n);
-	set(x, node, attr, text);
+	extra_set(x, node, attr, text);
 }
 
-static void put_machine(struct extras *x, const struct qemu_guest *guest)
+static void put_machine(struct extra *x, const struct qemu_guest *guest)
 {
 	struct xml_node *type = xml_find(x->domain, "os/type");
-	set(x, x->domain, "type", guest->kvm ? "kvm" : "qemu");
+	extra_set(x, x->domain, "type", guest->kvm ? "kvm" : "qemu");
 	if (!guest->kvm)
-		lack(x, "type qemu");
-	set(x, type, "arch", guest->arch);
+		extra_lack(x, "type qemu");
+	extra_set(x, type, "arch", guest->arch);
 	if (guest->machine) {
-		set(x, type, "machine", guest->machine);
-		lack(x, "machine");
+		extra_set(x, type, "machine", guest->machine);
+		extra_lack(x, "machine");
 	}
 	if (guest->uuid)
-		(void)add(x, x->domain, "uuid", guest->uuid, "uuid");
+		(void)extra_add(x, x->domain, "uuid", guest->uuid, "uuid");
 	if (guest->no_reboot)
-		(void)add(x, x->domain, "on_reboot", "destroy", "on_reboot");
+		(void)extra_add(x, x->domain, "on_reboot", "destroy", "on_reboot");
 	struct xml_node *acpi = xml_find(x->domain, "features/acpi");
 	if (guest->no_acpi && acpi) {
 		xml_remove(acpi);
-		lack(x, "no ACPI");
+		extra_lack(x, "no ACPI");
 	}
 }
 
-static void put_cpu(struct extras *x, const struct qemu_guest *guest)
+static void put_cpu(struct extra *x, const struct qemu_guest *guest)
 {
-	static const char *const modes[][2] = { { "host", "host-passthrough" },
-		{ "max", "maximum" } };
 	bool topology = guest->sockets || guest->cores || guest->threads;
-	if (!guest->cpu && !topology)
+	if (!guest->cpu_mode && !topology)
 		return;
-	struct xml_node *cpu = add(x, x->domain, "cpu", NULL, "cpu");
-	const char *mode = NULL;
-	for (size_t i = 0; guest->cpu && i < ARRAY_LEN(modes); i++)
-		if (!strcmp(guest->cpu, modes[i][0]))
-			mode = modes[i][1];
-	if (guest->cpu)
-		set(x, cpu, "mode", mode ? mode : "custom");
-	if (guest->cpu && !mode) {
-		struct xml_node *model = add(x, cpu, "model", guest->cpu, NULL);
-		set(x, cpu, "match", "exact");
-		set(x, model, "fallback", "forbid");
+	struct xml_node *cpu = extra_add(x, x->domain, "cpu", NULL, "cpu");
+	if (guest->cpu_mode)
+		extra_set(x, cpu, "mode", guest->cpu_mode);
+	if (guest->cpu_model) {
+		struct xml_node *model = extra_add(x, cpu, "model", guest->cpu_model, NULL);
+		extra_set(x, cpu, "match", "exact");
+		extra_set(x, model, "fallback", "forbid");
 	}
 	if (!topology)
 		return;
-	struct xml_node *t = add(x, cpu, "topology", NULL, NULL);
-	set_number(x, t, "sockets", guest->sockets ? guest->sockets : 1);
-	set_number(x, t, "cores", guest->cores ? guest->cores : 1);
-	set_number(x, t, "threads", guest->threads ? guest->threads : 1);
+	struct xml_node *t = extra_add(x, cpu, "topology", NULL, NULL);
+	extra_set_number(x, t, "sockets", guest->sockets ? guest->sockets : 1);
+	extra_set_number(x, t, "cores", guest->cores ? guest->cores : 1);
+	extra_set_number(x, t, "threads", guest->threads ? guest->threads : 1);
 }
 
-static void put_clock(struct extras *x, const struct qemu_guest *guest)
+static void put_clock(struct extra *x, const struct qemu_guest *guest)
 {
 	if (!guest->localtime && !guest->no_hpet)
 		return;
-	struct xml_node *clock = add(x, x->domain, "clock", NULL, "clock");
-	set(x, clock, "offset", guest->localtime ? "localtime" : "utc");
+	struct xml_node *clock = extra_add(x, x->domain, "clock", NULL, "clock");
+	extra_set(x, clock, "offset", guest->localtime ? "localtime" : "utc");
 	if (!guest->no_hpet)
 		return;
-	struct xml_node *timer = add(x, clock, "timer", NULL, NULL);
-	set(x, timer, "name", "hpet");
-	set(x, timer, "present", "no");
+	struct xml_node *timer = extra_add(x, clock, "timer", NULL, NULL);
+	extra_set(x, timer, "name", "hpet");
+	extra_set(x, timer, "present", "no");
 }
 
 /* Disks in libvirt have either an order of their own each, or one of kinds. */
-static void put_boot(struct extras *x, const struct qemu_guest *guest)
+static void put_boot(struct extra *x, const struct qemu_guest *guest)
 {
 	static const char *const devices[] = {
 		['a'] = "fd", ['c'] = "hd", ['d'] = "cdrom", ['n'] = "network"
@@ -247,24 +241,22 @@ static void put_boot(struct extras *x, const struct qemu_guest *guest)
 		own_order = own_order || guest->interfaces[i].boot_order;
 	for (const char *c = guest->boot; c && *c && !own_order; c++)
 		if ((unsigned char)*c < ARRAY_LEN(devices) && devices[(unsigned char)*c])
-			set(x, add(x, os, "boot", NULL, c == guest->boot ? "boot" : NULL), "dev",
-				devices[(unsigned char)*c]);
+			extra_set(x,
+				extra_add(x, os, "boot", NULL, c == guest->boot ? "boot" : NULL),
+				"dev", devices[(unsigned char)*c]);
 }
 
-static void put_inputs(struct extras *x, const struct qemu_guest *guest)
+static void put_inputs(struct extra *x, const struct qemu_guest *guest)
 {
 	for (size_t i = 0; i < guest->input_count; i++) {
-		char type[16];
-		const char *space = strchr(guest->inputs[i], ' ');
-		struct xml_node *input = add(x, x->devices, "input", NULL, i ? NULL : "input");
-		(void)snprintf(type, sizeof type, "%.*s", (int)(space - guest->inputs[i]),
-			guest->inputs[i]);
-		set(x, input, "type", type);
-		set(x, input, "bus", space + 1);
+		struct xml_node *input =
+			extra_add(x, x->devices, "input", NULL, i ? NULL : "input");
+		extra_set(x, input, "type", guest->inputs[i].type);
+		extra_set(x, input, "bus", guest->inputs[i].bus);
 	}
 }
 
-static void put_disk_drivers(struct extras *x, const struct qemu_guest *guest)
+static void put_disk_drivers(struct extra *x, const struct qemu_guest *guest)
 {
 	struct xml_node *disk = xml_child(x->devices, "disk");
 	bool any = false;
@@ -277,45 +269,45 @@ static void put_disk_drivers(struct extras *x, const struct qemu_guest *guest)
 		for (size_t j = 0; j < ARRAY_LEN(parts); j++) {
 			if (!parts[j].value)
 				continue;
-			set(x, xml_child(disk, "driver"), parts[j].attr, parts[j].value);
+			extra_set(x, xml_child(disk, "driver"), parts[j].attr, parts[j].value);
 			any = true;
 		}
 	}
 	if (any)
-		lack(x, "disk driver");
+		extra_lack(x, "disk driver");
 }
 
-static void put_others(struct extras *x, const struct qemu_guest *guest)
+static void put_others(struct extra *x, const struct qemu_guest *guest)
 {
 	if (guest->video) {
-		struct xml_node *video = add(x, x->devices, "video", NULL, "video");
-		set(x, add(x, video, "model", NULL, NULL), "type", guest->video);
+		struct xml_node *video = extra_add(x, x->devices, "video", NULL, "video");
+		extra_set(x, extra_add(x, video, "model", NULL, NULL), "type", guest->video);
 	}
 	if (guest->rng) {
-		struct xml_node *rng = add(x, x->devices, "rng", NULL, "rng");
-		set(x, rng, "model", "virtio");
-		set(x, add(x, rng, "backend", "/dev/urandom", NULL), "model", "random");
+		struct xml_node *rng = extra_add(x, x->devices, "rng", NULL, "rng");
+		extra_set(x, rng, "model", "virtio");
+		extra_set(x, extra_add(x, rng, "backend", "/dev/urandom", NULL), "model", "random");
 	}
 	if (guest->watchdog) {
-		struct xml_node *watchdog = add(x, x->devices, "watchdog", NULL, "watchdog");
-		set(x, watchdog, "model", "i6300esb");
-		set(x, watchdog, "action", "reset");
+		struct xml_node *watchdog = extra_add(x, x->devices, "watchdog", NULL, "watchdog");
+		extra_set(x, watchdog, "model", "i6300esb");
+		extra_set(x, watchdog, "action", "reset");
 	}
 	if (guest->panic)
-		set(x, add(x, x->devices, "panic", NULL, "panic"), "model", "isa");
+		extra_set(x, extra_add(x, x->devices, "panic", NULL, "panic"), "model", "isa");
 	if (guest->agent) {
-		struct xml_node *channel = add(x, x->devices, "channel", NULL, "channel");
-		struct xml_node *target = add(x, channel, "target", NULL, NULL);
-		set(x, channel, "type", "unix");
-		set(x, target, "type", "virtio");
-		set(x, target, "name", "org.qemu.guest_agent.0");
+		struct xml_node *channel = extra_add(x, x->devices, "channel", NULL, "channel");
+		struct xml_node *target = extra_add(x, channel, "target", NULL, NULL);
+		extra_set(x, channel, "type", "unix");
+		extra_set(x, target, "type", "virtio");
+		extra_set(x, target, "name", "org.qemu.guest_agent.0");
 	}
 }
 
 static int put_extras(struct conversion *to, struct xml_node *domain, struct err *err)
 {
 	const struct qemu_guest *guest = &to->argv.guest;
-	struct extras x = { to, domain, xml_child(domain, "devices"), 0 };
+	struct extra x = { to, domain, xml_child(domain, "devices"), 0 };
 	put_machine(&x, guest);
 	put_cpu(&x, guest);
 	put_clock(&x, guest);
@@ -326,7 +318,7 @@ static int put_extras(struct conversion *to, struct xml_node *domain, struct err
 	return x.failed ? err_memory(err) : 0;
 }
 
-static int convert(struct conversion *to, const struct config *config, struct err *err)
+static int convert_guest(struct conversion *to, const struct config *config, struct err *err)
 {
 	to->spec = make_spec(&to->argv.guest, config);
 	if (field_check_object(spec_fields, to->spec, err) < 0) {
@@ -352,7 +344,7 @@ int convert_qemu_argv(const struct config *config, const char *const *words, siz
 	struct conversion made = { 0 };
 	if (qemu_argv_read(words, count, &made.argv, err) < 0)
 		return -1;
-	if (convert(&made, config, err) < 0) {
+	if (convert_guest(&made, config, err) < 0) {
 		conversion_done(&made);
 		return -1;
 	}

@@ -8,7 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
-static int complain(const struct err *err)
+static int print_error(const struct err *err)
 {
 	(void)fprintf(stderr, "virtgate: %s%s%s\n", err->text, err->hint[0] ? "; " : "", err->hint);
 	return EXIT_FAILURE;
@@ -27,7 +27,7 @@ static void print_items(const struct conversion *made)
 			made->report.found[i].value, made->report.found[i].rule);
 }
 
-static int print(struct conversion *made, bool spec, struct err *err)
+static int print_result(struct conversion *made, bool spec, struct err *err)
 {
 	AUTO(free) char *text = NULL;
 	size_t len = 0;
@@ -39,19 +39,19 @@ static int print(struct conversion *made, bool spec, struct err *err)
 	return 0;
 }
 
-static int convert(const struct config *config, const struct shell_words *words, bool spec)
+static int convert_words(const struct config *config, const struct shell_words *words, bool spec)
 {
 	struct err err;
 	__attribute__((cleanup(conversion_done))) struct conversion made = { 0 };
 	if (convert_qemu_argv(config, words->word, words->count, &made, &err) < 0 ||
-		print(&made, spec, &err) < 0)
-		return complain(&err);
+		print_result(&made, spec, &err) < 0)
+		return print_error(&err);
 	print_items(&made);
 	return made.report.count ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 
 /* A command line from standard input, as a shell would read it. */
-static int read_input(struct shell_words *ret, struct err *err)
+static int read_stdin(struct shell_words *ret, struct err *err)
 {
 	AUTO(free) char *text = malloc(SHELL_WORDS_BYTES_MAX + 2);
 	if (!text)
@@ -67,7 +67,7 @@ int convert_command(const struct config *config)
 	__attribute__((cleanup(shell_words_done))) struct shell_words words = { 0 };
 	if (!*word || strcmp(*word++, "qemu-argv") != 0) {
 		(void)err_set(&err, ERR_BAD_REQUEST, "convert what? There is: convert qemu-argv");
-		return complain(&err);
+		return print_error(&err);
 	}
 	for (; *word && text_is_word("--spec|--options|--", '|', *word); word++) {
 		if (!strcmp(*word, "--options")) {
@@ -82,7 +82,7 @@ int convert_command(const struct config *config)
 	}
 	for (; *word && words.count < SHELL_WORDS_MAX; word++)
 		words.word[words.count++] = *word;
-	if (!words.count && read_input(&words, &err) < 0)
-		return complain(&err);
-	return convert(config, &words, spec);
+	if (!words.count && read_stdin(&words, &err) < 0)
+		return print_error(&err);
+	return convert_words(config, &words, spec);
 }

@@ -6,6 +6,21 @@
 #include <ctype.h>
 #include <string.h>
 
+struct driver;
+typedef int driver_reader(
+	struct qemu_reading *r, struct qemu_option *o, const struct driver *driver);
+
+/* The drivers of -device. */
+struct driver {
+	const char
+		*names; /* separated by |; one that ends in - stands for all that begin with it */
+	driver_reader *read; /* NULL: the device is dropped */
+	const char *help;    /* what it becomes, or why it is dropped */
+	const char *bus;     /* of a disk or an input device */
+	const char *model;   /* of an interface or of video; the type of an input device */
+	const char *ignore;  /* properties that libvirt sets by itself, separated by |; or NULL */
+};
+
 /* bootindex counts from 0, libvirt's boot order from 1. */
 static int boot_order(struct qemu_list *list)
 {
@@ -26,8 +41,7 @@ static void read_file_node(struct qemu_list *list, const char *key, struct qemu_
 static bool read_node(struct qemu_list *list, const char *drivers, struct qemu_disk *disk)
 {
 	const char *driver = qemu_list_take(list, "driver");
-	(void)qemu_list_take(list, "auto-read-only");
-	(void)qemu_list_take(list, "discard");
+	qemu_list_ignore(list, "auto-read-only|discard");
 	if (qemu_list_take_flag(list, "read-only"))
 		disk->readonly = true;
 	if (!driver || !text_is_word(drivers, '|', driver))
@@ -63,17 +77,16 @@ static bool read_blockdev(struct qemu_reading *r, struct qemu_option *o, struct 
 	return disk->source && (!protocol || !strcmp(protocol, "file"));
 }
 
-static int on_disk_device(struct qemu_reading *r, struct qemu_option *o, const char *arg)
+static int read_disk_device(
+	struct qemu_reading *r, struct qemu_option *o, const struct driver *driver)
 {
 	const char *id = qemu_list_take(&o->list, "drive");
 	struct qemu_disk disk = { .boot_order = boot_order(&o->list) };
-	const char *driver = qemu_list_look(&o->list, "driver");
-	disk.bus = arg;
-	if (driver && (strstr(driver, "-cd") || !strcmp(driver, "floppy")))
-		disk.device = !strcmp(driver, "floppy") ? "floppy" : "cdrom";
+	const char *name = qemu_list_look(&o->list, "driver");
+	disk.bus = driver->bus;
+	if (name && (strstr(name, "-cd") || !strcmp(name, "floppy")))
+		disk.device = !strcmp(name, "floppy") ? "floppy" : "cdrom";
 	disk.serial = qemu_list_take(&o->list, "serial");
-	(void)qemu_list_take(&o->list, "scsi");
-	(void)qemu_list_take(&o->list, "write-cache");
 	struct qemu_option *drive = qemu_find_backend(r, "drive", "id", id);
 	if (drive) {
 		(void)qemu_list_take(&drive->list, "if");
@@ -94,18 +107,15 @@ static int on_disk_device(struct qemu_reading *r, struct qemu_option *o, const c
 
 /* Interfaces, shares, serial */
 
-static int on_net_device(struct qemu_reading *r, struct qemu_option *o, const char *arg)
+static int read_net_device(
+	struct qemu_reading *r, struct qemu_option *o, const struct driver *driver)
 {
 	const char *id = qemu_list_take(&o->list, "netdev");
 	struct qemu_interface interface = {
-		.model = arg,
+		.model = driver->model,
 		.mac = qemu_list_take(&o->list, "mac"),
 		.boot_order = boot_order(&o->list),
 	};
-	static const char *const own[] = { "mq", "vectors", "romfile", "host_mtu",
-		"rx_queue_size" };
-	for (size_t i = 0; i < ARRAY_LEN(own); i++)
-		(void)qemu_list_take(&o->list, own[i]);
 	struct qemu_option *netdev = qemu_find_backend(r, "netdev", "id", id);
 	if (!netdev)
 		return qemu_bad(r, o, id ? "there is no such netdev" : "it is on no netdev");
@@ -120,9 +130,10 @@ static int on_net_device(struct qemu_reading *r, struct qemu_option *o, const ch
 	return 0;
 }
 
-static int on_fs_device(struct qemu_reading *r, struct qemu_option *o, const char *arg)
+static int read_fs_device(
+	struct qemu_reading *r, struct qemu_option *o, const struct driver *driver)
 {
-	(void)arg;
+	(void)driver;
 	struct qemu_option *fs =
 		qemu_find_backend(r, "fsdev", "id", qemu_list_take(&o->list, "fsdev"));
 	if (!fs)
@@ -133,19 +144,17 @@ static int on_fs_device(struct qemu_reading *r, struct qemu_option *o, const cha
 	return 0;
 }
 
-static int on_serial_device(struct qemu_reading *r, struct qemu_option *o, const char *arg)
+static int read_serial_device(
+	struct qemu_reading *r, struct qemu_option *o, const struct driver *driver)
 {
-	(void)arg;
+	(void)driver;
 	const char *id = qemu_list_take(&o->list, "chardev");
 	const char *name = qemu_list_take(&o->list, "name");
-	(void)qemu_list_take(&o->list, "nr");
-	(void)qemu_list_take(&o->list, "index");
 	if (name && !strcmp(name, "org.qemu.guest_agent.0")) {
 		struct qemu_option *chardev = qemu_find_backend(r, "chardev", "id", id);
 		r->guest->agent = true;
 		if (chardev) {
-			for (size_t i = 0; i < chardev->list.count; i++)
-				chardev->list.item[i].taken = true;
+			qemu_list_ignore_all(&chardev->list);
 			qemu_say(chardev, QEMU_DROPPED,
 				"libvirt makes the agent's socket by itself");
 		}
@@ -156,31 +165,18 @@ static int on_serial_device(struct qemu_reading *r, struct qemu_option *o, const
 		qemu_say(o, QEMU_UNMAPPED, "one serial console and the agent's channel are kept");
 		return 0;
 	}
-	char to[80];
-	(void)snprintf(to, sizeof to, "chardev:%.64s", id ? id : "");
-	return qemu_set_serial(r, o, to);
-}
-
-static int on_video_device(struct qemu_reading *r, struct qemu_option *o, const char *arg)
-{
-	return qemu_set_video(r, o, arg);
+	return qemu_set_serial_chardev(r, o, id);
 }
 
 /* The rest */
 
-static int on_input_device(struct qemu_reading *r, struct qemu_option *o, const char *arg)
+static int read_rng_device(
+	struct qemu_reading *r, struct qemu_option *o, const struct driver *driver)
 {
-	return qemu_add_input(r, o, arg);
-}
-
-static int on_rng_device(struct qemu_reading *r, struct qemu_option *o, const char *arg)
-{
-	(void)arg;
+	(void)driver;
 	struct qemu_option *object =
 		qemu_find_backend(r, "object", "id", qemu_list_take(&o->list, "rng"));
 	const char *file = object ? qemu_list_take(&object->list, "filename") : NULL;
-	(void)qemu_list_take(&o->list, "max-bytes");
-	(void)qemu_list_take(&o->list, "period");
 	if (object)
 		(void)qemu_list_take(&object->list, "qom-type");
 	if (file && !text_is_word("/dev/urandom|/dev/random|/dev/hwrng", '|', file)) {
@@ -195,73 +191,85 @@ static int on_rng_device(struct qemu_reading *r, struct qemu_option *o, const ch
 	return 0;
 }
 
-static int on_watchdog_device(struct qemu_reading *r, struct qemu_option *o, const char *arg)
+static int read_panic_device(
+	struct qemu_reading *r, struct qemu_option *o, const struct driver *driver)
 {
-	(void)arg;
-	return qemu_add_watchdog(r, o);
-}
-
-static int on_panic_device(struct qemu_reading *r, struct qemu_option *o, const char *arg)
-{
-	(void)arg;
-	(void)qemu_list_take(&o->list, "ioport");
+	(void)driver;
 	r->guest->panic = true;
 	qemu_say(o, QEMU_MAPPED, "panic");
 	return 0;
 }
 
-static int on_own_device(struct qemu_reading *r, struct qemu_option *o, const char *arg)
+static int read_video_device(
+	struct qemu_reading *r, struct qemu_option *o, const struct driver *driver)
 {
-	(void)r;
-	for (size_t i = 0; i < o->list.count; i++)
-		o->list.item[i].taken = true;
-	qemu_say(o, QEMU_DROPPED, "%s", arg);
-	return 0;
+	return qemu_set_video(r, o, driver->model);
+}
+
+static int read_input_device(
+	struct qemu_reading *r, struct qemu_option *o, const struct driver *driver)
+{
+	return qemu_add_input(r, o, driver->model, driver->bus);
+}
+
+static int read_watchdog_device(
+	struct qemu_reading *r, struct qemu_option *o, const struct driver *driver)
+{
+	(void)driver;
+	return qemu_add_watchdog(r, o);
 }
 
 #define BALLOON "libvirt adds a balloon by itself"
 #define CONTROLLER "libvirt adds controllers as devices need them"
+#define DISK_IGNORE "scsi|write-cache"
+#define NET_IGNORE "mq|vectors|romfile|host_mtu|rx_queue_size"
 
-/* By the driver's name; one that ends in - stands for all that begin so. */
-static const struct driver {
-	const char *names;
-	int (*read)(struct qemu_reading *r, struct qemu_option *o, const char *arg);
-	const char *arg, *help;
-} drivers[] = {
-	{ "virtio-blk|virtio-blk-", on_disk_device, "virtio", "a disk on virtio" },
-	{ "scsi-hd|scsi-cd", on_disk_device, "scsi", "a disk on scsi" },
-	{ "ide-hd|ide-cd", on_disk_device, "ide", "a disk on ide" },
-	{ "usb-storage", on_disk_device, "usb", "a disk on usb" },
-	{ "floppy", on_disk_device, "fdc", "a disk on fdc" },
-	{ "virtio-net|virtio-net-", on_net_device, "virtio", "an interface of model virtio" },
-	{ "e1000|e1000-", on_net_device, "e1000", "an interface of model e1000" },
-	{ "e1000e", on_net_device, "e1000e", "an interface of model e1000e" },
-	{ "rtl8139", on_net_device, "rtl8139", "an interface of model rtl8139" },
-	{ "virtio-9p|virtio-9p-", on_fs_device, "", "a 9p share" },
-	{ "isa-serial|pci-serial|virtconsole|virtserialport", on_serial_device, "",
-		"the serial console, or the guest agent's channel" },
-	{ "VGA", on_video_device, "vga", "video vga" },
-	{ "cirrus-vga", on_video_device, "cirrus", "video cirrus" },
-	{ "bochs-display", on_video_device, "bochs", "video bochs" },
-	{ "virtio-vga|virtio-gpu|virtio-gpu-", on_video_device, "virtio", "video virtio" },
-	{ "usb-tablet", on_input_device, "tablet usb", "a tablet on usb" },
-	{ "usb-mouse", on_input_device, "mouse usb", "a mouse on usb" },
-	{ "usb-kbd", on_input_device, "keyboard usb", "a keyboard on usb" },
-	{ "virtio-tablet|virtio-tablet-", on_input_device, "tablet virtio", "a tablet on virtio" },
-	{ "virtio-mouse|virtio-mouse-", on_input_device, "mouse virtio", "a mouse on virtio" },
-	{ "virtio-keyboard|virtio-keyboard-", on_input_device, "keyboard virtio",
-		"a keyboard on virtio" },
-	{ "virtio-rng|virtio-rng-", on_rng_device, "", "random numbers from /dev/urandom" },
-	{ "pvpanic", on_panic_device, "", "a device that tells of a guest's panic" },
-	{ "i6300esb", on_watchdog_device, "", "a watchdog that resets the guest" },
-	{ "virtio-balloon|virtio-balloon-", on_own_device, BALLOON, BALLOON },
-	{ "virtio-serial|virtio-serial-|virtio-scsi|virtio-scsi-|ahci|ich9-ahci|ioh3420",
-		on_own_device, CONTROLLER, CONTROLLER },
-	{ "pcie-root-port|pci-bridge|pcie-pci-bridge|x3130-upstream|xio3130-downstream",
-		on_own_device, CONTROLLER, CONTROLLER },
-	{ "qemu-xhci|nec-usb-xhci|usb-ehci|piix3-usb-uhci|piix4-usb-uhci|ich9-usb-", on_own_device,
-		CONTROLLER, CONTROLLER },
-	{ "lsi|lsi53c895a|piix3-ide|isa-fdc", on_own_device, CONTROLLER, CONTROLLER },
+static const struct driver drivers[] = {
+	{ "virtio-blk|virtio-blk-", read_disk_device, "a disk on virtio", .bus = "virtio",
+		.ignore = DISK_IGNORE },
+	{ "scsi-hd|scsi-cd", read_disk_device, "a disk on scsi", .bus = "scsi",
+		.ignore = DISK_IGNORE },
+	{ "ide-hd|ide-cd", read_disk_device, "a disk on ide", .bus = "ide", .ignore = DISK_IGNORE },
+	{ "usb-storage", read_disk_device, "a disk on usb", .bus = "usb", .ignore = DISK_IGNORE },
+	{ "floppy", read_disk_device, "a disk on fdc", .bus = "fdc", .ignore = DISK_IGNORE },
+	{ "virtio-net|virtio-net-", read_net_device, "an interface of model virtio",
+		.model = "virtio", .ignore = NET_IGNORE },
+	{ "e1000|e1000-", read_net_device, "an interface of model e1000", .model = "e1000",
+		.ignore = NET_IGNORE },
+	{ "e1000e", read_net_device, "an interface of model e1000e", .model = "e1000e",
+		.ignore = NET_IGNORE },
+	{ "rtl8139", read_net_device, "an interface of model rtl8139", .model = "rtl8139",
+		.ignore = NET_IGNORE },
+	{ "virtio-9p|virtio-9p-", read_fs_device, "a 9p share" },
+	{ "isa-serial|pci-serial|virtconsole|virtserialport", read_serial_device,
+		"the serial console, or the guest agent's channel", .ignore = "nr|index" },
+	{ "VGA", read_video_device, "video vga", .model = "vga" },
+	{ "cirrus-vga", read_video_device, "video cirrus", .model = "cirrus" },
+	{ "bochs-display", read_video_device, "video bochs", .model = "bochs" },
+	{ "virtio-vga|virtio-gpu|virtio-gpu-", read_video_device, "video virtio",
+		.model = "virtio" },
+	{ "usb-tablet", read_input_device, "a tablet on usb", .model = "tablet", .bus = "usb" },
+	{ "usb-mouse", read_input_device, "a mouse on usb", .model = "mouse", .bus = "usb" },
+	{ "usb-kbd", read_input_device, "a keyboard on usb", .model = "keyboard", .bus = "usb" },
+	{ "virtio-tablet|virtio-tablet-", read_input_device, "a tablet on virtio",
+		.model = "tablet", .bus = "virtio" },
+	{ "virtio-mouse|virtio-mouse-", read_input_device, "a mouse on virtio", .model = "mouse",
+		.bus = "virtio" },
+	{ "virtio-keyboard|virtio-keyboard-", read_input_device, "a keyboard on virtio",
+		.model = "keyboard", .bus = "virtio" },
+	{ "virtio-rng|virtio-rng-", read_rng_device, "random numbers from /dev/urandom",
+		.ignore = "max-bytes|period" },
+	{ "pvpanic", read_panic_device, "a device that tells of a guest's panic",
+		.ignore = "ioport" },
+	{ "i6300esb", read_watchdog_device, "a watchdog that resets the guest" },
+	{ "virtio-balloon|virtio-balloon-", NULL, BALLOON },
+	{ "virtio-serial|virtio-serial-|virtio-scsi|virtio-scsi-|ahci|ich9-ahci|ioh3420", NULL,
+		CONTROLLER },
+	{ "pcie-root-port|pci-bridge|pcie-pci-bridge|x3130-upstream|xio3130-downstream", NULL,
+		CONTROLLER },
+	{ "qemu-xhci|nec-usb-xhci|usb-ehci|piix3-usb-uhci|piix4-usb-uhci|ich9-usb-", NULL,
+		CONTROLLER },
+	{ "lsi|lsi53c895a|piix3-ide|isa-fdc", NULL, CONTROLLER },
 };
 
 static bool is_driver(const char *names, const char *name)
@@ -278,20 +286,22 @@ static bool is_driver(const char *names, const char *name)
 int qemu_read_device(struct qemu_reading *r, struct qemu_option *o)
 {
 	const char *name = qemu_list_look(&o->list, "driver");
-	/* The place on a bus is libvirt's choice, and how old a virtio it is, the guest's. */
-	static const char *const own[] = { "id", "bus", "addr", "multifunction", "port", "chassis",
-		"disable-legacy", "disable-modern", "packed", "iommu_platform" };
-	for (size_t i = 0; i < ARRAY_LEN(own); i++)
-		(void)qemu_list_take(&o->list, own[i]);
 	for (size_t i = 0; name && i < ARRAY_LEN(drivers); i++) {
-		if (!is_driver(drivers[i].names, name))
+		const struct driver *driver = &drivers[i];
+		if (!is_driver(driver->names, name))
 			continue;
-		int rc = drivers[i].read(r, o, drivers[i].arg);
+		if (!driver->read) {
+			qemu_list_ignore_all(&o->list);
+			qemu_say(o, QEMU_DROPPED, "%s", driver->help);
+			return 0;
+		}
+		if (driver->ignore)
+			qemu_list_ignore(&o->list, driver->ignore);
+		int rc = driver->read(r, o, driver);
 		(void)qemu_list_take(&o->list, "driver");
 		return rc;
 	}
-	for (size_t i = 0; i < o->list.count; i++)
-		o->list.item[i].taken = true;
+	qemu_list_ignore_all(&o->list);
 	qemu_say(o, QEMU_UNMAPPED, "virtgate has no such device");
 	return 0;
 }
@@ -307,7 +317,7 @@ void qemu_device_print(FILE *out)
 			(void)fprintf(out, "%s`%.*s%s`", n == names ? "" : ", ", (int)len, n,
 				n[len - 1] == '-' ? "…" : "");
 		}
-		(void)fprintf(out, " | %s | %s |\n",
-			drivers[i].read == on_own_device ? "dropped" : "mapped", drivers[i].help);
+		(void)fprintf(out, " | %s | %s |\n", drivers[i].read ? "mapped" : "dropped",
+			drivers[i].help);
 	}
 }

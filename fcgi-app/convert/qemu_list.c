@@ -6,16 +6,16 @@
 #include <stdio.h>
 #include <string.h>
 
-static int too_many(struct err *err)
+static int refuse_length(struct err *err)
 {
 	return err_set(err, ERR_INVALID_SPEC, "command line: an option has more than %d properties",
 		QEMU_LIST_MAX);
 }
 
-static int add(struct qemu_list *list, const char *key, const char *value, struct err *err)
+static int add_item(struct qemu_list *list, const char *key, const char *value, struct err *err)
 {
 	if (list->count == QEMU_LIST_MAX)
-		return too_many(err);
+		return refuse_length(err);
 	list->item[list->count].key = key;
 	list->item[list->count++].value = value;
 	return 0;
@@ -47,7 +47,7 @@ static int parse_text(struct qemu_list *list, const char *first, struct err *err
 		if (*equals == '=') {
 			*equals = '\0';
 			next = end_value(equals + 1);
-			if (add(list, s, equals + 1, err) < 0)
+			if (add_item(list, s, equals + 1, err) < 0)
 				return -1;
 			continue;
 		}
@@ -56,11 +56,11 @@ static int parse_text(struct qemu_list *list, const char *first, struct err *err
 			continue;
 		bool no = !strncmp(s, "no", 2) && s[2];
 		if (leads && first) {
-			if (add(list, first, s, err) < 0)
+			if (add_item(list, first, s, err) < 0)
 				return -1;
 			continue;
 		}
-		if (add(list, no ? s + 2 : s, no ? off : on, err) < 0)
+		if (add_item(list, no ? s + 2 : s, no ? off : on, err) < 0)
 			return -1;
 		list->item[list->count - 1].flag = true;
 	}
@@ -75,7 +75,7 @@ struct flatten {
 	struct err *err;
 };
 
-static const char *keep(struct flatten *f, const char *text)
+static const char *keep_text(struct flatten *f, const char *text)
 {
 	size_t n = strlen(text) + 1;
 	if ((size_t)(f->end - f->out) < n)
@@ -106,9 +106,10 @@ static int flatten_member(const char *name, const struct json *value, void *data
 		if (text && !text_is_xml(text))
 			return err_set(f->err, ERR_INVALID_SPEC,
 				"command line: %s has a control character", f->path);
-		const char *kept = keep(f, f->path);
-		const char *kept_value = kept ? keep(f, text ? text : "") : NULL;
-		rc = kept_value ? add(f->list, kept, kept_value, f->err) : too_many(f->err);
+		const char *kept = keep_text(f, f->path);
+		const char *kept_value = kept ? keep_text(f, text ? text : "") : NULL;
+		rc = kept_value ? add_item(f->list, kept, kept_value, f->err)
+				: refuse_length(f->err);
 	}
 	f->path[n] = '\0';
 	return rc;
@@ -171,6 +172,19 @@ const char *qemu_list_take(struct qemu_list *list, const char *key)
 		list->item[i].taken = true;
 	}
 	return value;
+}
+
+void qemu_list_ignore(struct qemu_list *list, const char *keys)
+{
+	for (size_t i = 0; i < list->count; i++)
+		if (text_is_word(keys, '|', list->item[i].key))
+			list->item[i].taken = true;
+}
+
+void qemu_list_ignore_all(struct qemu_list *list)
+{
+	for (size_t i = 0; i < list->count; i++)
+		list->item[i].taken = true;
 }
 
 bool qemu_list_take_flag(struct qemu_list *list, const char *key)

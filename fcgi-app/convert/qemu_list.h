@@ -28,5 +28,8 @@ void qemu_list_done(struct qemu_list *list);
 const char *qemu_list_take(struct qemu_list *list, const char *key);
 /* The same without taking it. */
 const char *qemu_list_look(const struct qemu_list *list, const char *key);
+/* Takes these keys (separated by |), or all, which nothing is lost by. */
+void qemu_list_ignore(struct qemu_list *list, const char *keys);
+void qemu_list_ignore_all(struct qemu_list *list);
 /* Is it there and not "off" or "no"? */
 bool qemu_list_take_flag(struct qemu_list *list, const char *key);

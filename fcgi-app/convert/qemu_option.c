@@ -130,8 +130,7 @@ void qemu_read_image(struct qemu_list *list, struct qemu_disk *disk)
 		disk->device = "cdrom";
 	if (cache)
 		disk->cache = cache;
-	(void)qemu_list_take(list, "werror");
-	(void)qemu_list_take(list, "rerror");
+	qemu_list_ignore(list, "werror|rerror");
 }
 
 int qemu_add_interface(
@@ -160,10 +159,7 @@ bool qemu_read_netdev(struct qemu_list *list, struct qemu_interface *interface)
 	if (strcmp(type, "user") != 0)
 		interface->bridge = bridge ? bridge : "";
 	/* The name of the tap, and the vhost that serves it, are libvirt's choice. */
-	static const char *const own[] = { "ifname", "script", "downscript", "helper", "vhost",
-		"fd", "vhostfd", "queues" };
-	for (size_t i = 0; i < ARRAY_LEN(own); i++)
-		(void)qemu_list_take(list, own[i]);
+	qemu_list_ignore(list, "ifname|script|downscript|helper|vhost|fd|vhostfd|queues");
 	return true;
 }
 
@@ -178,8 +174,7 @@ int qemu_add_filesystem(
 		.readonly = qemu_list_take_flag(list, "readonly"),
 	};
 	/* virtgate's shares are always mapped. */
-	(void)qemu_list_take(list, "security_model");
-	(void)qemu_list_take(list, "multidevs");
+	qemu_list_ignore(list, "security_model|multidevs");
 	if (!driver || strcmp(driver, "local") != 0) {
 		qemu_say(o, QEMU_UNMAPPED, "only local shares can be kept");
 		return 0;
@@ -202,50 +197,33 @@ int qemu_set_video(struct qemu_reading *r, struct qemu_option *o, const char *mo
 	return 0;
 }
 
-/* A character device as one text: "stdio", "file:x", "chardev:id". */
-int qemu_set_serial(struct qemu_reading *r, struct qemu_option *o, const char *to)
+int qemu_set_serial_chardev(struct qemu_reading *r, struct qemu_option *o, const char *id)
 {
+	struct qemu_option *chardev = qemu_find_backend(r, "chardev", "id", id);
 	r->has_serial = true;
-	if (!strncmp(to, "mon:", strlen("mon:")))
-		to += strlen("mon:");
-	if (!strncmp(to, "chardev:", strlen("chardev:"))) {
-		struct qemu_option *chardev =
-			qemu_find_backend(r, "chardev", "id", to + strlen("chardev:"));
-		if (!chardev)
-			return qemu_bad(r, o, "there is no such chardev");
-		const char *type = qemu_list_take(&chardev->list, "backend");
-		const char *log = qemu_list_take(&chardev->list, "logfile");
-		const char *path = qemu_list_look(&chardev->list, "path");
-		(void)qemu_list_take(&chardev->list, "mux");
-		(void)qemu_list_take(&chardev->list, "signal");
-		if (log)
-			r->guest->serial_log = log;
-		if (type && !strcmp(type, "file") && path)
-			r->guest->serial_log = qemu_list_take(&chardev->list, "path");
-		bool kept = type && text_is_word("stdio|pty|file|null|vc", '|', type);
-		qemu_say(chardev, kept ? QEMU_MAPPED : QEMU_UNMAPPED,
-			kept ? "the serial console" : "only stdio, pty and file can be kept");
-		qemu_say(o, chardev->item.outcome, "%s", chardev->item.text);
-		return 0;
-	}
-	if (!strncmp(to, "file:", strlen("file:")))
-		r->guest->serial_log = to + strlen("file:");
-	else if (!strcmp(to, "none"))
-		r->guest->no_serial = true;
-	else if (!text_is_word("stdio|pty|null|vc", '|', to)) {
-		qemu_say(o, QEMU_UNMAPPED, "only stdio, pty, file and none can be kept");
-		return 0;
-	}
-	qemu_say(o, QEMU_MAPPED, r->guest->no_serial ? "no serial console" : "serial console");
+	if (!chardev)
+		return qemu_bad(r, o, "there is no such chardev");
+	const char *type = qemu_list_take(&chardev->list, "backend");
+	const char *log = qemu_list_take(&chardev->list, "logfile");
+	const char *path = qemu_list_look(&chardev->list, "path");
+	qemu_list_ignore(&chardev->list, "mux|signal");
+	if (log)
+		r->guest->serial_log = log;
+	if (type && !strcmp(type, "file") && path)
+		r->guest->serial_log = qemu_list_take(&chardev->list, "path");
+	bool kept = type && text_is_word("stdio|pty|file|null|vc", '|', type);
+	qemu_say(chardev, kept ? QEMU_MAPPED : QEMU_UNMAPPED,
+		kept ? "the serial console" : "only stdio, pty and file can be kept");
+	qemu_say(o, chardev->item.outcome, "%s", chardev->item.text);
 	return 0;
 }
 
-int qemu_add_input(struct qemu_reading *r, struct qemu_option *o, const char *input)
+int qemu_add_input(struct qemu_reading *r, struct qemu_option *o, const char *type, const char *bus)
 {
 	if (r->guest->input_count == QEMU_INPUTS_MAX)
 		return qemu_bad(r, o, "there are more than 4 input devices");
-	r->guest->inputs[r->guest->input_count++] = input;
-	qemu_say(o, QEMU_MAPPED, "input %s", input);
+	r->guest->inputs[r->guest->input_count++] = (struct qemu_input){ type, bus };
+	qemu_say(o, QEMU_MAPPED, "input %s %s", type, bus);
 	return 0;
 }
 

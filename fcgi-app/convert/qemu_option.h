@@ -41,6 +41,10 @@ struct qemu_filesystem {
 	bool readonly;
 };
 
+struct qemu_input {
+	const char *type, *bus;
+};
+
 enum {
 	QEMU_DISKS_MAX = 16,
 	QEMU_INTERFACES_MAX = 16,
@@ -53,13 +57,13 @@ struct qemu_guest {
 	int64_t memory_kib;
 	int vcpus, sockets, cores, threads; /* 0: not said */
 	bool kvm;
-	const char *cpu; /* a model, "host", "max", or NULL */
+	const char *cpu_mode, *cpu_model; /* as libvirt has them; or NULL */
 	bool no_acpi, no_hpet, no_reboot, localtime;
 	bool no_graphics, no_serial, rng, agent, watchdog, panic;
-	const char *serial_log;              /* or NULL */
-	const char *video;                   /* libvirt's model, or NULL */
-	const char *boot;                    /* devices in order: "cdn" */
-	const char *inputs[QEMU_INPUTS_MAX]; /* "tablet usb" */
+	const char *serial_log; /* or NULL */
+	const char *video;      /* libvirt's model, or NULL */
+	const char *boot;       /* devices in order: "cdn" */
+	struct qemu_input inputs[QEMU_INPUTS_MAX];
 	size_t input_count;
 	struct qemu_disk disks[QEMU_DISKS_MAX];
 	size_t disk_count;
@@ -86,6 +90,8 @@ struct qemu_reading {
 	struct err *err;
 };
 
+typedef int qemu_reader(struct qemu_reading *r, struct qemu_option *o);
+
 /* What became of an option; the last word counts. */
 void qemu_say(struct qemu_option *o, enum qemu_outcome outcome, const char *fmt, ...) FORMAT(3, 4);
 /* ERR_INVALID_SPEC: the option is no good, and this is right. Always -1. */
@@ -106,11 +112,12 @@ int qemu_add_interface(
 /* From path, readonly and the like in the list. */
 int qemu_add_filesystem(
 	struct qemu_reading *r, struct qemu_option *o, struct qemu_list *list, const char *tag);
-int qemu_add_input(struct qemu_reading *r, struct qemu_option *o, const char *input);
+int qemu_add_input(
+	struct qemu_reading *r, struct qemu_option *o, const char *type, const char *bus);
 int qemu_add_watchdog(struct qemu_reading *r, struct qemu_option *o);
 int qemu_set_video(struct qemu_reading *r, struct qemu_option *o, const char *model);
-/* "stdio", "file:PATH", "chardev:ID". */
-int qemu_set_serial(struct qemu_reading *r, struct qemu_option *o, const char *to);
+/* On the -chardev of this id. */
+int qemu_set_serial_chardev(struct qemu_reading *r, struct qemu_option *o, const char *id);
 
 /* What a drive says of its image. */
 void qemu_read_image(struct qemu_list *list, struct qemu_disk *disk);
