@@ -60,8 +60,14 @@ static void policy_check_value(struct check *check, const struct policy_row *row
 /* Extends the path by a step into an attribute or element; returns its length before. */
 static size_t descend_path(struct check *check, const char *separator, const char *name)
 {
+	const char *const parts[] = { separator, name };
 	size_t n = strlen(check->path);
-	(void)snprintf(check->path + n, sizeof check->path - n, "%s%s", separator, name);
+	char *to = check->path + n;
+	for (size_t i = 0; i < ARRAY_LEN(parts); i++) {
+		size_t room = (size_t)(check->path + sizeof check->path - 1 - to);
+		to = mempcpy(to, parts[i], strnlen(parts[i], room));
+	}
+	*to = '\0';
 	return n;
 }
 
@@ -131,7 +137,7 @@ static bool is_one_too_many(const struct xml_node *node, int allowed)
 	return seen > allowed;
 }
 
-/* The namespaces of others are only stored; by what stands in ours virtgate itself acts. */
+/* Other namespaces are only stored; virtgate acts on the content of its own. */
 static void policy_check_metadata(struct check *check, const struct xml_node *metadata)
 {
 	for (const struct xml_node *n = xml_first(metadata); n; n = xml_sibling(n)) {

@@ -10,7 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* The description of the rule says all. */
+/* The rule's description is the whole reason. */
 static const char *refuse_unless(bool allowed)
 {
 	return allowed ? NULL : "";

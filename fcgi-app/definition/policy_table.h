@@ -25,7 +25,7 @@ enum policy_rule {
 	RULE_IMAGE,   /* the same, its header and its backing files checked */
 	RULE_SHARE,   /* a directory beneath VIRTGATE_SHARES */
 	RULE_LOG,     /* a file beneath VIRTGATE_LOGS */
-	RULE_OPAQUE,  /* whatever stands below: libvirt only stores it */
+	RULE_OPAQUE,  /* any content: libvirt only stores it */
 	RULE_COUNT
 };
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 /*
- * What a VM's XML says of snapshots, checked before libvirt is asked: libvirt's own refusals are
+ * Whether a VM's XML allows a snapshot, checked before libvirt is asked: libvirt's own refusals are
  * hard to understand, and a revert that fails leaves the VM off. The checks are about QEMU;
  * libvirt's test driver accepts nearly anything. Thread-safe: no state.
  */

@@ -10,6 +10,6 @@
 #include "format/xml.h"
 #include "libvirt/hypervisor.h"
 
-/* Checks a <domain> with absolute paths. ERR_NOT_BOOTABLE says what is wrong and what is right. */
+/* Checks a <domain> with absolute paths. ERR_NOT_BOOTABLE names what is wrong and what is right. */
 int bootable_check(const struct hypervisor *hypervisor, const struct xml_node *domain,
 	const struct config *config, struct err *err);

@@ -61,7 +61,7 @@ struct local_size local_measure(const struct hypervisor *hypervisor, const char 
 	return size;
 }
 
-/* The image of the domain's disk with this target; NULL: there is none, or it is no file. */
+/* The image of the domain's disk with this target; NULL: none, or not a file. */
 static char *image_of_target(const struct xml_node *domain, const char *dev)
 {
 	const struct xml_node *disk = xml_find(domain, "devices/disk");

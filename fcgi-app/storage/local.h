@@ -29,7 +29,7 @@ const char *local_shown(const char *images, const char *path);
 enum local_state {
 	LOCAL_UNSEEN,       /* another machine's, or the directory of its setting is not here */
 	LOCAL_PRESENT,      /* mode is set */
-	LOCAL_ABSENT,       /* its directory is there */
+	LOCAL_ABSENT,       /* its directory exists */
 	LOCAL_NO_DIRECTORY, /* its directory is missing, too */
 	LOCAL_UNREADABLE,   /* virtgate may not look: why is set */
 };
