@@ -502,7 +502,7 @@ CANNOT = {
     "no initrd": (domain("cannot").replace("</kernel>", "</kernel><initrd>ramfs</initrd>"),
                   "/domain/os/initrd: 'ramfs' does not exist"),
     "no disk": (domain("cannot", devices=DISK.replace("qcow2", "raw").format("none.img")), "'none.img' does not"),
-    "text": (domain("cannot", "text"), "neither Linux's bzImage, nor multiboot, nor an ELF file"),
+    "text": (domain("cannot", "text"), "is not a kernel that QEMU can start"),
     "disk image": (domain("cannot").replace("hello_qemu-x86_64", "linux.qcow2"), "is not a kernel"),
     "1 MiB": (domain("cannot").replace("2048", "1024"), "memory: 1024 KiB are too few for a kernel"),
     "too little": (domain("cannot", "large").replace("2048", "4096"), "needs 9216 KiB, and the VM has 4096"),
