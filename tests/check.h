@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
-/* cmocka, and an assertion that says which row of a table it was. */
+/* cmocka, an assertion that says which row of a table failed, and waiting for an event. */
+#include "base/clock.h"
+
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -15,5 +17,16 @@
 			print_error(__VA_ARGS__); \
 			print_error("\n"); \
 			fail(); \
+		} \
+	} while (0)
+
+/* Waits until the condition is true. Only a failure takes as long as the time limit. */
+#define AWAIT(condition) \
+	do { \
+		const struct timespec pause_ = { .tv_nsec = 2000000 }; \
+		int64_t deadline_ = clock_ms() + 20000; \
+		while (!(condition)) { \
+			CHECK(clock_ms() < deadline_, "still false after 20 s"); \
+			(void)nanosleep(&pause_, NULL); \
 		} \
 	} while (0)

@@ -7,19 +7,6 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { AT_ONCE_MS = 1000 }; /* even on a busy machine */
-
-/* Waits until the condition is true; the time limit is one that only a failure reaches. */
-#define AWAIT(condition) \
-	do { \
-		const struct timespec pause_ = { .tv_nsec = 2000000 }; \
-		int64_t deadline_ = clock_ms() + 20000; \
-		while (!(condition)) { \
-			CHECK(clock_ms() < deadline_, "it is still false after 20 s"); \
-			(void)nanosleep(&pause_, NULL); \
-		} \
-	} while (0)
-
 static struct hypervisor *hypervisor;
 
 static void test_a_gate_that_is_held_for_long_is_refused_at_once(void **state)
@@ -35,7 +22,7 @@ static void test_a_gate_that_is_held_for_long_is_refused_at_once(void **state)
 	began = clock_ms();
 	for (int i = 0; i < 20; i++)
 		assert_int_equal(gate_enter(hypervisor, "vm", &other, &err), -1);
-	CHECK(clock_ms() - began < AT_ONCE_MS, "%d ms", (int)(clock_ms() - began));
+	CHECK(clock_ms() - began < GATE_WAIT_MS, "%d ms", (int)(clock_ms() - began));
 	gate_leave(&held);
 	CHECK(!gate_enter(hypervisor, "vm", &other, &err), "%s", err.text);
 	gate_leave(&other);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Which VM a ref is held as, whatever happens while its turn is waited for; on libvirt's test
+/* Which VM is held, whatever happens to it while a request waits for its gate; on libvirt's test
  * driver. */
 #include "in_process.h"
 
@@ -58,7 +58,7 @@ static void replace_a(void)
 	define("a", UUID_B);
 }
 
-static void leave_a(void)
+static void change_nothing(void)
 {
 }
 
@@ -69,7 +69,7 @@ struct waiter {
 	struct err err;
 };
 
-static void *hold_it(void *data)
+static void *hold_and_release(void *data)
 {
 	struct waiter *waiter = data;
 	const struct target target = { .ref = waiter->ref, .if_match = "" };
@@ -78,17 +78,7 @@ static void *hold_it(void *data)
 	return NULL;
 }
 
-static void await_waiter(void)
-{
-	const struct timespec pause = { .tv_nsec = 1000000 };
-	int64_t deadline = clock_ms() + 20000;
-	while (!hypervisor_load(hypervisor).gates.waiting) {
-		CHECK(clock_ms() < deadline, "nobody waits");
-		(void)nanosleep(&pause, NULL);
-	}
-}
-
-static void test_what_is_awaited_is_held_only_as_what_it_was_asked_for(void **state)
+static void test_a_vm_is_held_after_the_wait_only_if_it_is_still_the_same(void **state)
 {
 	static const struct {
 		const char *ref;
@@ -96,15 +86,15 @@ static void test_what_is_awaited_is_held_only_as_what_it_was_asked_for(void **st
 		const char *remains; /* uuid */
 		bool held;
 	} rows[] = {
-		{ "a", leave_a, UUID_A, true },
+		{ "a", change_nothing, UUID_A, true },
 		{ "a", rename_a, UUID_A, false },
 		{ "a", remove_a, NULL, false },
 		{ "a", replace_a, UUID_B, false },
-		{ UUID_A, leave_a, UUID_A, true },
+		{ UUID_A, change_nothing, UUID_A, true },
 		{ UUID_A, rename_a, UUID_A, true },
 		{ UUID_A, remove_a, NULL, false },
 		{ UUID_A, replace_a, UUID_B, false },
-		{ "AAAAAAAA-0000-4000-8000-00000000000A", leave_a, UUID_A, true },
+		{ "AAAAAAAA-0000-4000-8000-00000000000A", change_nothing, UUID_A, true },
 	};
 	(void)state;
 	for (size_t row = 0; row < ARRAY_LEN(rows); row++) {
@@ -113,8 +103,8 @@ static void test_what_is_awaited_is_held_only_as_what_it_was_asked_for(void **st
 		pthread_t thread;
 		define("a", UUID_A);
 		CHECK(!gate_enter(hypervisor, UUID_A, &gate, &waiter.err), "%s", waiter.err.text);
-		assert_int_equal(pthread_create(&thread, NULL, hold_it, &waiter), 0);
-		await_waiter();
+		assert_int_equal(pthread_create(&thread, NULL, hold_and_release, &waiter), 0);
+		AWAIT(hypervisor_load(hypervisor).gates.waiting == 1);
 		rows[row].meanwhile();
 		gate_leave(&gate);
 		(void)pthread_join(thread, NULL);
@@ -129,7 +119,7 @@ static void test_what_is_awaited_is_held_only_as_what_it_was_asked_for(void **st
 	}
 }
 
-static void test_a_name_that_looks_like_a_uuid_is_held_by_the_gate_of_its_vm(void **state)
+static void test_a_vm_whose_name_looks_like_a_uuid_is_held_by_its_own_gate(void **state)
 {
 	const struct target target = { .ref = UUID_NAME, .if_match = "" };
 	AUTO_HOLD struct hold hold = { 0 };
@@ -143,7 +133,7 @@ static void test_a_name_that_looks_like_a_uuid_is_held_by_the_gate_of_its_vm(voi
 	undefine(UUID_A);
 }
 
-static void test_a_hold_takes_the_place_of_a_call_and_gives_it_back(void **state)
+static void test_a_hold_takes_a_lease_of_its_class_and_gives_it_back(void **state)
 {
 	static const char *const refs[] = { "test", "6695eb01-f6a4-8304-79aa-97f2502e193f" };
 	static const struct {
@@ -184,9 +174,9 @@ static int tear_down(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_what_is_awaited_is_held_only_as_what_it_was_asked_for),
-		cmocka_unit_test(test_a_name_that_looks_like_a_uuid_is_held_by_the_gate_of_its_vm),
-		cmocka_unit_test(test_a_hold_takes_the_place_of_a_call_and_gives_it_back),
+		cmocka_unit_test(test_a_vm_is_held_after_the_wait_only_if_it_is_still_the_same),
+		cmocka_unit_test(test_a_vm_whose_name_looks_like_a_uuid_is_held_by_its_own_gate),
+		cmocka_unit_test(test_a_hold_takes_a_lease_of_its_class_and_gives_it_back),
 	};
 	return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Who gets a connection, who waits and who is refused; on libvirt's test driver and on false
- * daemons. */
+/* Who gets a connection, who waits and who is refused; on libvirt's test driver and on sockets that
+ * only look like a daemon. */
 #include "in_process.h"
 
 #include "base/clock.h"
@@ -11,25 +11,7 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 
-enum { AT_ONCE_MS = 1000 }; /* on a machine that is busy */
-
-static void pause_ms(int ms)
-{
-	const struct timespec time = { ms / 1000, ms % 1000 * 1000000L };
-	(void)nanosleep(&time, NULL);
-}
-
-/* Waits for something, for as long as it takes within a time that only a failure reaches. */
-#define AWAIT(condition) \
-	do { \
-		int64_t deadline_ = clock_ms() + 20000; \
-		while (!(condition)) { \
-			CHECK(clock_ms() < deadline_, "it does not come"); \
-			pause_ms(2); \
-		} \
-	} while (0)
-
-/* A daemon that takes connections and says nothing, or closes them at once. */
+/* A daemon that accepts connections and then says nothing, or closes them at once. */
 
 struct daemon {
 	char path[64];
@@ -65,8 +47,8 @@ static void start_daemon(struct daemon *daemon, bool closes)
 	static int number;
 	struct sockaddr_un address = { .sun_family = AF_UNIX };
 	*daemon = (struct daemon){ .closes = closes };
-	(void)snprintf(
-		daemon->path, sizeof daemon->path, "/tmp/test_pool.%d.%d", (int)getpid(), number++);
+	(void)snprintf(daemon->path, sizeof daemon->path, "/tmp/test_lease.%d.%d", (int)getpid(),
+		number++);
 	(void)snprintf(
 		daemon->uri, sizeof daemon->uri, "qemu+unix:///system?socket=%s", daemon->path);
 	(void)snprintf(address.sun_path, sizeof address.sun_path, "%s", daemon->path);
@@ -76,7 +58,7 @@ static void start_daemon(struct daemon *daemon, bool closes)
 	assert_int_equal(pthread_create(&daemon->thread, NULL, accept_all, daemon), 0);
 }
 
-/* Those who hang in it learn that it is gone. */
+/* Connections that hang in it are closed. */
 static void end_daemon(struct daemon *daemon)
 {
 	atomic_store(&daemon->stop, true);
@@ -99,14 +81,28 @@ static enum err_kind refusal(struct hypervisor *hypervisor, enum lease_class cla
 
 struct crowd {
 	struct hypervisor *hypervisor;
-	int64_t until;
+	atomic_bool stop;
 	atomic_int refused, served;
 };
 
-static void *hammer(void *data)
+enum { CROWD_SIZE = 64 };
+
+static void start_crowd(struct crowd *crowd, void *(*each)(void *), pthread_t threads[CROWD_SIZE])
+{
+	for (size_t i = 0; i < CROWD_SIZE; i++)
+		assert_int_equal(pthread_create(&threads[i], NULL, each, crowd), 0);
+}
+
+static void join_crowd(const pthread_t threads[CROWD_SIZE])
+{
+	for (size_t i = 0; i < CROWD_SIZE; i++)
+		(void)pthread_join(threads[i], NULL);
+}
+
+static void *take_until_stopped(void *data)
 {
 	struct crowd *crowd = data;
-	while (clock_ms() < crowd->until) {
+	while (!atomic_load(&crowd->stop)) {
 		AUTO_LEASE struct lease lease = { 0 };
 		struct err err;
 		if (!lease_take(crowd->hypervisor, LEASE_READ, &lease, &err))
@@ -117,39 +113,44 @@ static void *hammer(void *data)
 	return NULL;
 }
 
-static void run_crowd(struct crowd *crowd, void *(*each)(void *), size_t count)
+/* How many attempts may begin in this time, if each pause is as short as jitter makes it. */
+static int most_attempts(int64_t ms)
 {
-	pthread_t threads[64];
-	for (size_t i = 0; i < count; i++)
-		assert_int_equal(pthread_create(&threads[i], NULL, each, crowd), 0);
-	for (size_t i = 0; i < count; i++)
-		(void)pthread_join(threads[i], NULL);
+	int attempts = 1;
+	int pause_ms = OPENER_PAUSE_MIN_MS;
+	for (int64_t at = pause_ms / 2; at <= ms; at += pause_ms / 2) {
+		attempts++;
+		pause_ms = 2 * pause_ms < OPENER_PAUSE_MAX_MS ? 2 * pause_ms : OPENER_PAUSE_MAX_MS;
+	}
+	return attempts;
 }
 
 /* Opening */
 
-static void test_a_host_that_fails_is_tried_once_for_each_pause_whoever_asks(void **state)
+static void test_a_host_that_fails_is_tried_once_for_each_pause(void **state)
 {
 	struct daemon daemon;
+	pthread_t threads[CROWD_SIZE];
 	(void)state;
 	start_daemon(&daemon, true);
-	struct hypervisor *hypervisor = hypervisor_new("local", daemon.uri, 8, 2);
-	struct crowd crowd = { .hypervisor = hypervisor, .until = clock_ms() + 1000 };
-	run_crowd(&crowd, hammer, 64);
+	int64_t began = clock_ms();
+	struct crowd crowd = { .hypervisor = hypervisor_new("local", daemon.uri, 8, 2) };
+	start_crowd(&crowd, take_until_stopped, threads);
+	AWAIT(atomic_load(&daemon.accepted) >= 5 && atomic_load(&crowd.refused) > 1000);
 	int attempts = atomic_load(&daemon.accepted);
-	struct hypervisor_load load = hypervisor_load(hypervisor);
+	int most = most_attempts(clock_ms() - began);
+	CHECK(attempts <= most, "%d attempts where %d are possible", attempts, most);
+	struct opener_load load = hypervisor_load(crowd.hypervisor).leases.opener;
+	CHECK(load.pause_ms >= OPENER_PAUSE_MIN_MS, "%d", load.pause_ms);
+	atomic_store(&crowd.stop, true);
+	join_crowd(threads);
 	assert_int_equal(atomic_load(&crowd.served), 0);
-	CHECK(atomic_load(&crowd.refused) > 1000, "%d", atomic_load(&crowd.refused));
-	/* 50 + 100 + 200 + 400 ms are the shortest pauses of five attempts. */
-	CHECK(attempts >= 2 && attempts <= 6, "%d attempts", attempts);
-	CHECK(load.leases.opener.pause_ms >= OPENER_PAUSE_MIN_MS, "%d",
-		load.leases.opener.pause_ms);
-	assert_int_equal(load.leases.waiting, 0);
-	hypervisor_free(hypervisor);
+	assert_int_equal(hypervisor_load(crowd.hypervisor).leases.waiting, 0);
+	hypervisor_free(crowd.hypervisor);
 	end_daemon(&daemon);
 }
 
-static void test_a_host_that_fails_is_tried_again_though_nobody_asks(void **state)
+static void test_a_host_that_fails_is_tried_again_without_requests(void **state)
 {
 	struct daemon daemon;
 	int64_t ms;
@@ -162,7 +163,7 @@ static void test_a_host_that_fails_is_tried_again_though_nobody_asks(void **stat
 	end_daemon(&daemon);
 }
 
-static void test_a_host_that_hangs_is_waited_for_once(void **state)
+static void test_requests_wait_for_a_host_that_hangs_only_at_first(void **state)
 {
 	struct daemon daemon;
 	int64_t ms;
@@ -173,14 +174,14 @@ static void test_a_host_that_hangs_is_waited_for_once(void **state)
 	CHECK(ms >= LEASE_WAIT_MS, "%d ms", (int)ms);
 	AWAIT(hypervisor_load(hypervisor).leases.opener.opening_ms > LEASE_WAIT_MS);
 	assert_int_equal(refusal(hypervisor, LEASE_CALL, &ms), ERR_HYPERVISOR_UNAVAILABLE);
-	CHECK(ms < AT_ONCE_MS, "%d ms", (int)ms);
+	CHECK(ms < LEASE_WAIT_MS, "%d ms", (int)ms);
 	struct hypervisor_load load = hypervisor_load(hypervisor);
 	assert_int_equal(atomic_load(&daemon.accepted), 1);
 	CHECK(load.leases.opener.opening_ms >= LEASE_WAIT_MS, "%d",
 		(int)load.leases.opener.opening_ms);
 	int64_t began = clock_ms();
-	hypervisor_free(hypervisor); /* though it hangs still */
-	CHECK(clock_ms() - began < AT_ONCE_MS, "%d ms", (int)(clock_ms() - began));
+	hypervisor_free(hypervisor); /* while the attempt still hangs */
+	CHECK(clock_ms() - began < LEASE_WAIT_MS, "%d ms", (int)(clock_ms() - began));
 	end_daemon(&daemon);
 }
 
@@ -191,7 +192,7 @@ static void count_failure(void *data, virConnectPtr conn)
 	atomic_fetch_add(failures, 1);
 }
 
-static void test_what_hangs_for_long_is_given_up_and_another_tries(void **state)
+static void test_an_attempt_that_hangs_is_given_up_and_another_begins(void **state)
 {
 	enum { GIVE_UP_MS = 50 };
 	struct daemon daemon;
@@ -204,12 +205,12 @@ static void test_what_hangs_for_long_is_given_up_and_another_tries(void **state)
 		AWAIT(atomic_load(&daemon.accepted) == i);
 		AWAIT(opener_load(opener).opening_ms > GIVE_UP_MS);
 	}
-	opener_want(opener, true); /* as many hang as may */
+	opener_want(opener, true); /* but no more attempts may hang */
 	assert_int_equal(opener_load(opener).given_up, OPENER_GIVEN_UP_MAX);
 	assert_int_equal(opener_load(opener).attempts, OPENER_GIVEN_UP_MAX + 1);
 	end_daemon(&daemon);
 	AWAIT(!opener_load(opener).given_up);
-	AWAIT(atomic_load(&failures) > 0); /* of the one that was not */
+	AWAIT(atomic_load(&failures) > 0); /* the attempt that was not given up */
 	opener_free(opener);
 }
 
@@ -257,21 +258,22 @@ static void test_when_all_calls_hang_the_next_is_refused_at_once(void **state)
 	struct err err;
 	int64_t ms;
 	(void)state;
+	int64_t began = clock_ms();
 	for (size_t i = 0; i < ARRAY_LEN(calls); i++)
 		CHECK(!lease_take(hypervisor, LEASE_CALL, &calls[i], &err), "%s", err.text);
-	/* They may be short ones yet. */
+	/* Nobody is refused before the calls have taken longer than short ones do. */
 	assert_int_equal(refusal(hypervisor, LEASE_CALL, &ms), ERR_HOST_BUSY);
-	CHECK(ms >= LEASE_WAIT_MS, "%d ms", (int)ms);
+	CHECK(clock_ms() - began >= LEASE_WAIT_MS, "%d ms", (int)(clock_ms() - began));
 	for (int i = 0; i < 20; i++) {
 		AUTO_LEASE struct lease read = { 0 };
 		AUTO_LEASE struct lease kill = { 0 };
 		assert_int_equal(refusal(hypervisor, LEASE_CALL, &ms), ERR_HOST_BUSY);
-		CHECK(ms < AT_ONCE_MS, "%d ms", (int)ms);
+		CHECK(ms < LEASE_WAIT_MS, "%d ms", (int)ms);
 		CHECK(!lease_take(hypervisor, LEASE_READ, &read, &err), "%s", err.text);
 		CHECK(!lease_take(hypervisor, LEASE_KILL, &kill, &err), "%s", err.text);
 	}
 	assert_int_equal(hypervisor_load(hypervisor).leases.refused, 21);
-	/* One that comes back is had at once. */
+	/* A call that ends leaves its connection to the next. */
 	lease_give(&calls[0]);
 	CHECK(!lease_take(hypervisor, LEASE_CALL, &calls[0], &err), "%s", err.text);
 	for (size_t i = 0; i < ARRAY_LEN(calls); i++)
@@ -279,34 +281,95 @@ static void test_when_all_calls_hang_the_next_is_refused_at_once(void **state)
 	hypervisor_free(hypervisor);
 }
 
+struct queued {
+	struct hypervisor *hypervisor;
+	atomic_int *next; /* counts those that were served */
+	int place;        /* at which this one was served */
+};
+
+static void *take_in_turn(void *data)
+{
+	struct queued *queued = data;
+	AUTO_LEASE struct lease lease = { 0 };
+	struct err err;
+	queued->place = -1;
+	if (!lease_take(queued->hypervisor, LEASE_READ, &lease, &err))
+		queued->place = atomic_fetch_add(queued->next, 1);
+	return NULL;
+}
+
+/* false: the machine was so slow that somebody gave up. */
+static bool queue_in_order(struct hypervisor *hypervisor)
+{
+	enum { COUNT = 4 };
+	atomic_int next = 0;
+	struct queued queued[COUNT];
+	pthread_t threads[COUNT];
+	struct lease held = { 0 };
+	struct err err;
+	uint64_t refused = hypervisor_load(hypervisor).leases.refused;
+	CHECK(!lease_take(hypervisor, LEASE_READ, &held, &err), "%s", err.text);
+	for (int i = 0; i < COUNT; i++) {
+		queued[i] = (struct queued){ .hypervisor = hypervisor, .next = &next };
+		assert_int_equal(pthread_create(&threads[i], NULL, take_in_turn, &queued[i]), 0);
+		AWAIT(hypervisor_load(hypervisor).leases.waiting > i ||
+			hypervisor_load(hypervisor).leases.refused > refused);
+	}
+	lease_give(&held);
+	for (int i = 0; i < COUNT; i++)
+		(void)pthread_join(threads[i], NULL);
+	if (hypervisor_load(hypervisor).leases.refused > refused)
+		return false;
+	for (int i = 0; i < COUNT; i++)
+		CHECK(queued[i].place == i, "thread %d was served at place %d", i, queued[i].place);
+	return true;
+}
+
+static void test_threads_get_a_connection_in_the_order_in_which_they_came(void **state)
+{
+	struct hypervisor *hypervisor = hypervisor_new("local", "test:///default", 1, 2);
+	(void)state;
+	AWAIT(queue_in_order(hypervisor));
+	hypervisor_free(hypervisor);
+}
+
+/* Takes a hundred leases. On a slow machine a thread may be refused, and asks again. */
 static void *take_many(void *data)
 {
 	struct crowd *crowd = data;
-	for (int i = 0; i < 100; i++) {
+	for (int i = 0; i < 100;) {
 		AUTO_LEASE struct lease lease = { 0 };
 		struct err err;
 		enum lease_class class = (enum lease_class)(i % LEASE_CLASS_COUNT);
-		if (!lease_take(crowd->hypervisor, class, &lease, &err))
-			atomic_fetch_add(&crowd->served, 1);
+		if (lease_take(crowd->hypervisor, class, &lease, &err) < 0) {
+			if (err.kind != ERR_HOST_BUSY)
+				break;
+			continue;
+		}
+		atomic_fetch_add(&crowd->served, 1);
+		i++;
 	}
 	return NULL;
 }
 
-static void test_a_burst_of_short_calls_queues(void **state)
+static void test_many_threads_share_few_connections(void **state)
 {
 	static const int sizes[] = { 1, 2, 3, 8 };
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(sizes); i++) {
-		struct hypervisor *hypervisor =
-			hypervisor_new("local", "test:///default", sizes[i], 2);
-		struct crowd crowd = { .hypervisor = hypervisor };
-		run_crowd(&crowd, take_many, 64);
-		CHECK(atomic_load(&crowd.served) == 6400, "%d of %d connections",
+		pthread_t threads[CROWD_SIZE];
+		struct crowd crowd = {
+			.hypervisor = hypervisor_new("local", "test:///default", sizes[i], 2),
+		};
+		start_crowd(&crowd, take_many, threads);
+		join_crowd(threads);
+		CHECK(atomic_load(&crowd.served) == 100 * CROWD_SIZE, "%d of %d connections",
 			atomic_load(&crowd.served), sizes[i]);
-		struct hypervisor_load load = hypervisor_load(hypervisor);
-		assert_int_equal(load.leases.open, load.leases.idle);
-		CHECK(load.leases.open <= sizes[i], "%d are open", load.leases.open);
-		hypervisor_free(hypervisor);
+		struct leases_load load = hypervisor_load(crowd.hypervisor).leases;
+		assert_int_equal(load.open, load.idle);
+		assert_int_equal(load.waiting, 0);
+		CHECK(load.open <= sizes[i], "%d are open", load.open);
+		hypervisor_free(crowd.hypervisor);
 	}
 }
 
@@ -316,7 +379,7 @@ static void *connect_for_good(void *data)
 	return lease_connect(data, &stop);
 }
 
-static void test_one_that_is_for_good_is_had_beside_a_pool_that_hangs(void **state)
+static void test_a_connection_for_good_is_opened_beside_leases_that_hang(void **state)
 {
 	struct hypervisor *hypervisor = hypervisor_new("local", "test:///default", 1, 2);
 	AUTO_LEASE struct lease lease = { 0 };
@@ -343,7 +406,7 @@ static void *connect_until_stopped(void *data)
 	return lease_connect(wait->hypervisor, &wait->stop);
 }
 
-static void test_whoever_waits_for_good_can_be_told_to_stop(void **state)
+static void test_waiting_for_a_connection_for_good_can_be_stopped(void **state)
 {
 	struct daemon daemon;
 	pthread_t thread;
@@ -378,15 +441,16 @@ static int tear_down(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_a_host_that_fails_is_tried_once_for_each_pause_whoever_asks),
-		cmocka_unit_test(test_a_host_that_fails_is_tried_again_though_nobody_asks),
-		cmocka_unit_test(test_a_host_that_hangs_is_waited_for_once),
-		cmocka_unit_test(test_what_hangs_for_long_is_given_up_and_another_tries),
+		cmocka_unit_test(test_a_host_that_fails_is_tried_once_for_each_pause),
+		cmocka_unit_test(test_a_host_that_fails_is_tried_again_without_requests),
+		cmocka_unit_test(test_requests_wait_for_a_host_that_hangs_only_at_first),
+		cmocka_unit_test(test_an_attempt_that_hangs_is_given_up_and_another_begins),
 		cmocka_unit_test(test_calls_that_hang_leave_connections_to_reads_and_kills),
 		cmocka_unit_test(test_when_all_calls_hang_the_next_is_refused_at_once),
-		cmocka_unit_test(test_a_burst_of_short_calls_queues),
-		cmocka_unit_test(test_one_that_is_for_good_is_had_beside_a_pool_that_hangs),
-		cmocka_unit_test(test_whoever_waits_for_good_can_be_told_to_stop),
+		cmocka_unit_test(test_threads_get_a_connection_in_the_order_in_which_they_came),
+		cmocka_unit_test(test_many_threads_share_few_connections),
+		cmocka_unit_test(test_a_connection_for_good_is_opened_beside_leases_that_hang),
+		cmocka_unit_test(test_waiting_for_a_connection_for_good_can_be_stopped),
 	};
 	return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -13,7 +13,7 @@ static const enum lease_class class_of[] = {
 	['k'] = LEASE_KILL,
 };
 
-/* A letter for each that is taken, this long ago. */
+/* Takes a slot for each letter, as if that had been this long ago. */
 static void take_all(struct lease_slots *slots, const char *classes, const int ages_ms[])
 {
 	for (size_t i = 0; classes[i]; i++) {
@@ -61,7 +61,7 @@ static void test_each_class_has_its_share(void **state)
 	}
 }
 
-static void test_one_waits_only_with_a_prospect(void **state)
+static void test_a_slot_is_expected_if_leases_come_back_in_time(void **state)
 {
 	static const struct {
 		const char *why;
@@ -69,20 +69,19 @@ static void test_one_waits_only_with_a_prospect(void **state)
 		int ages_ms[8];
 		int usual_ms;
 		char class;
-		int most_ahead; /* who still waits; -1: nobody does */
+		int most_ahead; /* in the queue, for one who waits; -1: nobody waits */
 	} rows[] = {
 		{ "short ones come back", "cccccc", { 0 }, 100, 'c', 119 },
 		{ "all have taken a second", "cccccc", { 1000, 1000, 1000, 1000, 1000, 1000 }, 1,
 			'c', 11 },
 		{ "all hang", "cccccc", { 2000, 2000, 2000, 2000, 2000, 2000 }, 1, 'c', -1 },
-		{ "one of them does not", "cccccc", { 9000, 9000, 9000, 9000, 9000, 0 }, 100, 'c',
-			19 },
+		{ "one is short", "cccccc", { 9000, 9000, 9000, 9000, 9000, 0 }, 100, 'c', 19 },
 		{ "all are as long as usual", "cccccc", { 2500, 2500, 2500, 2500, 2500, 2500 },
 			3000, 'c', 3 },
 		{ "a read that comes back leaves nothing to calls", "ccccccr",
 			{ 9000, 9000, 9000, 9000, 9000, 9000, 0 }, 1, 'c', -1 },
-		{ "but to reads", "ccccccr", { 9000, 9000, 9000, 9000, 9000, 9000, 0 }, 100, 'r',
-			19 },
+		{ "a read that comes back leaves its slot to reads", "ccccccr",
+			{ 9000, 9000, 9000, 9000, 9000, 9000, 0 }, 100, 'r', 19 },
 	};
 	(void)state;
 	for (size_t row = 0; row < ARRAY_LEN(rows); row++) {
@@ -95,19 +94,19 @@ static void test_one_waits_only_with_a_prospect(void **state)
 		while (ahead < 12000 &&
 			lease_slots_has_prospect(&slots, class, ahead + 1, PATIENCE_MS))
 			ahead++;
-		/* The clock goes on. */
+		/* The clock has gone on meanwhile. */
 		CHECK(ahead <= rows[row].most_ahead && ahead >= rows[row].most_ahead * 9 / 10 - 1,
 			"%s: %d", rows[row].why, ahead);
 	}
 }
 
-static void test_a_read_becomes_a_call_where_there_is_a_place_for_one(void **state)
+static void test_a_slot_changes_its_class_if_one_is_free(void **state)
 {
 	static const struct {
 		int max;
-		const char *taken; /* the first is the one that turns */
+		const char *taken; /* the first one changes */
 		char class;
-		bool turns;
+		bool changes;
 	} rows[] = {
 		{ 1, "r", 'c', true },
 		{ 2, "rc", 'c', false },
@@ -123,14 +122,14 @@ static void test_a_read_becomes_a_call_where_there_is_a_place_for_one(void **sta
 		struct lease_slots slots = { .max = rows[row].max };
 		enum lease_class class = class_of[(unsigned char)rows[row].class];
 		take_all(&slots, rows[row].taken, NULL);
-		CHECK(lease_slots_change_class(&slots, 0, class) == rows[row].turns, "'%s' of %d",
+		CHECK(lease_slots_change_class(&slots, 0, class) == rows[row].changes, "'%s' of %d",
 			rows[row].taken, rows[row].max);
 		assert_true(slots.items[0].taken);
-		assert_int_equal(slots.items[0].class, rows[row].turns ? class : LEASE_READ);
+		assert_int_equal(slots.items[0].class, rows[row].changes ? class : LEASE_READ);
 	}
 }
 
-static void test_what_is_usual_is_learnt_but_not_from_long_work(void **state)
+static void test_the_usual_time_is_averaged_without_long_work(void **state)
 {
 	struct lease_slots slots = { .max = 1 };
 	(void)state;
@@ -148,9 +147,9 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_each_class_has_its_share),
-		cmocka_unit_test(test_one_waits_only_with_a_prospect),
-		cmocka_unit_test(test_a_read_becomes_a_call_where_there_is_a_place_for_one),
-		cmocka_unit_test(test_what_is_usual_is_learnt_but_not_from_long_work),
+		cmocka_unit_test(test_a_slot_is_expected_if_leases_come_back_in_time),
+		cmocka_unit_test(test_a_slot_changes_its_class_if_one_is_free),
+		cmocka_unit_test(test_the_usual_time_is_averaged_without_long_work),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
