@@ -11,12 +11,12 @@
 
 enum { LONG_MS = 60000 }; /* more than any test takes */
 
-/* What a watch or a timer of a test tells of itself. */
+/* What the callbacks of a test have seen. */
 static struct {
 	sem_t called, let_go;
 	atomic_int calls, gone;
 	atomic_int events; /* of the last call */
-	atomic_bool ends;  /* with its first call */
+	atomic_bool ends;  /* the first call removes its watch or timer */
 	int fds[2];
 } seen;
 
@@ -54,7 +54,7 @@ static void on_gone(void *data)
 	(void)sem_post(&seen.let_go);
 }
 
-/* Once, then it wants nothing more. */
+/* Is called once: then the watch waits for nothing. */
 static void on_events(int watch, int fd, int events, void *data)
 {
 	assert_int_equal(fd, seen.fds[0]);
@@ -102,7 +102,7 @@ static void on_passed(void *data)
 	(void)sem_post(data);
 }
 
-/* The loop has looked at all that was there before. */
+/* Returns when the loop has handled everything that was there before. */
 static void pass_once(void)
 {
 	sem_t passed;
@@ -121,10 +121,10 @@ static void hang_up(void)
 	(void)close(TAKE_FD(seen.fds[1]));
 }
 
-static void test_a_watch_is_called_for_what_it_wants(void **state)
+static void test_a_watch_gets_the_events_that_it_waits_for(void **state)
 {
 	static const struct {
-		int wants, before; /* and what else is there: 'x' to read, 'h' a hang-up */
+		int wants, before; /* what is there: 'x' something to read, 'h' a hang-up */
 		int events;
 	} rows[] = {
 		{ EVENT_READABLE, 'x', EVENT_READABLE },
@@ -150,7 +150,7 @@ static void test_a_watch_is_called_for_what_it_wants(void **state)
 	}
 }
 
-static void test_a_watch_that_wants_nothing_is_not_called(void **state)
+static void test_a_watch_for_nothing_is_not_called(void **state)
 {
 	(void)state;
 	int number = watch(0);
@@ -163,7 +163,7 @@ static void test_a_watch_that_wants_nothing_is_not_called(void **state)
 	assert_int_equal(atomic_load(&seen.events), EVENT_READABLE | EVENT_HANGUP);
 }
 
-static void test_a_watch_is_called_again_as_long_as_there_is_something(void **state)
+static void test_a_watch_is_called_again_until_everything_is_read(void **state)
 {
 	(void)state;
 	int number = watch(EVENT_READABLE);
@@ -174,7 +174,7 @@ static void test_a_watch_is_called_again_as_long_as_there_is_something(void **st
 	}
 }
 
-static void test_what_is_removed_is_let_go_once_and_not_called_again(void **state)
+static void test_a_removed_watch_is_finished_once_and_not_called_again(void **state)
 {
 	(void)state;
 	int number = watch(EVENT_READABLE);
@@ -188,7 +188,7 @@ static void test_what_is_removed_is_let_go_once_and_not_called_again(void **stat
 	assert_int_equal(atomic_load(&seen.gone), 1);
 }
 
-static void test_a_callback_may_remove_its_own(void **state)
+static void test_a_callback_may_remove_its_own_watch(void **state)
 {
 	(void)state;
 	atomic_store(&seen.ends, true);
@@ -199,7 +199,7 @@ static void test_a_callback_may_remove_its_own(void **state)
 	assert_int_equal(atomic_load(&seen.calls), 1);
 }
 
-static void test_a_descriptor_may_be_watched_again_when_it_was_removed(void **state)
+static void test_a_descriptor_may_be_watched_again_after_its_removal(void **state)
 {
 	(void)state;
 	int first = watch(EVENT_READABLE);
@@ -232,7 +232,7 @@ static void test_a_timer_is_not_called_before_its_time(void **state)
 	assert_true(clock_ms() - start >= MS);
 }
 
-/* The loop waits for the first time by then, which must be no reason to miss the second. */
+/* The loop already waits for the first, later time; it must not miss the earlier one. */
 static void test_a_timer_may_be_put_forward_and_back(void **state)
 {
 	(void)state;
@@ -243,13 +243,13 @@ static void test_a_timer_may_be_put_forward_and_back(void **state)
 	event_loop_update_timer(number, 1);
 	await(&seen.called);
 	event_loop_update_timer(number, LONG_MS);
-	pass_once(); /* it may have been called before it was put back */
+	pass_once(); /* the timer may have fired again before it was put back */
 	int calls = atomic_load(&seen.calls);
 	pass_once();
 	assert_int_equal(atomic_load(&seen.calls), calls);
 }
 
-/* Descriptors come and go as a client's do that calls a daemon. */
+/* Watches change as they do when a libvirt client calls a daemon. */
 static void *come_and_go(void *data)
 {
 	atomic_int *failed = data;
@@ -273,7 +273,7 @@ static void *come_and_go(void *data)
 	return NULL;
 }
 
-static void test_many_threads_may_use_it(void **state)
+static void test_many_threads_may_use_the_loop(void **state)
 {
 	(void)state;
 	pthread_t threads[8];
@@ -291,19 +291,18 @@ static void test_many_threads_may_use_it(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_a_watch_is_called_for_what_it_wants),
+		cmocka_unit_test(test_a_watch_gets_the_events_that_it_waits_for),
 		cmocka_unit_test_setup_teardown(
-			test_a_watch_that_wants_nothing_is_not_called, set_up, tear_down),
+			test_a_watch_for_nothing_is_not_called, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(
-			test_a_watch_is_called_again_as_long_as_there_is_something, set_up,
+			test_a_watch_is_called_again_until_everything_is_read, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(
+			test_a_removed_watch_is_finished_once_and_not_called_again, set_up,
 			tear_down),
 		cmocka_unit_test_setup_teardown(
-			test_what_is_removed_is_let_go_once_and_not_called_again, set_up,
-			tear_down),
+			test_a_callback_may_remove_its_own_watch, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(
-			test_a_callback_may_remove_its_own, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(
-			test_a_descriptor_may_be_watched_again_when_it_was_removed, set_up,
+			test_a_descriptor_may_be_watched_again_after_its_removal, set_up,
 			tear_down),
 		cmocka_unit_test_setup_teardown(
 			test_a_timer_is_called_again_and_again, set_up, tear_down),
@@ -311,7 +310,8 @@ int main(void)
 			test_a_timer_is_not_called_before_its_time, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(
 			test_a_timer_may_be_put_forward_and_back, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(test_many_threads_may_use_it, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(
+			test_many_threads_may_use_the_loop, set_up, tear_down),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
