@@ -268,6 +268,7 @@ check-style:
 	@echo '  STYLE'
 	$(Q)$(call IF_LLVM, clang-format, clang-format --dry-run -Werror $(C_FILES))
 	$(Q)cppcheck -q -j$(JOBS) --error-exitcode=1 --inline-suppr --std=c11 -D_GNU_SOURCE \
-		-I fcgi-app --enable=warning,performance,portability $(SOURCES)
+		-I fcgi-app --include=$(firstword $(wildcard /usr/include/*/sys/queue.h /usr/include/sys/queue.h)) \
+		--enable=warning,performance,portability $(SOURCES)
 	$(Q)shellcheck $(SCRIPTS)
 	@$(call IF_LLVM, clang-tidy, $(MAKE) --no-print-directory -j$(JOBS) --output-sync=target $(LINTED))

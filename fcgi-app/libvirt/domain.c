@@ -102,9 +102,9 @@ int domain_read_again(struct lease *lease, virDomainPtr dom, struct vm *vm, stru
  */
 static int await_qemu(struct lease *lease, virDomainPtr dom, struct err *err)
 {
-	enum { XML_IS_A_JOB = 11000000, QEMU_WAIT_MS = 500 };
+	enum { XML_IS_A_JOB = 11000000, QEMU_WAIT_MS = 500, PATIENCE_MS = 1000 };
 	static const struct timespec pause = { .tv_nsec = 10000000 };
-	int64_t deadline = clock_ms() + 2 * QEMU_WAIT_MS; /* of short calls in succession */
+	int64_t deadline = clock_ms() + PATIENCE_MS; /* of short calls in succession */
 	virDomainControlInfo control;
 	if (lease_libvirt_version(lease) < XML_IS_A_JOB)
 		return 0;
@@ -123,10 +123,9 @@ int domain_read_xml_text(
 	if (await_qemu(lease, dom, err) < 0)
 		return -1;
 	char *text = virDomainGetXMLDesc(dom, flags);
-	if (!text)
-		return virt_fail(lease, VIRT_READ, err);
-	*ret = text;
-	return 0;
+	if (text)
+		*ret = text;
+	return text ? 0 : virt_fail(lease, VIRT_READ, err);
 }
 
 int domain_version(struct lease *lease, virDomainPtr dom, const struct vm *vm,

@@ -175,9 +175,11 @@ struct gates_load gates_load(struct gates *gates)
 	struct gates_load load = { 0 };
 	const struct gate *gate;
 	LOCK(&gates->lock);
-	LIST_FOREACH(gate, &gates->held, entry)
+	LIST_FOREACH(gate, &gates->held, entry) {
 		load.held++;
-	LIST_FOREACH(gate, &gates->waiting, entry)
+	}
+	LIST_FOREACH(gate, &gates->waiting, entry) {
 		load.waiting++;
+	}
 	return load;
 }

@@ -33,7 +33,7 @@ struct leases {
 	struct opener *opener;
 
 	pthread_mutex_t lock; /* of what follows; the opener's lock may be taken inside it */
-	TAILQ_HEAD(, waiter) waiters;
+	TAILQ_HEAD(waiter_queue, waiter) waiters;
 	struct connection idle[LEASE_SLOTS_MAX + 1]; /* one for good may have been open beside */
 	int idle_count;
 	int open_count;  /* idle and leased */
@@ -367,7 +367,8 @@ struct leases_load leases_load(struct leases *leases)
 	};
 	load.open = leases->open_count + (load.opener.opening_ms > 0);
 	memcpy(load.leased, leases->slots.counts, sizeof load.leased);
-	TAILQ_FOREACH(w, &leases->waiters, entry)
+	TAILQ_FOREACH(w, &leases->waiters, entry) {
 		load.waiting += w->class != FOR_GOOD;
+	}
 	return load;
 }

@@ -93,10 +93,10 @@ struct intake {
 
 	pthread_mutex_t lock; /* for what follows */
 	pthread_cond_t overload_woken;
-	SLIST_HEAD(, parked) parked; /* the last one first: its memory is still warm */
+	SLIST_HEAD(parked_list, parked) parked; /* the last one first: its memory is still warm */
 	struct listener listener;
-	LIST_HEAD(, connection) connections;
-	STAILQ_HEAD(, connection) queue;
+	LIST_HEAD(connection_list, connection) connections;
+	STAILQ_HEAD(connection_queue, connection) queue;
 	bool over; /* draining, and no connection is left */
 };
 

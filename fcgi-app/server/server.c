@@ -44,7 +44,7 @@ struct server {
 	const struct config *config;
 	struct api *api;
 	struct intake *intake;
-	SLIST_HEAD(, worker) workers; /* used by the main thread alone */
+	SLIST_HEAD(worker_list, worker) workers; /* used by the main thread alone */
 	pthread_t overload;
 	bool has_overload;
 
