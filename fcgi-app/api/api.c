@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* Who asks */
+/* The caller */
 
 static const char *const role_names[] = { ROLES(NAMED_ROW, NAMED_ROW) };
 

@@ -113,7 +113,7 @@ int api_snapshot_list(struct api_call *call, struct api_reply *reply, struct err
 	return api_reply_answer(call, &(struct snapshot_items){ list, count }, reply, err);
 }
 
-/* Of the same user, key and body, whatever the process. */
+/* The same for the same user, key and body in every process. */
 static struct snapshot_request request_of(const struct api_call *call)
 {
 	const struct http_req *req = call->req;

@@ -218,7 +218,7 @@ static int read_options(struct qemu_reading *r, bool later)
 	return 0;
 }
 
-/* Of an option that nothing else has spoken of. */
+/* For an option that no other row has handled. */
 static void conclude_option(struct qemu_option *o)
 {
 	if (o->item.text[0])

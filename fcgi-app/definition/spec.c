@@ -8,7 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* Of a path on the host; the policy decides which paths are allowed. */
+/* The longest path on the host; the policy decides which paths are allowed. */
 enum { PATH_MAX_BYTES = 1023 };
 
 #define DISK_BUSES "virtio|sata|scsi|ide|usb|fdc"

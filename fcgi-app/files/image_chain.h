@@ -2,8 +2,8 @@
 #pragma once
 /*
  * The chain of files that a disk image consists of: the image, its backing file, that one's backing
- * file and so on, as libvirt and QEMU find them. Everybody who has to know which files an image
- * leads to walks it by this module: the policy before libvirt opens an image, and the deletion
+ * file and so on, as libvirt and QEMU find them. Every caller that must know which files an image
+ * leads to uses this module: the policy before libvirt opens an image, and the deletion
  * before an image is removed.
  *
  * The walker opens the files, for each has its own rule of what it may open and of what it means

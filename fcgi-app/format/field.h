@@ -60,7 +60,7 @@ struct field {
 	field_getter *get;
 	size_t at;
 	enum field_stored stored;
-	/* Of a list: how many there are, the size of one, and whether they lie elsewhere. */
+	/* For a list: the number of items, the size of one, and whether they lie elsewhere. */
 	size_t count_at, size;
 	bool pointed;
 };

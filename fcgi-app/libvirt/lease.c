@@ -126,7 +126,7 @@ static int check_prospect(
 	return fail_busy(hypervisor, err);
 }
 
-/* Why one who has waited goes without. */
+/* Why a request that has waited gets no lease. */
 static int fail_waiter(
 	const struct hypervisor *hypervisor, const struct waiter *waiter, struct err *err)
 {

@@ -42,7 +42,7 @@ void lease_slots_leave(struct lease_slots *slots, int slot);
 bool lease_slots_change_class(struct lease_slots *slots, int slot, enum lease_class class);
 
 /*
- * Will a slot probably become free within patience_ms, for one who has `ahead` others of the same
+ * Will a slot probably become free within patience_ms, for a request that has `ahead` others of the same
  * class before it in the queue? Judged by how long leases are usually out, and how long the present
  * ones have been.
  */

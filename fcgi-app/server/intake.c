@@ -318,7 +318,8 @@ static struct connection *queue_take(struct intake *intake, int ms)
 	return first;
 }
 
-/* In how many milliseconds the first will be overdue; of an empty queue, one that comes now. */
+/* Milliseconds until the first request is overdue; if the queue is empty, until one that arrives
+ * now is. */
 static int queue_patience(struct intake *intake)
 {
 	LOCK(&intake->lock);

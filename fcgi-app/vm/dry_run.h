@@ -31,7 +31,8 @@ struct dry_run {
 };
 void dry_run_done(struct dry_run *dry_run);
 
-/* Of a document that policy_check() has passed; `how` is NULL for the definition of a VM there is.
+/* For a document that policy_check() has passed; `how` is NULL for the definition of an existing
+ * VM.
  */
 int dry_run(struct host *host, const struct config *config, struct domain_xml *domain,
 	const struct create_how *how, struct dry_run *ret, struct err *err);

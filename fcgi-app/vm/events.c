@@ -35,7 +35,7 @@ struct events {
 	pthread_t thread;
 	atomic_bool stop;
 
-	/* Of what follows; never held for long: libvirt's event loop takes it. */
+	/* Guards what follows. Never held for long, because libvirt's event loop takes it. */
 	pthread_mutex_t lock;
 	pthread_cond_t changed;
 	bool lost;       /* the connection */

@@ -285,7 +285,7 @@ int stop_finish(struct host *host, const struct stop_how *how, struct stop *stop
 		set_gone(stop);
 		return 0;
 	}
-	/* Whoever has started the VM again meanwhile wants it to run. */
+	/* Somebody has started the VM again meanwhile and wants it to run. */
 	if (virDomainGetID(hold.dom) == stop->run && kill_held(&hold, stop, err) < 0)
 		return -1;
 	stop->vm = hold.vm;

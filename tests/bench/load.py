@@ -102,7 +102,7 @@ location = /return-200 {{
         return Load(**result, cpu_us=cpu_us)
 
     def settle(self):
-        """Waits until what clients did not wait for is done: the next round shall not pay for it."""
+        """Waits until what clients did not wait for is done: the next round must not pay for it."""
         used = None
         while used != self.cpu_seconds():
             used = self.cpu_seconds()
