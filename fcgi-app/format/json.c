@@ -345,36 +345,36 @@ int json_each(const struct json *object,
 /* A part of the tree that this thread builds could not be allocated. */
 static _Thread_local bool out_of_memory;
 
-static struct json *json_made(json_object *value)
-{
-	if (!value)
-		out_of_memory = true;
-	return FROM_JC(value);
-}
+#define MADE(value) \
+	({ \
+		json_object *made_ = (value); \
+		out_of_memory |= !made_; \
+		FROM_JC(made_); \
+	})
 
 struct json *json_new_object(void)
 {
-	return json_made(json_object_new_object());
+	return MADE(json_object_new_object());
 }
 
 struct json *json_new_array(void)
 {
-	return json_made(json_object_new_array());
+	return MADE(json_object_new_array());
 }
 
 struct json *json_string(const char *value)
 {
-	return json_made(json_object_new_string(value));
+	return MADE(json_object_new_string(value));
 }
 
 struct json *json_new_int(int64_t value)
 {
-	return json_made(json_object_new_int64(value));
+	return MADE(json_object_new_int64(value));
 }
 
 struct json *json_new_bool(bool value)
 {
-	return json_made(json_object_new_boolean(value));
+	return MADE(json_object_new_boolean(value));
 }
 
 struct json *json_new_time(int64_t wall_ms)
