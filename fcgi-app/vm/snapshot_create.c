@@ -70,12 +70,12 @@ static int explain_unsupported(const struct creation *creation, struct err *err)
 }
 
 /*
- * libvirt reports a QEMU that failed to write the snapshot with its code for a name that is taken,
- * and a failed qemu-img, which it runs for a VM that is off, with its code for any error.
+ * QEMU writes the snapshot of a running VM. For a VM that is off, libvirt runs qemu-img, whose
+ * failure it reports as an internal error.
  */
 static int explain_storage(struct err *err)
 {
-	bool qemu = err->kind == ERR_ALREADY_EXISTS && err->libvirt_domain == VIR_FROM_QEMU;
+	bool qemu = err->kind == ERR_STORAGE_UNAVAILABLE;
 	bool qemu_img = err->libvirt_code == VIR_ERR_INTERNAL_ERROR &&
 		err->libvirt_domain == VIR_FROM_NONE && strstr(err->private, "qemu-img");
 	if (!qemu && !qemu_img)
