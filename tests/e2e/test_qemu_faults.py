@@ -347,4 +347,4 @@ def test_only_what_needs_space_fails_while_the_images_disk_is_full():
     assert not row.saw and not row.unanswered, row
     assert late.code == "storage_unavailable", late
     for snapshot in snapshots:
-        assert snapshot.code == "storage_unavailable" and "room" in snapshot.json["hint"], snapshot
+        assert snapshot.code == "storage_unavailable" and "free space" in snapshot.json["hint"], snapshot

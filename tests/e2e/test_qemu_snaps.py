@@ -221,7 +221,7 @@ def test_a_revert_that_fails_after_the_stop_says_that_the_vm_is_off(admin, creat
     assert admin.post(f"{at}/start").status == 200
     answer = admin.post(f"{at}/snapshots/a/revert")
     assert (answer.status, answer.code, answer.json["state"]) == (409, "start_failed", "shutoff"), answer
-    assert "shutoff now" in answer.json["hint"]
+    assert "now shutoff" in answer.json["hint"]
     assert admin.get(at).json["state"] == "shutoff"
     assert [v["state"] for v in admin.get("/v1/vms").json["items"]] == ["shutoff"]
 

@@ -90,7 +90,7 @@ def test_a_change_past_its_deadline_says_that_it_may_still_be_made(gateway):
     with hung_daemon():
         answer, _ = ask(gateway, "POST", "/v1/vms/watched/suspend")
         assert answer.status == 504 and answer.code == "deadline_exceeded", answer
-        assert "may yet succeed" in answer.json["detail"], answer
+        assert "may still succeed" in answer.json["detail"], answer
         assert answer.json["hint"].endswith("GET /v1/vms/watched"), answer
         answer, _ = ask(gateway, "POST", "/vm/suspend?name=watched")
         assert answer.json["hint"].endswith("GET /v1/vms"), answer
