@@ -123,9 +123,12 @@ int domain_read_xml_text(
 	if (await_qemu(lease, dom, err) < 0)
 		return -1;
 	char *text = virDomainGetXMLDesc(dom, flags);
-	if (text)
-		*ret = text;
-	return text ? 0 : virt_fail(lease, VIRT_READ, err);
+	if (!text) {
+		(void)virt_fail(lease, VIRT_READ, err);
+		return -1;
+	}
+	*ret = text;
+	return 0;
 }
 
 int domain_version(struct lease *lease, virDomainPtr dom, const struct vm *vm,

@@ -42,9 +42,9 @@ void lease_slots_leave(struct lease_slots *slots, int slot);
 bool lease_slots_change_class(struct lease_slots *slots, int slot, enum lease_class class);
 
 /*
- * Will a slot probably become free within patience_ms, for a request that has `ahead` others of the same
- * class before it in the queue? Judged by how long leases are usually out, and how long the present
- * ones have been.
+ * Will a slot probably become free within patience_ms, for a request that has `ahead` others of the
+ * same class before it in the queue? Judged by how long leases are usually out, and how long the
+ * present ones have been.
  */
 bool lease_slots_has_prospect(
 	const struct lease_slots *slots, enum lease_class class, int ahead, int patience_ms);
