@@ -16,7 +16,7 @@ void conversion_done(struct conversion *conversion)
 
 /* The spec */
 
-/* A VM has a name: the command line's, or what the kernel's file makes. */
+/* The name of the command line, or one made from the kernel's file name. */
 static void choose_name(const struct qemu_guest *guest, char *ret, size_t size)
 {
 	const char *from = guest->name ? guest->name : guest->kernel ? guest->kernel : "converted";
@@ -25,7 +25,7 @@ static void choose_name(const struct qemu_guest *guest, char *ret, size_t size)
 		from = slash + 1;
 	(void)snprintf(ret, size, "%s", from);
 	if (guest->name)
-		return; /* if it is no good, that is to be said */
+		return; /* a bad name is an error */
 	for (char *c = ret; *c; c++)
 		if (!isalnum((unsigned char)*c) && (c == ret || !strchr("._+-", *c)))
 			*c = c == ret ? 'x' : '-';
@@ -37,7 +37,7 @@ static void put_text(struct json *object, const char *name, const char *value)
 		json_put_string(object, name, value);
 }
 
-/* What a list of the settings begins with. */
+/* The first word of a list in the settings. */
 static struct json *first_word(const char *list)
 {
 	char first[64];
@@ -133,7 +133,7 @@ static struct json *make_spec(const struct qemu_guest *guest, const struct confi
 	return spec;
 }
 
-/* What the spec has no field for */
+/* What a spec cannot express */
 
 struct extra {
 	struct conversion *to;
@@ -227,7 +227,7 @@ static void put_clock(struct extra *x, const struct qemu_guest *guest)
 	extra_set(x, timer, "present", "no");
 }
 
-/* Disks in libvirt have either an order of their own each, or one of kinds. */
+/* libvirt takes a boot order of devices or one of kinds, not both. */
 static void put_boot(struct extra *x, const struct qemu_guest *guest)
 {
 	static const char *const devices[] = {
@@ -322,7 +322,7 @@ static int convert_guest(struct conversion *to, const struct config *config, str
 {
 	to->spec = make_spec(&to->argv.guest, config);
 	if (field_check_object(spec_fields, to->spec, err) < 0) {
-		err->kind = ERR_INVALID_SPEC; /* of the command line, not of the request */
+		err->kind = ERR_INVALID_SPEC; /* the command line is wrong, not the request */
 		return -1;
 	}
 	AUTO_DOMAIN_XML struct domain_xml domain = { 0 };

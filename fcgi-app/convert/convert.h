@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 /*
- * A QEMU command line made into a spec and into domain XML, which libvirt itself no longer does
- * (virConnectDomainXMLFromNative, dropped in 5.5.0). Nothing is passed through: what the domain
- * says stands in the tables of qemu_argv.c and goes through the policy. Thread-safe: no state.
+ * Converts a QEMU command line into a spec and into domain XML, which libvirt itself no longer does
+ * (virConnectDomainXMLFromNative, removed in 5.5.0). Nothing is passed through to QEMU: the tables
+ * of the qemu_*.c files say what the domain can contain, and the policy checks the result.
+ * Thread-safe: no state.
  */
 #include "convert/qemu_argv.h"
 #include "definition/domain_xml.h"
@@ -13,15 +14,17 @@ enum { CONVERT_LACKS_MAX = 16 };
 struct conversion {
 	struct qemu_argv argv; /* what became of each option */
 	struct json *spec;     /* owned */
-	/* What the domain XML says and the spec has no field for: "machine"; literals. */
+	/* What the domain XML has and a spec cannot express, such as "machine"; literals. */
 	const char *lacks[CONVERT_LACKS_MAX];
 	size_t lack_count;
-	char *xml;                   /* owned; its paths are as they were written */
-	struct policy_report report; /* of what becomes of it */
+	char *xml;                   /* owned; with the paths of the command line */
+	struct policy_report report; /* on the VM that the XML would make */
 };
 void conversion_done(struct conversion *conversion);
 
-/* The words live at least as long as *ret. ERR_INVALID_SPEC; a refusal of the policy is no error.
+/*
+ * The words must outlive *ret. ERR_INVALID_SPEC. What the policy refuses is in the report, and not
+ * an error.
  */
 int convert_qemu_argv(const struct config *config, const char *const *words, size_t count,
 	struct conversion *ret, struct err *err);

@@ -66,7 +66,8 @@ int convert_command(const struct config *config)
 	char *const *word = config->words;
 	__attribute__((cleanup(shell_words_done))) struct shell_words words = { 0 };
 	if (!*word || strcmp(*word++, "qemu-argv") != 0) {
-		(void)err_set(&err, ERR_BAD_REQUEST, "convert what? There is: convert qemu-argv");
+		(void)err_set(&err, ERR_BAD_REQUEST,
+			"convert: name what to convert; virtgate can convert qemu-argv");
 		return print_error(&err);
 	}
 	for (; *word && text_is_word("--spec|--options|--", '|', *word); word++) {

@@ -12,7 +12,7 @@
 
 enum arity { ALONE, VALUE, LIST };
 
-#define OWN "libvirt does this by itself"
+#define OWN "libvirt does this itself"
 #define CONTROLLER "libvirt adds controllers as devices need them"
 #define PROCESS "libvirt runs and watches the process"
 #define MONITOR "libvirt has its own monitor"
@@ -44,7 +44,7 @@ static const struct qemu_row {
 		.text = "`type` of the domain: kvm or qemu" },
 	{ "enable-kvm", ALONE, NULL, read_flag, SETS(kvm, "type 'kvm'"),
 		.text = "`type` of the domain: kvm" },
-	{ "cpu", LIST, "model", qemu_read_cpu, .text = "CPU model; its features are not kept" },
+	{ "cpu", LIST, "model", qemu_read_cpu, .text = "CPU model; features are not kept" },
 	{ "smp", LIST, "cpus", qemu_read_smp, .text = "`vcpus`, topology" },
 	{ "m", LIST, "size", qemu_read_memory, .text = "`memory_kib`" },
 	{ "kernel", VALUE, NULL, read_path, SETS(kernel, "kernel"), .text = "`kernel`" },
@@ -61,8 +61,7 @@ static const struct qemu_row {
 		.text = "disks, interfaces, shares, serial, video, input, rng, watchdog: see "
 			"below" },
 	{ "netdev", LIST, "type", NULL,
-		.text = "what an interface is on: user becomes a network, tap and bridge a "
-			"bridge" },
+		.text = "network of an interface: user becomes a network, tap a bridge" },
 	{ "nic", LIST, "type", qemu_read_nic, .ignore = "id", .text = "`interfaces`" },
 	{ "net", LIST, "type", qemu_read_net, .ignore = "name|vlan|netdev",
 		.text = "`interfaces`" },
@@ -70,11 +69,11 @@ static const struct qemu_row {
 	{ "virtfs", LIST, "fsdriver", qemu_read_virtfs, .ignore = "id", .text = "`filesystems`" },
 	{ "serial", VALUE, NULL, qemu_read_serial, .later = true,
 		.text = "`serial`: stdio, pty, file, none, a chardev" },
-	{ "chardev", LIST, "backend", NULL, .text = "what a serial console is on" },
+	{ "chardev", LIST, "backend", NULL, .text = "backend of a serial console" },
 	{ "object", LIST, "qom-type", NULL, .text = "rng-random: the source of an rng" },
 	{ "display", LIST, "type", qemu_read_display, .text = "`graphics`" },
 	{ "nographic", ALONE, NULL, read_flag,
-		SETS(no_graphics, "no graphics; the serial console is there in any case"),
+		SETS(no_graphics, "no graphics; there is always a serial console"),
 		.text = "`graphics` none" },
 	{ "vnc", VALUE, NULL, qemu_read_vnc, .text = "`graphics` vnc, on the loopback" },
 	{ "vga", VALUE, NULL, qemu_read_vga, .text = "video" },
@@ -93,22 +92,24 @@ static const struct qemu_row {
 		.text = PROCESS },
 	{ "monitor|qmp|qmp-pretty|mon", VALUE, .outcome = QEMU_DROPPED, .text = MONITOR },
 	{ "usb", ALONE, .outcome = QEMU_DROPPED, .text = CONTROLLER },
-	{ "balloon", VALUE, .outcome = QEMU_DROPPED, .text = "libvirt adds a balloon by itself" },
-	{ "parallel", VALUE, .outcome = QEMU_DROPPED, .text = "there is no parallel port" },
+	{ "balloon", VALUE, .outcome = QEMU_DROPPED, .text = "libvirt adds a balloon itself" },
+	{ "parallel", VALUE, .outcome = QEMU_DROPPED, .text = "VMs have no parallel port" },
 	{ "watchdog-action", VALUE, .outcome = QEMU_DROPPED,
-		.text = "a watchdog resets the guest" },
+		.text = "a watchdog always resets the guest" },
 	{ "mem-prealloc|snapshot|full-screen|alt-grab|ctrl-grab", ALONE, .outcome = QEMU_UNMAPPED,
-		.text = "there is no such choice" },
+		.text = "virtgate has no such setting" },
 
 	{ "bios|pflash|L|option-rom|dtb|acpitable|smbios|fw_cfg", VALUE, .outcome = QEMU_UNMAPPED,
-		.text = "other firmware and its tables are not allowed" },
-	{ "sd|mtdblock", VALUE, .outcome = QEMU_UNMAPPED, .text = "there is no such drive" },
+		.text = "virtgate does not allow other firmware or firmware tables" },
+	{ "sd|mtdblock", VALUE, .outcome = QEMU_UNMAPPED, .text = "virtgate has no such drive" },
 	{ "spice|g|k|audio|audiodev|soundhw", VALUE, .outcome = QEMU_UNMAPPED,
-		.text = "VNC without sound is all there is" },
-	{ "gdb", VALUE, .outcome = QEMU_UNMAPPED, .text = "a debugger's port is not opened" },
-	{ "s", ALONE, .outcome = QEMU_UNMAPPED, .text = "a debugger's port is not opened" },
+		.text = "virtgate has VNC without sound only" },
+	{ "gdb", VALUE, .outcome = QEMU_UNMAPPED,
+		.text = "virtgate does not open a port for a debugger" },
+	{ "s", ALONE, .outcome = QEMU_UNMAPPED,
+		.text = "virtgate does not open a port for a debugger" },
 	{ "incoming|loadvm|global|set|readconfig|action|icount|trace|numa|mem-path|tpmdev|vfio",
-		VALUE, .outcome = QEMU_UNMAPPED, .text = "there is nothing that stands for it" },
+		VALUE, .outcome = QEMU_UNMAPPED, .text = "virtgate has no counterpart" },
 };
 
 static int read_flag(struct qemu_reading *r, struct qemu_option *o)
@@ -155,7 +156,7 @@ static bool is_qemu(const char *word)
 		text_is_word("qemu-kvm|kvm|qemu", '|', name);
 }
 
-/* libvirt calls them as the kernel does. */
+/* libvirt has the kernel's names. */
 static const char *arch_of(const char *word)
 {
 	const char *name = base_name(word);
@@ -165,7 +166,7 @@ static const char *arch_of(const char *word)
 	return !strcmp(name, "i386") ? "i686" : name;
 }
 
-/* How many words are none of QEMU's options: sudo, assignments, its own name. */
+/* The number of words before QEMU's options: sudo, assignments, QEMU's own name. */
 static size_t find_start(const char *const *words, size_t count, struct qemu_guest *guest)
 {
 	for (size_t i = 0; i < count && words[i][0] != '-'; i++) {
@@ -192,12 +193,12 @@ static int read_option(struct qemu_reading *r, const char *const *words, size_t 
 	const char *name = word + 1 + (word[1] == '-');
 	o->row = find_row(name);
 	o->item.option = name;
-	/* What is not known takes what follows, unless that looks like the next option. */
+	/* An unknown option takes the next word, unless that looks like an option. */
 	bool takes = o->row ? o->row->arity != ALONE : *at < count && words[*at][0] != '-';
 	if (!takes)
 		return 0;
 	if (*at == count)
-		return qemu_bad(r, o, "its value is missing");
+		return qemu_bad(r, o, "the value is missing");
 	o->item.value = o->value = words[(*at)++];
 	if (o->row && o->row->arity == LIST)
 		return qemu_list_parse(o->value, o->row->first, &o->list, r->err);
@@ -218,7 +219,7 @@ static int read_options(struct qemu_reading *r, bool later)
 	return 0;
 }
 
-/* For an option that no other row has handled. */
+/* For an option whose outcome no reader has set. */
 static void conclude_option(struct qemu_option *o)
 {
 	if (o->item.text[0])
@@ -226,12 +227,12 @@ static void conclude_option(struct qemu_option *o)
 	if (!o->row)
 		qemu_say(o, QEMU_UNMAPPED, "virtgate does not know this option");
 	else if (o->row->read || o->row->outcome == QEMU_MAPPED)
-		qemu_say(o, QEMU_UNMAPPED, "nothing uses it");
+		qemu_say(o, QEMU_UNMAPPED, "no other option uses it");
 	else
 		qemu_say(o, o->row->outcome, "%s", o->row->text);
 }
 
-/* A property that nobody took of an option that is kept is lost, and said so. */
+/* Reports the properties of a mapped option that no reader has taken: they are lost. */
 static void add_leftovers(const struct qemu_option *o, struct qemu_argv *argv)
 {
 	for (size_t i = 0; o->item.outcome == QEMU_MAPPED && i < o->list.count; i++) {
@@ -244,7 +245,7 @@ static void add_leftovers(const struct qemu_option *o, struct qemu_argv *argv)
 		(void)snprintf(item->property, sizeof item->property, "%.30s%s%.30s",
 			o->list.item[i].key, flag ? "" : "=", flag ? "" : o->list.item[i].value);
 		text_mask_malformed(item->property);
-		(void)snprintf(item->text, sizeof item->text, "this property is not kept");
+		(void)snprintf(item->text, sizeof item->text, "this property was not kept");
 	}
 }
 
@@ -275,7 +276,7 @@ static int read_command(
 	size_t at = find_start(words, count, &argv->guest);
 	if (at == count)
 		return err_set(err, ERR_INVALID_SPEC,
-			"command line: there is no qemu-system-… with options in it");
+			"command line: it has no qemu-system-… with options");
 	r.options = argv->options = calloc(count, sizeof *argv->options);
 	if (!r.options)
 		return err_memory(err);
@@ -289,7 +290,7 @@ static int read_command(
 
 int qemu_argv_read(const char *const *words, size_t count, struct qemu_argv *ret, struct err *err)
 {
-	enum { QEMUS_MEMORY_KIB = 128 * 1024 }; /* when it is not told otherwise */
+	enum { QEMUS_MEMORY_KIB = 128 * 1024 }; /* QEMU's default */
 	struct qemu_argv argv = { .guest = { .arch = "x86_64", .memory_kib = QEMUS_MEMORY_KIB } };
 	int rc = read_command(&argv, words, count, err);
 	if (!rc)
@@ -319,13 +320,8 @@ const char *qemu_outcome_name(enum qemu_outcome outcome)
 void qemu_argv_print(FILE *out)
 {
 	(void)fputs("| option | outcome | to what, or why |\n|---|---|---|\n", out);
-	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
-		(void)fputs("| ", out);
-		for (const char *n = rows[i].names; *n; n += strcspn(n, "|"), n += *n == '|')
-			(void)fprintf(out, "%s`-%.*s`", n == rows[i].names ? "" : ", ",
-				(int)strcspn(n, "|"), n);
-		(void)fprintf(out, " | %s | %s |\n", outcomes[rows[i].outcome], rows[i].text);
-	}
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+		qemu_print_row(out, "-", rows[i].names, outcomes[rows[i].outcome], rows[i].text);
 	(void)fputc('\n', out);
 	qemu_device_print(out);
 }

@@ -12,9 +12,9 @@ int qemu_read_drive(struct qemu_reading *r, struct qemu_option *o)
 	const char *interface = qemu_list_look(&o->list, "if");
 	struct qemu_disk disk = { 0 };
 	if (interface && !strcmp(interface, "none"))
-		return 0; /* some device's */
+		return 0; /* a -device refers to it */
 	if (interface && text_is_word("pflash|sd|mtd|xen", '|', interface)) {
-		qemu_say(o, QEMU_UNMAPPED, "a drive of this interface is not allowed");
+		qemu_say(o, QEMU_UNMAPPED, "virtgate does not allow a drive of this interface");
 		return 0;
 	}
 	qemu_list_ignore(&o->list, "if|id|index");
@@ -64,11 +64,11 @@ int qemu_read_nic(struct qemu_reading *r, struct qemu_option *o)
 	interface.mac = qemu_list_take(&o->list, "mac");
 	if (qemu_read_netdev(&o->list, &interface))
 		return qemu_add_interface(r, o, &interface);
-	qemu_say(o, QEMU_UNMAPPED, "only user, tap and bridge can be kept");
+	qemu_say(o, QEMU_UNMAPPED, "virtgate supports user, tap and bridge only");
 	return 0;
 }
 
-/* -net nic and -net user meet on a hub: the one makes the interface, the other says on what. */
+/* -net nic and -net user meet on a hub: the first makes the interface, the second its network. */
 int qemu_read_net(struct qemu_reading *r, struct qemu_option *o)
 {
 	struct qemu_interface *last = r->guest->interface_count
@@ -88,13 +88,13 @@ int qemu_read_net(struct qemu_reading *r, struct qemu_option *o)
 	}
 	struct qemu_interface on = { 0 };
 	if (!qemu_read_netdev(&o->list, &on)) {
-		qemu_say(o, QEMU_UNMAPPED, "only user, tap and bridge can be kept");
+		qemu_say(o, QEMU_UNMAPPED, "virtgate supports user, tap and bridge only");
 		return 0;
 	}
 	if (last)
 		last->bridge = on.bridge;
 	qemu_say(o, last ? QEMU_MAPPED : QEMU_UNMAPPED,
-		last ? "what that interface is on" : "there is no -net nic before it");
+		last ? "network of the interface before" : "there is no -net nic before it");
 	return 0;
 }
 
@@ -109,7 +109,7 @@ int qemu_read_serial(struct qemu_reading *r, struct qemu_option *o)
 	const char *to =
 		o->value + (!strncmp(o->value, "mon:", strlen("mon:")) ? strlen("mon:") : 0);
 	if (r->has_serial) {
-		qemu_say(o, QEMU_UNMAPPED, "one serial console is kept");
+		qemu_say(o, QEMU_UNMAPPED, "virtgate supports one serial console");
 		return 0;
 	}
 	if (!strncmp(to, "chardev:", strlen("chardev:")))
@@ -120,7 +120,7 @@ int qemu_read_serial(struct qemu_reading *r, struct qemu_option *o)
 	} else if (!strcmp(to, "none")) {
 		r->guest->no_serial = true;
 	} else if (!text_is_word("stdio|pty|null|vc", '|', to)) {
-		qemu_say(o, QEMU_UNMAPPED, "only stdio, pty, file and none can be kept");
+		qemu_say(o, QEMU_UNMAPPED, "virtgate supports stdio, pty, file and none only");
 		return 0;
 	}
 	qemu_say(o, QEMU_MAPPED, r->guest->no_serial ? "no serial console" : "serial console");
@@ -131,7 +131,7 @@ int qemu_read_display(struct qemu_reading *r, struct qemu_option *o)
 {
 	const char *type = qemu_list_take(&o->list, "type");
 	r->guest->no_graphics = type && text_is_word("none|curses", '|', type);
-	qemu_list_ignore_all(&o->list); /* how a window looks */
+	qemu_list_ignore_all(&o->list); /* they are about QEMU's window */
 	qemu_say(o, QEMU_MAPPED, r->guest->no_graphics ? "no graphics" : "VNC on the loopback");
 	return 0;
 }
@@ -152,7 +152,7 @@ int qemu_read_vga(struct qemu_reading *r, struct qemu_option *o)
 	for (size_t i = 0; i < ARRAY_LEN(models); i++)
 		if (!strcmp(o->value, models[i][0]))
 			return qemu_set_video(r, o, models[i][1]);
-	qemu_say(o, QEMU_UNMAPPED, "only std, cirrus, virtio and none can be kept");
+	qemu_say(o, QEMU_UNMAPPED, "virtgate supports std, cirrus, virtio and none only");
 	return 0;
 }
 
@@ -160,7 +160,7 @@ int qemu_read_usbdevice(struct qemu_reading *r, struct qemu_option *o)
 {
 	if (text_is_word("tablet|mouse|keyboard", '|', o->value))
 		return qemu_add_input(r, o, o->value, "usb");
-	qemu_say(o, QEMU_UNMAPPED, "only tablet, mouse and keyboard can be kept");
+	qemu_say(o, QEMU_UNMAPPED, "virtgate supports tablet, mouse and keyboard only");
 	return 0;
 }
 
@@ -168,6 +168,6 @@ int qemu_read_watchdog(struct qemu_reading *r, struct qemu_option *o)
 {
 	if (strcmp(o->value, "i6300esb") == 0)
 		return qemu_add_watchdog(r, o);
-	qemu_say(o, QEMU_UNMAPPED, "only i6300esb can be kept");
+	qemu_say(o, QEMU_UNMAPPED, "virtgate supports i6300esb only");
 	return 0;
 }

@@ -94,10 +94,11 @@ static int read_disk_device(
 	} else {
 		drive = qemu_find_backend(r, "blockdev", "node-name", id);
 		if (drive && !read_blockdev(r, drive, &disk))
-			return qemu_bad(r, drive, "only raw and qcow2 images in files can be kept");
+			return qemu_bad(
+				r, drive, "virtgate supports raw and qcow2 images in files only");
 	}
 	if (!drive && id)
-		return qemu_bad(r, o, "there is no such drive");
+		return qemu_bad(r, o, "there is no drive of this id");
 	if (qemu_add_disk(r, o, &disk) < 0)
 		return -1;
 	if (drive)
@@ -118,10 +119,11 @@ static int read_net_device(
 	};
 	struct qemu_option *netdev = qemu_find_backend(r, "netdev", "id", id);
 	if (!netdev)
-		return qemu_bad(r, o, id ? "there is no such netdev" : "it is on no netdev");
+		return qemu_bad(
+			r, o, id ? "there is no netdev of this id" : "the netdev is missing");
 	if (!qemu_read_netdev(&netdev->list, &interface)) {
-		qemu_say(netdev, QEMU_UNMAPPED, "only user, tap and bridge can be kept");
-		qemu_say(o, QEMU_UNMAPPED, "its netdev cannot be kept");
+		qemu_say(netdev, QEMU_UNMAPPED, "virtgate supports user, tap and bridge only");
+		qemu_say(o, QEMU_UNMAPPED, "its netdev is not supported");
 		return 0;
 	}
 	if (qemu_add_interface(r, o, &interface) < 0)
@@ -137,7 +139,7 @@ static int read_fs_device(
 	struct qemu_option *fs =
 		qemu_find_backend(r, "fsdev", "id", qemu_list_take(&o->list, "fsdev"));
 	if (!fs)
-		return qemu_bad(r, o, "there is no such fsdev");
+		return qemu_bad(r, o, "there is no fsdev of this id");
 	if (qemu_add_filesystem(r, o, &fs->list, qemu_list_take(&o->list, "mount_tag")) < 0)
 		return -1;
 	qemu_say(fs, o->item.outcome, "%s", o->item.text);
@@ -155,14 +157,14 @@ static int read_serial_device(
 		r->guest->agent = true;
 		if (chardev) {
 			qemu_list_ignore_all(&chardev->list);
-			qemu_say(chardev, QEMU_DROPPED,
-				"libvirt makes the agent's socket by itself");
+			qemu_say(chardev, QEMU_DROPPED, "libvirt makes the agent's socket itself");
 		}
 		qemu_say(o, QEMU_MAPPED, "the guest agent's channel");
 		return 0;
 	}
 	if (name || r->has_serial) {
-		qemu_say(o, QEMU_UNMAPPED, "one serial console and the agent's channel are kept");
+		qemu_say(o, QEMU_UNMAPPED,
+			"virtgate supports one serial console and the agent's channel");
 		return 0;
 	}
 	return qemu_set_serial_chardev(r, o, id);
@@ -180,8 +182,9 @@ static int read_rng_device(
 	if (object)
 		(void)qemu_list_take(&object->list, "qom-type");
 	if (file && !text_is_word("/dev/urandom|/dev/random|/dev/hwrng", '|', file)) {
-		qemu_say(o, QEMU_UNMAPPED, "random numbers come from /dev/urandom only");
-		qemu_say(object, QEMU_UNMAPPED, "random numbers come from /dev/urandom only");
+		qemu_say(o, QEMU_UNMAPPED, "virtgate supports /dev/urandom as the only source");
+		qemu_say(
+			object, QEMU_UNMAPPED, "virtgate supports /dev/urandom as the only source");
 		return 0;
 	}
 	r->guest->rng = true;
@@ -219,7 +222,7 @@ static int read_watchdog_device(
 	return qemu_add_watchdog(r, o);
 }
 
-#define BALLOON "libvirt adds a balloon by itself"
+#define BALLOON "libvirt adds a balloon itself"
 #define CONTROLLER "libvirt adds controllers as devices need them"
 #define DISK_IGNORE "scsi|write-cache"
 #define NET_IGNORE "mq|vectors|romfile|host_mtu|rx_queue_size"
@@ -259,7 +262,7 @@ static const struct driver drivers[] = {
 		.model = "keyboard", .bus = "virtio" },
 	{ "virtio-rng|virtio-rng-", read_rng_device, "random numbers from /dev/urandom",
 		.ignore = "max-bytes|period" },
-	{ "pvpanic", read_panic_device, "a device that tells of a guest's panic",
+	{ "pvpanic", read_panic_device, "a device that reports a guest's panic",
 		.ignore = "ioport" },
 	{ "i6300esb", read_watchdog_device, "a watchdog that resets the guest" },
 	{ "virtio-balloon|virtio-balloon-", NULL, BALLOON },
@@ -302,22 +305,14 @@ int qemu_read_device(struct qemu_reading *r, struct qemu_option *o)
 		return rc;
 	}
 	qemu_list_ignore_all(&o->list);
-	qemu_say(o, QEMU_UNMAPPED, "virtgate has no such device");
+	qemu_say(o, QEMU_UNMAPPED, "virtgate does not support this device");
 	return 0;
 }
 
 void qemu_device_print(FILE *out)
 {
 	(void)fputs("| `-device` | outcome | to what, or why |\n|---|---|---|\n", out);
-	for (size_t i = 0; i < ARRAY_LEN(drivers); i++) {
-		const char *names = drivers[i].names;
-		(void)fputs("| ", out);
-		for (const char *n = names; *n; n += strcspn(n, "|"), n += *n == '|') {
-			size_t len = strcspn(n, "|");
-			(void)fprintf(out, "%s`%.*s%s`", n == names ? "" : ", ", (int)len, n,
-				n[len - 1] == '-' ? "…" : "");
-		}
-		(void)fprintf(out, " | %s | %s |\n", drivers[i].read ? "mapped" : "dropped",
+	for (size_t i = 0; i < ARRAY_LEN(drivers); i++)
+		qemu_print_row(out, "", drivers[i].names, drivers[i].read ? "mapped" : "dropped",
 			drivers[i].help);
-	}
 }

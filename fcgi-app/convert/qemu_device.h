@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
-/* -device: a table of drivers, each with what reads it. Thread-safe: no state. */
+/* -device: a table of drivers, each with its reader. Thread-safe: no state. */
 #include "convert/qemu_option.h"
 
 #include <stdio.h>
@@ -10,7 +10,7 @@
 	"id|bus|addr|multifunction|port|chassis|disable-legacy|disable-modern|packed|iommu_" \
 	"platform"
 
-/* Read when all other options are: a device speaks of drives, netdevs, chardevs. */
+/* Read after all other options: a device refers to drives, netdevs and chardevs. */
 qemu_reader qemu_read_device;
 
 /* The table, as Markdown. */

@@ -67,7 +67,7 @@ static int parse_text(struct qemu_list *list, const char *first, struct err *err
 	return 0;
 }
 
-/* JSON is flattened into memory of the list: key and value, each ended, one after the other. */
+/* JSON is flattened into the memory of the list: each key, then its value, with terminators. */
 struct flatten {
 	struct qemu_list *list;
 	char *out, *end;
@@ -117,11 +117,11 @@ static int flatten_member(const char *name, const struct json *value, void *data
 
 static int parse_json(struct qemu_list *list, const char *text, struct err *err)
 {
-	enum { ROOM = 16 }; /* paths repeat the names above them */
+	enum { ROOM = 16 }; /* a path repeats the names above it */
 	AUTO(json_free) struct json *value = NULL;
 	size_t len = strlen(text);
 	if (json_parse(text, len, &value, err) < 0)
-		return err_set(err, ERR_INVALID_SPEC, "command line: '%.64s' is no JSON", text);
+		return err_set(err, ERR_INVALID_SPEC, "command line: '%.64s' is not JSON", text);
 	list->memory = malloc(len * ROOM + 1);
 	if (!list->memory)
 		return err_memory(err);

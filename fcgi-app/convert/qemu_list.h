@@ -3,7 +3,7 @@
 /*
  * The values of QEMU's options: "driver,key=value,flag", a comma in a value doubled (QEMU's
  * util/keyval.c and util/qemu-option.c), or the same as a JSON object, whose inner objects become
- * keys with dots. Each key is taken at most once, so that what nobody took can be told.
+ * keys with dots. Readers take keys, so that the keys that no reader took can be reported.
  * Thread-safe: no state.
  */
 #include "format/json.h"
@@ -13,23 +13,24 @@ enum { QEMU_LIST_MAX = 48 };
 struct qemu_list {
 	char *memory;
 	struct {
-		const char *key, *value; /* the value of a flag is "on", of "noflag" "off" */
-		bool flag;               /* it was a word alone */
+		const char *key,
+			*value; /* a flag has the value "on", a flag with "no" before it "off" */
+		bool flag;      /* the key had no value */
 		bool taken;
 	} item[QEMU_LIST_MAX];
 	size_t count;
 };
 
-/* `first` is the key of a first value that has none; NULL: it is a flag. ERR_INVALID_SPEC. */
+/* `first` is the key of a first value without a key; NULL: that is a flag. ERR_INVALID_SPEC. */
 int qemu_list_parse(const char *text, const char *first, struct qemu_list *ret, struct err *err);
 void qemu_list_done(struct qemu_list *list);
 
-/* The value of a key, of several the last; NULL: there is none. Taken is taken. */
+/* Takes a key: its last value; NULL: the list does not have it. */
 const char *qemu_list_take(struct qemu_list *list, const char *key);
-/* The same without taking it. */
+/* The same, without taking the key. */
 const char *qemu_list_look(const struct qemu_list *list, const char *key);
-/* Takes these keys (separated by |), or all, which nothing is lost by. */
+/* Takes these keys (separated by |), or all: ignoring them loses nothing. */
 void qemu_list_ignore(struct qemu_list *list, const char *keys);
 void qemu_list_ignore_all(struct qemu_list *list);
-/* Is it there and not "off" or "no"? */
+/* Takes a key; true if its value is neither "off" nor "no" nor "false". */
 bool qemu_list_take_flag(struct qemu_list *list, const char *key);

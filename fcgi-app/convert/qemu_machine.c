@@ -8,7 +8,7 @@
 
 static void set_accel(struct qemu_reading *r, struct qemu_option *o, const char *accel)
 {
-	/* A list of which QEMU takes the first that works, as VIRTGATE_ACCEL does. */
+	/* QEMU tries the accelerators of a list in order, and so does VIRTGATE_ACCEL=auto. */
 	r->guest->kvm = strcasestr(accel, "kvm") != NULL;
 	qemu_say(o, QEMU_MAPPED, "type '%s'", r->guest->kvm ? "kvm" : "qemu");
 }
@@ -27,7 +27,7 @@ int qemu_read_machine(struct qemu_reading *r, struct qemu_option *o)
 		r->guest->no_hpet = !strcmp(hpet, "off");
 	if (type && !strncmp(type, "microvm", strlen("microvm"))) {
 		qemu_say(o, QEMU_UNMAPPED,
-			"libvirt does not know microvm; its default machine is taken");
+			"libvirt has no microvm; the VM gets libvirt's default machine");
 		return 0;
 	}
 	if (type)
@@ -49,7 +49,7 @@ int qemu_read_cpu(struct qemu_reading *r, struct qemu_option *o)
 		{ "max", "maximum" } };
 	const char *model = qemu_list_take(&o->list, "model");
 	if (!model)
-		return qemu_bad(r, o, "a CPU's model is missing");
+		return qemu_bad(r, o, "the CPU model is missing");
 	r->guest->cpu_mode = "custom";
 	r->guest->cpu_model = model;
 	for (size_t i = 0; i < ARRAY_LEN(modes); i++) {
@@ -62,8 +62,7 @@ int qemu_read_cpu(struct qemu_reading *r, struct qemu_option *o)
 	return 0;
 }
 
-/* As QEMU does (hw/core/machine-smp.c): of what is not said one takes the rest, the others are one.
- */
+/* Like QEMU (hw/core/machine-smp.c): one missing part gets the rest, other missing parts are 1. */
 static bool complete_topology(struct qemu_guest *g)
 {
 	int *const parts[] = { &g->sockets, &g->cores, &g->threads };
@@ -100,10 +99,11 @@ int qemu_read_smp(struct qemu_reading *r, struct qemu_option *o)
 	for (size_t i = 0; i < ARRAY_LEN(parts); i++) {
 		const char *value = qemu_list_take(&o->list, parts[i].key);
 		if (value && !qemu_read_count(value, parts[i].to))
-			return qemu_bad(r, o, "a count of CPUs is a whole number from 1");
+			return qemu_bad(r, o, "a number of CPUs is a whole number from 1 to 4096");
 	}
 	if (!complete_topology(g))
-		return qemu_bad(r, o, "sockets, cores and threads do not make up that many CPUs");
+		return qemu_bad(
+			r, o, "sockets times cores times threads is not the number of CPUs");
 	qemu_say(o, QEMU_MAPPED, "vcpus %d", g->vcpus);
 	return 0;
 }
@@ -113,8 +113,8 @@ int qemu_read_memory(struct qemu_reading *r, struct qemu_option *o)
 	uint64_t bytes = 0;
 	const char *size = qemu_list_take(&o->list, "size");
 	if (!size || !qemu_read_size(size, 1 << 20, &bytes) || bytes < 1024)
-		return qemu_bad(
-			r, o, "memory is a number of MiB, or one with a suffix such as 64M or 2G");
+		return qemu_bad(r, o,
+			"memory is a number of MiB, or a number with a suffix such as 64M or 2G");
 	r->guest->memory_kib = (int64_t)(bytes / 1024);
 	qemu_say(o, QEMU_MAPPED, "memory_kib %lld", (long long)r->guest->memory_kib);
 	return 0;
@@ -131,7 +131,7 @@ int qemu_read_rtc(struct qemu_reading *r, struct qemu_option *o)
 {
 	const char *base = qemu_list_take(&o->list, "base");
 	if (base && !text_is_word("utc|localtime", '|', base)) {
-		qemu_say(o, QEMU_UNMAPPED, "a clock that starts at a date is not kept");
+		qemu_say(o, QEMU_UNMAPPED, "virtgate has no clock that starts at a given date");
 		return 0;
 	}
 	r->guest->localtime = base && !strcmp(base, "localtime");

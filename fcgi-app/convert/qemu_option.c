@@ -25,14 +25,13 @@ int qemu_bad(struct qemu_reading *r, const struct qemu_option *o, const char *ri
 		o->value ? o->value : "", right);
 }
 
-/* A backend that a device names. */
 struct qemu_option *qemu_find_backend(
-	struct qemu_reading *r, const char *names, const char *key, const char *id)
+	struct qemu_reading *r, const char *name, const char *key, const char *id)
 {
 	for (size_t i = 0; id && i < r->option_count; i++) {
 		struct qemu_option *o = &r->options[i];
 		const char *own = o->row ? qemu_list_look(&o->list, key) : NULL;
-		if (own && !strcmp(own, id) && text_is_word(names, '|', o->item.option)) {
+		if (own && !strcmp(own, id) && !strcmp(o->item.option, name)) {
 			(void)qemu_list_take(&o->list, key);
 			return o;
 		}
@@ -42,7 +41,6 @@ struct qemu_option *qemu_find_backend(
 
 /* Values */
 
-/* QEMU's sizes (util/cutils.c, qemu_strtosz): a number, perhaps with a fraction, and a suffix. */
 bool qemu_read_size(const char *text, uint64_t unit, uint64_t *ret)
 {
 	static const char suffixes[] = "BKMGTPE";
@@ -82,7 +80,7 @@ const char *qemu_path(const char *path)
 	return path;
 }
 
-/* QEMU looks into an image whose format is not said; all that tells it here is its name. */
+/* QEMU probes an image without a format; virtgate goes by the name. */
 static const char *guess_format(const char *source)
 {
 	const char *dot = strrchr(source, '.');
@@ -98,7 +96,7 @@ int qemu_add_disk(struct qemu_reading *r, struct qemu_option *o, const struct qe
 	*to = *disk;
 	if (to->source && !to->format) {
 		to->format = guess_format(to->source);
-		qemu_say(o, QEMU_MAPPED, "disks[%zu], by its name a %s image", g->disk_count,
+		qemu_say(o, QEMU_MAPPED, "disks[%zu], a %s image by its name", g->disk_count,
 			to->format);
 	} else {
 		qemu_say(o, QEMU_MAPPED, "disks[%zu]", g->disk_count);
@@ -107,7 +105,6 @@ int qemu_add_disk(struct qemu_reading *r, struct qemu_option *o, const struct qe
 	return 0;
 }
 
-/* What a drive says of the image; a format that is not said is guessed by QEMU, never by us. */
 void qemu_read_image(struct qemu_list *list, struct qemu_disk *disk)
 {
 	const char *media = qemu_list_take(list, "media");
@@ -146,10 +143,6 @@ int qemu_add_interface(
 	return 0;
 }
 
-/*
- * A backend's type: a bridge by name, a tap on the bridge that a script would have put it on, or
- * QEMU's own NAT, for which libvirt's network stands. false: anything else.
- */
 bool qemu_read_netdev(struct qemu_list *list, struct qemu_interface *interface)
 {
 	const char *type = qemu_list_take(list, "type");
@@ -158,7 +151,7 @@ bool qemu_read_netdev(struct qemu_list *list, struct qemu_interface *interface)
 		return false;
 	if (strcmp(type, "user") != 0)
 		interface->bridge = bridge ? bridge : "";
-	/* The name of the tap, and the vhost that serves it, are libvirt's choice. */
+	/* libvirt chooses the name of the tap and its vhost. */
 	qemu_list_ignore(list, "ifname|script|downscript|helper|vhost|fd|vhostfd|queues");
 	return true;
 }
@@ -173,16 +166,16 @@ int qemu_add_filesystem(
 		.target = tag,
 		.readonly = qemu_list_take_flag(list, "readonly"),
 	};
-	/* virtgate's shares are always mapped. */
+	/* virtgate's shares always have the security model "mapped". */
 	qemu_list_ignore(list, "security_model|multidevs");
 	if (!driver || strcmp(driver, "local") != 0) {
-		qemu_say(o, QEMU_UNMAPPED, "only local shares can be kept");
+		qemu_say(o, QEMU_UNMAPPED, "virtgate supports local shares only");
 		return 0;
 	}
 	if (fs.source)
 		fs.source = qemu_path(fs.source);
 	if (!fs.source || !fs.target)
-		return qemu_bad(r, o, "a share has a path and a mount_tag");
+		return qemu_bad(r, o, "a share needs a path and a mount_tag");
 	if (g->filesystem_count == QEMU_FILESYSTEMS_MAX)
 		return qemu_bad(r, o, "there are more than 8 shares");
 	g->filesystems[g->filesystem_count] = fs;
@@ -202,7 +195,7 @@ int qemu_set_serial_chardev(struct qemu_reading *r, struct qemu_option *o, const
 	struct qemu_option *chardev = qemu_find_backend(r, "chardev", "id", id);
 	r->has_serial = true;
 	if (!chardev)
-		return qemu_bad(r, o, "there is no such chardev");
+		return qemu_bad(r, o, "there is no chardev of this id");
 	const char *type = qemu_list_take(&chardev->list, "backend");
 	const char *log = qemu_list_take(&chardev->list, "logfile");
 	const char *path = qemu_list_look(&chardev->list, "path");
@@ -213,7 +206,7 @@ int qemu_set_serial_chardev(struct qemu_reading *r, struct qemu_option *o, const
 		r->guest->serial_log = qemu_list_take(&chardev->list, "path");
 	bool kept = type && text_is_word("stdio|pty|file|null|vc", '|', type);
 	qemu_say(chardev, kept ? QEMU_MAPPED : QEMU_UNMAPPED,
-		kept ? "the serial console" : "only stdio, pty and file can be kept");
+		kept ? "the serial console" : "virtgate supports stdio, pty and file only");
 	qemu_say(o, chardev->item.outcome, "%s", chardev->item.text);
 	return 0;
 }
@@ -232,4 +225,23 @@ int qemu_add_watchdog(struct qemu_reading *r, struct qemu_option *o)
 	r->guest->watchdog = true;
 	qemu_say(o, QEMU_MAPPED, "watchdog i6300esb");
 	return 0;
+}
+
+void qemu_print_row(
+	FILE *out, const char *prefix, const char *names, const char *outcome, const char *text)
+{
+	enum { WIDTH = 100 };
+	size_t column = 0;
+	for (const char *n = names; *n; n += strcspn(n, "|"), n += *n == '|') {
+		size_t len = strcspn(n, "|");
+		size_t end = strlen(prefix) + len + strlen("`…`, ") + strlen(" | ") +
+			strlen(outcome) + strlen(" | ") + strlen(text) + strlen(" |");
+		if (column && column + end > WIDTH) {
+			(void)fprintf(out, " | %s | %s |\n", outcome, text);
+			column = 0;
+		}
+		column += (size_t)fprintf(out, "%s`%s%.*s%s`", column ? ", " : "| ", prefix,
+			(int)len, n, n[len - 1] == '-' ? "…" : "");
+	}
+	(void)fprintf(out, " | %s | %s |\n", outcome, text);
 }

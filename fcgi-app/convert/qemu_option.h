@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 /*
- * One option of a QEMU command line while it is being read, the guest that all of them make, as far
- * as libvirt can say it, and what becomes of each. Texts are borrowed from the command line and
- * from the options' lists. Thread-safe: no state.
+ * One option of a QEMU command line while it is being read, the guest that all options make, and
+ * the outcome of each option. Texts are borrowed from the command line and from the options' lists.
+ * Thread-safe: no state.
  */
 #include "base/named.h"
 #include "convert/qemu_list.h"
+
+#include <stdio.h>
 
 #define QEMU_OUTCOMES(FIRST, NEXT) \
 	FIRST(QEMU_MAPPED, "mapped")    /* it is in the guest */ \
@@ -17,9 +19,9 @@ enum qemu_outcome { QEMU_OUTCOMES(NAMED_VALUE, NAMED_VALUE) };
 
 struct qemu_item {
 	const char *option, *value; /* as written; value may be NULL */
-	char property[64];          /* of the option, when only this is meant; or "" */
+	char property[64];          /* if the item is about this property only; or "" */
 	enum qemu_outcome outcome;
-	char text[160]; /* what it became, or why nothing */
+	char text[160]; /* what it became, or why it was not kept */
 };
 
 struct qemu_disk {
@@ -92,9 +94,9 @@ struct qemu_reading {
 
 typedef int qemu_reader(struct qemu_reading *r, struct qemu_option *o);
 
-/* What became of an option; the last word counts. */
+/* Sets the outcome of an option; a later call replaces it. */
 void qemu_say(struct qemu_option *o, enum qemu_outcome outcome, const char *fmt, ...) FORMAT(3, 4);
-/* ERR_INVALID_SPEC: the option is no good, and this is right. Always -1. */
+/* ERR_INVALID_SPEC: the option is wrong; `right` says what is right. Always -1. */
 int qemu_bad(struct qemu_reading *r, const struct qemu_option *o, const char *right);
 
 /* A number, perhaps with a fraction, and a suffix, else in units, as QEMU's util/cutils.c has it.
@@ -102,10 +104,10 @@ int qemu_bad(struct qemu_reading *r, const struct qemu_option *o, const char *ri
 bool qemu_read_size(const char *text, uint64_t unit, uint64_t *ret);
 bool qemu_read_count(const char *text, int *ret); /* 1 to 4096 */
 
-/* A path as it is beneath virtgate's directories: without "./" in front. */
+/* A path without "./" in front: relative paths lie beneath virtgate's directories. */
 const char *qemu_path(const char *path);
 
-/* What several options make alike; each adds to the guest and says so. */
+/* What several options make; each adds to the guest and sets the outcome. */
 int qemu_add_disk(struct qemu_reading *r, struct qemu_option *o, const struct qemu_disk *disk);
 int qemu_add_interface(
 	struct qemu_reading *r, struct qemu_option *o, const struct qemu_interface *interface);
@@ -116,14 +118,24 @@ int qemu_add_input(
 	struct qemu_reading *r, struct qemu_option *o, const char *type, const char *bus);
 int qemu_add_watchdog(struct qemu_reading *r, struct qemu_option *o);
 int qemu_set_video(struct qemu_reading *r, struct qemu_option *o, const char *model);
-/* On the -chardev of this id. */
+/* Connects the serial console to the -chardev of this id. */
 int qemu_set_serial_chardev(struct qemu_reading *r, struct qemu_option *o, const char *id);
 
-/* What a drive says of its image. */
+/* Reads what a drive has about its image. */
 void qemu_read_image(struct qemu_list *list, struct qemu_disk *disk);
-/* What a backend of the network says; false: nothing that libvirt could do here. */
+/*
+ * Reads a network backend: a bridge by name, a tap on the bridge that a script would have put it
+ * on, or QEMU's own NAT, which libvirt's network replaces. false: any other backend.
+ */
 bool qemu_read_netdev(struct qemu_list *list, struct qemu_interface *interface);
 
-/* The option of one of these names (separated by |) whose key is this id; NULL: there is none. */
+/* The option of this name whose key has this id, which is taken; NULL: there is none. */
 struct qemu_option *qemu_find_backend(
-	struct qemu_reading *r, const char *names, const char *key, const char *id);
+	struct qemu_reading *r, const char *name, const char *key, const char *id);
+
+/*
+ * Prints a table's row in Markdown, and further rows with the rest of the names where a line would
+ * exceed 100 columns. names: separated by '|'; a '-' at the end of a name stands for any ending.
+ */
+void qemu_print_row(
+	FILE *out, const char *prefix, const char *names, const char *outcome, const char *text);

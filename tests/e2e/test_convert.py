@@ -161,7 +161,7 @@ def test_the_command_prints_domain_xml_and_the_outcome_of_each_option(command):
     run = command("--", "qemu-system-x86_64", "-kernel", "app", "-bios", "x")
     assert run.returncode == 0 and ET.fromstring(run.stdout).findtext("name") == "app", run
     assert "mapped   -kernel app: kernel\n" in run.stderr
-    assert "unmapped -bios x: other firmware" in run.stderr
+    assert "unmapped -bios x: virtgate does not allow other firmware" in run.stderr
     run = command("--", "qemu-system-x86_64", "-kernel", "/etc/shadow")
     assert run.returncode == 1 and "refused  /domain/os/kernel '/etc/shadow'" in run.stderr, run
     run = command("ls")
