@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 /*
- * Everything that can be known of a domain before it is made, with nothing made: libvirt's schema,
- * the QEMU command line, the files, the names in use. May be called from any thread.
+ * Checks a domain without defining it: libvirt's schema, the QEMU command line, files, networks,
+ * the names in use. Changes nothing. May be called from any thread.
  */
 #include "definition/domain_xml.h"
 #include "vm/create.h"
 #include "vm/host.h"
 
 enum severity {
-	SEVERITY_INFO,    /* what could not be checked */
-	SEVERITY_WARNING, /* it can be made, and perhaps not as it was meant */
-	SEVERITY_ERROR,   /* it cannot be made, or not be started as asked */
+	SEVERITY_INFO,    /* a check that was not possible */
+	SEVERITY_WARNING, /* virtgate would create the VM, but perhaps not as the client meant */
+	SEVERITY_ERROR,   /* virtgate could not create the VM, or not start it as asked */
 };
 
 struct finding {
@@ -23,7 +23,7 @@ struct finding {
 
 enum { DRY_RUN_FINDINGS_MAX = 64 };
 struct dry_run {
-	char *xml;     /* what libvirt would get; owned */
+	char *xml;     /* the document for libvirt; owned */
 	char *command; /* QEMU's environment and command line, quoted for a shell; owned, or NULL */
 	struct finding findings[DRY_RUN_FINDINGS_MAX];
 	size_t count;
@@ -31,7 +31,8 @@ struct dry_run {
 };
 void dry_run_done(struct dry_run *dry_run);
 
-/* For a document that policy_check() has passed; `how` is NULL for the definition of an existing
+/*
+ * Expects a document that policy_check() has passed. how: NULL for a new definition of an existing
  * VM.
  */
 int dry_run(struct host *host, const struct config *config, struct domain_xml *domain,
