@@ -93,6 +93,15 @@ static void share_gates(const struct api *api)
 			err.text);
 }
 
+/* So that the first requests find a connection. A host that is away may come back later. */
+static void ask_host(struct host *host)
+{
+	struct host_info info;
+	struct err err;
+	if (host_probe_read(host->probe, HOST_PROBE_MS, &info, &err) < 0)
+		log_error("cannot reach libvirt yet: %s", err.private[0] ? err.private : err.text);
+}
+
 static int serve(struct api *api)
 {
 	struct server *server = NULL;
@@ -103,6 +112,9 @@ static int serve(struct api *api)
 		return print_error(&err, EXIT_FAILURE);
 	(void)malloc_trim(0); /* frees what rendering the document needed */
 	share_gates(api);
+	ask_host(api->host);
+	if (server_start(server, &err) < 0)
+		return print_error(&err, EXIT_FAILURE);
 	log_info("virtgate %s serves %s", VIRTGATE_VERSION, api->config->listen);
 	if (api->config->policy == POLICY_OFF)
 		log_error("VIRTGATE_POLICY is off: by domain XML, every admin is root on the host");

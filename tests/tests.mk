@@ -39,7 +39,7 @@ PYTEST := PYTHONDONTWRITEBYTECODE=1 /usr/bin/python3 -m pytest -q -p no:cachepro
 ROOMS := $(sort $(patsubst fcgi-app/%/,%,$(dir $(wildcard fcgi-app/*/*.c))))
 TESTS := $(patsubst tests/%.c,$(BUILD)/tests/%,$(sort $(wildcard $(ROOMS:%=tests/%/test_*.c))))
 
-$(BUILD)/tests/%: tests/%.c tests/check.h tests/in_process.h $(MODULES:%=$(BUILD)/obj/%.o)
+$(BUILD)/tests/%: tests/%.c tests/check.h tests/fastcgi.h tests/in_process.h $(MODULES:%=$(BUILD)/obj/%.o)
 	@mkdir -p $(@D)
 	$(if $(V),,@echo "  CC $@")
 	$(Q)$(CC) $(ALL_CFLAGS) -DTEMPLATES='"$(CURDIR)/xml"' -DCORPUS='"$(CURDIR)/tests/corpus"' -iquote tests -o $@ \
@@ -51,6 +51,8 @@ $(BUILD)/tests/convert/test_argv_oracle: tests/fuzz/argv_oracle.c tests/fuzz/arg
 # They stand between the program and libvirt, or the host.
 $(BUILD)/tests/libvirt/test_domain: LDLIBS += -Wl,--wrap=virConnectGetLibVersion \
 	-Wl,--wrap=virDomainGetControlInfo -Wl,--wrap=virDomainGetXMLDesc
+$(BUILD)/tests/server/test_server: $(BUILD)/obj/server/server.o
+$(BUILD)/tests/server/test_server: LDLIBS += $(BUILD)/obj/server/server.o -Wl,--wrap=thread_start
 $(BUILD)/tests/vm/test_unreadable: LDLIBS += -Wl,--wrap=virDomainGetInfo
 $(BUILD)/tests/vm/test_remove: LDLIBS += -Wl,--wrap=hostpath_open
 $(BUILD)/tests/vm/test_stop: LDLIBS += -Wl,--wrap=virDomainShutdownFlags \

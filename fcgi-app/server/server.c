@@ -54,6 +54,7 @@ struct server {
 	pthread_cond_t changed;
 	int serving; /* threads that are neither stuck nor ended */
 	int wanted;  /* how many should be serving */
+	int begun;   /* workers that have begun to wait for requests, ever */
 };
 
 static void worker_begin_turn(struct worker *worker, const struct api_call *call,
@@ -169,12 +170,20 @@ static void add_serving(struct server *server, int by)
 	(void)pthread_cond_signal(&server->changed);
 }
 
+static void note_begin(struct server *server)
+{
+	LOCK(&server->lock);
+	server->begun++;
+	(void)pthread_cond_signal(&server->changed);
+}
+
 static void *work(void *data)
 {
 	struct worker *worker = data;
 	struct intake *intake = worker->server->intake;
 	struct connection *connection = NULL;
 	bool needed = true;
+	note_begin(worker->server);
 	while (needed && (connection = intake_take(intake))) {
 		if (exchange_read(worker->exchange, intake_fd(connection)))
 			serve_request(worker, connection);
@@ -251,19 +260,37 @@ static int start_worker(struct server *server)
 	return 0;
 }
 
-/* Fewer workers than wanted are started later, by the watchdog; -1: there is none. */
-static int start_threads(struct server *server)
+static void await_workers(struct server *server, int count)
+{
+	LOCK(&server->lock);
+	while (server->begun < count)
+		(void)pthread_cond_wait(&server->changed, &server->lock);
+}
+
+static void start_overload(struct server *server)
 {
 	add_serving(server, 1);
 	server->has_overload =
 		!thread_start(&server->overload, "overload", answer_overload, server);
 	if (!server->has_overload)
 		add_serving(server, -1);
+}
+
+/*
+ * The overload thread comes last: to that thread, workers that have not begun are busy ones. Fewer
+ * workers than wanted are started later, by the watchdog.
+ */
+int server_start(struct server *server, struct err *err)
+{
+	int started = 0;
+	while (started < server->config->workers && !start_worker(server))
+		started++;
+	if (!started)
+		return err_set(err, ERR_INTERNAL, "no worker could be started");
+	await_workers(server, started);
+	start_overload(server);
 	server->wanted = server->config->workers + server->has_overload;
-	for (int i = 0; i < server->config->workers; i++)
-		if (start_worker(server) < 0)
-			break;
-	return SLIST_EMPTY(&server->workers) ? -1 : 0;
+	return 0;
 }
 
 /* The watchdog */
@@ -479,10 +506,6 @@ static int join_threads(struct server *server)
 int server_run(struct server *server, int *ret_stuck)
 {
 	*ret_stuck = 0;
-	if (start_threads(server) < 0) {
-		log_error("no worker could be started");
-		return 1;
-	}
 	watch_until_stopped(server);
 	if (drain(server)) {
 		*ret_stuck = join_threads(server);

@@ -290,7 +290,7 @@ int main(int argc, char *argv[])
 		.metrics = api_metrics_new(way->routes, way->count),
 	};
 	shared.conn = way->routes == fetch_routes ? NULL : virConnectOpen(config.uri);
-	if (server_new(&config, &api, &server, &err) < 0)
+	if (server_new(&config, &api, &server, &err) < 0 || server_start(server, &err) < 0)
 		return complain(&err);
 	int stuck = 0;
 	int unfinished = server_run(server, &stuck);

@@ -4,21 +4,16 @@
  * written as nginx expects it. The test is nginx and worker in turn.
  */
 #include "check.h"
+#include "fastcgi.h"
 
 #include "base/thread.h"
 #include "server/stream.h"
 
-#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <sys/un.h>
 
-/* FastCGI specification 1.0, section 8. */
-enum { BEGIN_REQUEST = 1, END_REQUEST = 3, PARAMS = 4, STDIN = 5, STDOUT = 6 };
 enum { PATIENCE_MS = 20000 };
-enum { HEADER = 8, RESPONDER = 1, KEEP_CONN = 1 };
 
 /* A stream that the test itself writes, once the worker has handed it over. */
 static struct {
@@ -94,70 +89,6 @@ static int tear_down(void **state)
 	return 0;
 }
 
-/* nginx's side */
-
-static int nginx_connect(void)
-{
-	struct sockaddr_un address = { .sun_family = AF_UNIX };
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	(void)snprintf(address.sun_path, sizeof address.sun_path, "%s", path);
-	assert_int_equal(connect(fd, (const struct sockaddr *)&address, sizeof address), 0);
-	return fd;
-}
-
-static size_t add_record(char *to, int type, const void *data, size_t len)
-{
-	const char header[HEADER] = { 1, (char)type, 0, 1, (char)(len >> 8), (char)len };
-	memcpy(to, header, HEADER);
-	memcpy(to + HEADER, data, len);
-	return HEADER + len;
-}
-
-static size_t add_param(char *to, const char *name, const char *value)
-{
-	to[0] = (char)strlen(name);
-	to[1] = (char)strlen(value);
-	return (size_t)sprintf(to + 2, "%s%s", name, value) + 2;
-}
-
-static void nginx_send(int fd, const char *method, const char *target)
-{
-	char params[512];
-	char all[1024];
-	size_t n = add_param(params, "REQUEST_METHOD", method);
-	n += add_param(params + n, "REQUEST_URI", target);
-	n += add_param(params + n, "REQUEST_ID", "id-1");
-	size_t len = add_record(all, BEGIN_REQUEST, "\0\1\1\0\0\0\0\0", 8);
-	len += add_record(all + len, PARAMS, params, n);
-	len += add_record(all + len, PARAMS, "", 0);
-	len += add_record(all + len, STDIN, "", 0);
-	assert_int_equal(send(fd, all, len, MSG_NOSIGNAL), len);
-}
-
-/* Reads records to the end of the reply, or until none comes for ms; false: the reply goes on. */
-static bool nginx_receive(int fd, char *ret, size_t size, int ms)
-{
-	struct pollfd ready = { .fd = fd, .events = POLLIN };
-	size_t len = strlen(ret);
-	while (poll(&ready, 1, ms) == 1) {
-		unsigned char header[HEADER];
-		char data[UINT16_MAX + UINT8_MAX];
-		if (recv(fd, header, HEADER, MSG_WAITALL) != HEADER)
-			return true;
-		size_t n = (size_t)header[4] << 8 | header[5];
-		size_t all = n + header[6];
-		assert_int_equal(recv(fd, data, all, MSG_WAITALL), all);
-		if (header[1] == END_REQUEST)
-			return true;
-		assert_true(header[1] == STDOUT || !n);
-		assert_true(len + n < size);
-		memcpy(ret + len, data, n);
-		len += n;
-		ret[len] = '\0';
-	}
-	return false;
-}
-
 /* The worker's side: takes one request, and returns what became of its connection. */
 static enum exchange_end serve_one(void)
 {
@@ -184,7 +115,7 @@ static void test_a_body_is_sent_with_its_length(void **state)
 {
 	char text[2048] = "";
 	(void)state;
-	int fd = nginx_connect();
+	int fd = nginx_connect(path);
 	nginx_send(fd, "GET", "/body");
 	assert_int_equal(serve_one(), EXCHANGE_KEPT);
 	assert_true(nginx_receive(fd, text, sizeof text, 0));
@@ -198,7 +129,7 @@ static void test_a_redirect_names_an_internal_location_of_nginx(void **state)
 {
 	static const char *const methods[] = { "GET", "HEAD" };
 	(void)state;
-	int fd = nginx_connect();
+	int fd = nginx_connect(path);
 	for (size_t i = 0; i < ARRAY_LEN(methods); i++) {
 		char text[2048] = "";
 		nginx_send(fd, methods[i], "/file/a%20b%0d");
@@ -217,8 +148,8 @@ static void test_a_stream_goes_on_while_the_worker_serves_others(void **state)
 	char text[2048] = "";
 	char other[2048] = "";
 	(void)state;
-	int fd = nginx_connect();
-	int second = nginx_connect();
+	int fd = nginx_connect(path);
+	int second = nginx_connect(path);
 	nginx_send(fd, "GET", "/stream");
 	assert_int_equal(serve_one(), EXCHANGE_STREAMED);
 	assert_non_null(owner.sink);
@@ -266,8 +197,8 @@ static void test_a_stream_is_written_by_a_thread_of_its_own(void **state)
 	pthread_t thread;
 	bool ended = false;
 	(void)state;
-	int fd = nginx_connect();
-	int second = nginx_connect();
+	int fd = nginx_connect(path);
+	int second = nginx_connect(path);
 	text[0] = '\0';
 	nginx_send(fd, "GET", "/stream");
 	assert_int_equal(serve_one(), EXCHANGE_STREAMED);
@@ -290,7 +221,7 @@ static void test_a_stream_is_written_by_a_thread_of_its_own(void **state)
 static void test_a_stream_learns_that_its_client_has_gone(void **state)
 {
 	(void)state;
-	int fd = nginx_connect();
+	int fd = nginx_connect(path);
 	nginx_send(fd, "GET", "/stream");
 	assert_int_equal(serve_one(), EXCHANGE_STREAMED);
 	(void)close(fd);
@@ -303,7 +234,7 @@ static void test_a_stream_without_a_body_is_not_started(void **state)
 {
 	char text[2048] = "";
 	(void)state;
-	int fd = nginx_connect();
+	int fd = nginx_connect(path);
 	nginx_send(fd, "HEAD", "/stream");
 	assert_int_equal(serve_one(), EXCHANGE_KEPT);
 	assert_true(nginx_receive(fd, text, sizeof text, 0));
