@@ -75,20 +75,28 @@ static int scan_name(struct scan *scan, const char *s, size_t len, struct err *e
 	return 0;
 }
 
+/* The code unit of the \uXXXX at s, whose digits json-c has checked; 0: there is none. */
+static unsigned escaped_unit(const struct scan *scan, const char *s)
+{
+	unsigned unit = 0;
+	if (scan->end - s < 6 || s[0] != '\\' || s[1] != 'u')
+		return 0;
+	for (int i = 2; i < 6; i++) {
+		unsigned c = (unsigned char)s[i];
+		unit = unit << 4 | (c <= '9' ? c - '0' : (c | 0x20) - 'a' + 10);
+	}
+	return unit;
+}
+
 /* Skips an escape, from its backslash to its last character. */
 static int scan_escape(struct scan *scan, struct err *err)
 {
-	unsigned high = 0;
-	unsigned low = 0;
-	if (scan->end - scan->at >= 6 && sscanf(scan->at, "\\u%4x", &high) == 1) {
-		bool pair = scan->end - scan->at >= 12 &&
-			sscanf(scan->at + 6, "\\u%4x", &low) == 1 && low >= 0xdc00 && low <= 0xdfff;
-		if (high >= 0xd800 && high <= 0xdfff && (high > 0xdbff || !pair))
-			return bad_json(scan, err, "an unpaired surrogate");
-		if (high >= 0xd800 && high <= 0xdfff)
-			scan->at += 6;
-	}
-	scan->at++;
+	unsigned unit = escaped_unit(scan, scan->at);
+	bool surrogate = unit >= 0xd800 && unit <= 0xdfff;
+	unsigned low = surrogate ? escaped_unit(scan, scan->at + 6) : 0;
+	if (surrogate && (unit > 0xdbff || low < 0xdc00 || low > 0xdfff))
+		return bad_json(scan, err, "an unpaired surrogate");
+	scan->at += surrogate ? 7 : 1;
 	return 0;
 }
 
@@ -199,9 +207,12 @@ static void clamp_number(char *number, size_t len)
  * json-c before 0.17 reads an integer beyond 64 bits as the nearest that it can hold; a later one,
  * when strict, refuses the whole text. The client should learn which values the field accepts, so
  * json-c is given a number that it can hold. Columns of errors stay right: no text moves.
+ *
+ * json-c takes hundreds of bytes for a value such as [], so values are counted before it makes any.
  */
-static void clamp_integers(char *text)
+static int prepare_text(char *text, struct scan *scan, struct err *err)
 {
+	int values = 1;
 	for (char *at = text; *at;) {
 		if (*at == '"') {
 			for (at++; *at && *at != '"'; at++)
@@ -209,12 +220,19 @@ static void clamp_integers(char *text)
 			at += *at == '"';
 			continue;
 		}
+		values += *at == ',' || *at == '[' || *at == '{';
+		if (values > JSON_VALUES_MAX) {
+			scan->at = at;
+			return bad_json(scan, err, "it has more than 2048 values");
+		}
 		size_t len = *at == '-' || is_digit(*at) ? strspn(at, "+-.0123456789eE") : 0;
 		if (len)
 			clamp_number(at, len);
 		at += len ? len : 1;
 	}
+	return 0;
 }
+_Static_assert(JSON_VALUES_MAX == 2048, "stated in prepare_text()");
 
 int json_parse(const char *text, size_t len, struct json **ret, struct err *err)
 {
@@ -225,9 +243,9 @@ int json_parse(const char *text, size_t len, struct json **ret, struct err *err)
 	AUTO(free) char *copy = strndup(text, len);
 	if (!copy)
 		return err_memory(err);
-	clamp_integers(copy);
-
 	struct scan scan = { .text = copy, .end = copy + len, .at = copy };
+	if (prepare_text(copy, &scan, err) < 0)
+		return -1;
 	AUTO(json_tokener_free) json_tokener *tokener = json_tokener_new_ex(JSON_DEPTH_MAX);
 	if (!tokener)
 		return err_memory(err);

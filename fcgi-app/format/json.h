@@ -2,8 +2,8 @@
 #pragma once
 /*
  * JSON; the only door to json-c. Reading is strict: RFC 8259 in UTF-8 without json-c's extensions,
- * with bounded depth, and without a name twice in an object. Writing builds a tree and renders it
- * once.
+ * with bounded depth and number of values, and without a name twice in an object. It takes time in
+ * proportion to the text. Writing builds a tree and renders it once.
  *
  * A value belongs to its maker until it is put into another value, and then to that one. If memory
  * runs out while a tree is built, the thread remembers it and json_text() reports it. One thread at
@@ -15,7 +15,8 @@ struct json;
 void json_free(struct json *value);
 DEFINE_AUTO(struct json *, json_free)
 
-enum { JSON_DEPTH_MAX = 16 };
+/* Twice the values of the largest body that a route takes, which names 1000 VMs. */
+enum { JSON_DEPTH_MAX = 16, JSON_VALUES_MAX = 2048 };
 
 enum json_kind {
 	JSON_IS_NULL,

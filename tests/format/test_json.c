@@ -3,6 +3,7 @@
 
 #include "format/json.h"
 
+#include <malloc.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -11,15 +12,16 @@ static void test_only_json_is_read(void **state)
 	static const char *const good[] = { "{}", "[]", "null", "1", "-0.5e+3",
 		"[0,-0,10,1E5,0.0e-1]", "\"x\"", " {\"a\":1}\n",
 		"{\"a\":{\"a\":1},\"b\":[{\"a\":1},{\"a\":2}]}", "{\"a\":\"\\u00e4\\n\\\"{[,:\"}",
-		"{\"a\":\"\\ud83d\\ude00\\\\u\"}", "{\"a\":\"N\",\"b\":\"'I'\"}" };
+		"{\"a\":\"\\ud83d\\ude00\\\\u\"}", "[\"\\uD83D\\uDE00\\uFFFF\\\\ud800\"]",
+		"{\"a\":\"N\",\"b\":\"'I'\"}" };
 	static const char *const bad[] = { "", " ", "{", "}", "{\"a\"}", "{\"a\":}", "{\"a\":1,}",
 		"[1,]", "{'a':1}", "{\"a\":'x'}", "{a:1}", "{\"a\":01}", "{\"a\":+1}", "{\"a\":.5}",
 		"{\"a\":1.}", "{\"a\":-00}", "{\"a\":-.1}", "[01e+5]", "[0,-01]", "[1.e5]",
-		"{\"a\":\"\\ud800\"}", "{\"a\":\"\\udc00\\ud800\"}", "{\"a\":NaN}",
-		"{\"a\":Infinity}", "{\"a\":-Infinity}", "{\"a\":nan}", "{\"a\":TRUE}",
-		"{\"a\":tru}", "{\"a\":1} x", "{\"a\":1}{", "/**/{}", "{}//", "{\"a\":\"\x01\"}",
-		"{\"a\":\"\t\"}", "{\"a\":\"\xff\"}", "{\"a\":\"\\x\"}", "{\"a\":1 \"b\":2}",
-		"\xef\xbb\xbf{}" };
+		"{\"a\":\"\\ud800\"}", "{\"a\":\"\\udc00\\ud800\"}", "[\"\\uD83D\\n\\uDE00\"]",
+		"[\"\\ud83d\\u0041\"]", "[\"\\ude00\"]", "{\"a\":NaN}", "{\"a\":Infinity}",
+		"{\"a\":-Infinity}", "{\"a\":nan}", "{\"a\":TRUE}", "{\"a\":tru}", "{\"a\":1} x",
+		"{\"a\":1}{", "/**/{}", "{}//", "{\"a\":\"\x01\"}", "{\"a\":\"\t\"}",
+		"{\"a\":\"\xff\"}", "{\"a\":\"\\x\"}", "{\"a\":1 \"b\":2}", "\xef\xbb\xbf{}" };
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(good); i++) {
 		struct json *value = NULL;
@@ -106,6 +108,74 @@ static void test_depth_is_bounded(void **state)
 	json_free(value);
 }
 
+static void test_the_number_of_values_is_bounded(void **state)
+{
+	char text[2 * JSON_VALUES_MAX + 8] = "[";
+	char *end = text + 1;
+	struct json *value = NULL;
+	struct err err;
+	(void)state;
+	for (int i = 0; i < JSON_VALUES_MAX - 1; i++)
+		end = stpcpy(end, i ? ",0" : "0");
+	(void)strcpy(end, "]");
+	assert_int_equal(json_parse(text, strlen(text), &value, &err), 0);
+	assert_int_equal(json_length(value), JSON_VALUES_MAX - 1);
+	json_free(value);
+	(void)strcpy(end, ",0]");
+	assert_int_equal(json_parse(text, strlen(text), &value, &err), -1);
+	CHECK(strstr(err.text, "more than 2048 values"), "%s", err.text);
+	assert_int_equal(err.column, 2 * JSON_VALUES_MAX);
+}
+
+/* Processor time to read a text of so many bytes that repeats a part, at best. */
+static double parse_seconds(const char *head, const char *part, const char *tail, size_t size)
+{
+	double best = 1e9;
+	char *text = malloc(size + 64);
+	assert_non_null(text);
+	char *end = stpcpy(text, head);
+	while ((size_t)(end - text) < size)
+		end = stpcpy(end, part);
+	end = stpcpy(end, tail);
+	for (int i = 0; i < 5; i++) {
+		struct json *value = NULL;
+		struct err err;
+		struct timespec a, b;
+		(void)clock_gettime(CLOCK_THREAD_CPUTIME_ID, &a);
+		if (!json_parse(text, (size_t)(end - text), &value, &err))
+			json_free(value);
+		(void)clock_gettime(CLOCK_THREAD_CPUTIME_ID, &b);
+		double s = (double)(b.tv_sec - a.tv_sec) + (double)(b.tv_nsec - a.tv_nsec) * 1e-9;
+		best = s < best ? s : best;
+	}
+	free(text);
+	return best;
+}
+
+static void test_reading_takes_time_in_proportion_to_the_text(void **state)
+{
+	enum { SIZE = 4 * 1024, TIMES = 16, SLACK = 4 };
+	static const struct {
+		const char *head, *part, *tail;
+	} cases[] = { { "[\"", "\\n", "\"]" }, { "[\"", "\\u00e4", "\"]" },
+		{ "[\"", "\\ud83d\\ude00", "\"]" }, { "[\"", "x", "\"]" }, { "[0", ",0", "]" },
+		{ "[0", ",-1.5e9", "]" }, { "[1", "1", "]" }, { "[0.", "1", "]" },
+		{ "[0", ",[]", "]" }, { "[0", ",{\"a\":0}", "]" }, { "[\"\"", ",\"\"", "]" },
+		{ "", "\n", "[]" } };
+	(void)state;
+	/* Memory that is freed stays with the process: a page fault costs more than a page of text.
+	 */
+	(void)mallopt(M_TRIM_THRESHOLD, INT32_MAX);
+	(void)mallopt(M_MMAP_THRESHOLD, 32 * 1024 * 1024);
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		double small = parse_seconds(cases[i].head, cases[i].part, cases[i].tail, SIZE);
+		double large =
+			parse_seconds(cases[i].head, cases[i].part, cases[i].tail, SIZE * TIMES);
+		CHECK(large < small * TIMES * SLACK, "%s: %.0f us become %.0f us", cases[i].part,
+			small * 1e6, large * 1e6);
+	}
+}
+
 static void test_an_error_says_where(void **state)
 {
 	const char *text = "{\n  \"a\": 1,\n  \"b\": x\n}";
@@ -156,6 +226,8 @@ int main(void)
 		cmocka_unit_test(test_an_integer_beyond_64_bits_is_the_nearest_that_fits),
 		cmocka_unit_test(test_digits_that_are_no_large_integer_stay),
 		cmocka_unit_test(test_depth_is_bounded),
+		cmocka_unit_test(test_the_number_of_values_is_bounded),
+		cmocka_unit_test(test_reading_takes_time_in_proportion_to_the_text),
 		cmocka_unit_test(test_an_error_says_where),
 		cmocka_unit_test(test_a_nul_in_the_text_is_refused),
 		cmocka_unit_test(test_what_is_written_is_json),
