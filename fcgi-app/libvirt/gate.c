@@ -54,9 +54,9 @@ int gate_share(struct hypervisor *hypervisor, const char *path, struct err *err)
 /* Between processes */
 
 /*
- * Locks or unlocks (F_WRLCK, F_UNLCK) the byte of the file that stands for the key. The lock
- * belongs to the open file and not to the thread (F_OFD_SETLK), so it excludes other processes
- * only. Returns false if another process has it.
+ * Locks or unlocks (F_WRLCK, F_RDLCK, F_UNLCK) the byte of the file that stands for the key. The
+ * lock belongs to the open file and not to the thread (F_OFD_SETLK), so it excludes other processes
+ * only, and all threads that share a gate have one lock. Returns false if another process has it.
  */
 static bool lock_key(const struct gates *gates, const char *key, short type)
 {
@@ -76,10 +76,10 @@ static bool lock_key(const struct gates *gates, const char *key, short type)
 }
 
 /* Tries again and again: nothing reports that another process has unlocked a byte. */
-static bool await_other_processes(const struct gates *gates, const char *key, int64_t until)
+static bool await_other_processes(const struct gates *gates, const struct gate *gate, int64_t until)
 {
 	static const struct timespec pause = { .tv_nsec = 5000000 };
-	while (!lock_key(gates, key, F_WRLCK)) {
+	while (!lock_key(gates, gate->key, gate->shared ? F_RDLCK : F_WRLCK)) {
 		if (clock_ms() >= until)
 			return false;
 		(void)clock_nanosleep(CLOCK_MONOTONIC, 0, &pause, NULL);
@@ -89,13 +89,23 @@ static bool await_other_processes(const struct gates *gates, const char *key, in
 
 /* Between threads */
 
-static const struct gate *gate_holder(const struct gates *gates, const char *key)
+/* Who keeps the thread with this gate out; NULL: nobody. */
+static const struct gate *gate_holder(const struct gates *gates, const struct gate *wanted)
+{
+	const struct gate *gate;
+	LIST_FOREACH(gate, &gates->held, entry)
+		if (!strcmp(gate->key, wanted->key) && !(gate->shared && wanted->shared))
+			return gate;
+	return NULL;
+}
+
+static bool is_key_held(const struct gates *gates, const char *key)
 {
 	const struct gate *gate;
 	LIST_FOREACH(gate, &gates->held, entry)
 		if (!strcmp(gate->key, key))
-			return gate;
-	return NULL;
+			return true;
+	return false;
 }
 
 /* A holder that has had the gate for longer than we would wait will hardly leave it in time. */
@@ -111,7 +121,7 @@ static bool holder_may_leave_soon(const struct gates *gates, const struct gate *
 static bool await_other_threads(struct gates *gates, struct gate *gate, int ms, int64_t until)
 {
 	LOCK(&gates->lock);
-	const struct gate *holder = gate_holder(gates, gate->key);
+	const struct gate *holder = gate_holder(gates, gate);
 	if (holder) {
 		struct timespec deadline = clock_after_ms(until - clock_ms());
 		bool late = !holder_may_leave_soon(gates, holder, ms);
@@ -119,7 +129,7 @@ static bool await_other_threads(struct gates *gates, struct gate *gate, int ms, 
 		while (holder && !late) {
 			late = pthread_cond_timedwait(&gates->changed, &gates->lock, &deadline) ==
 				ETIMEDOUT;
-			holder = gate_holder(gates, gate->key);
+			holder = gate_holder(gates, gate);
 		}
 		LIST_REMOVE(gate, entry);
 	}
@@ -130,7 +140,7 @@ static bool await_other_threads(struct gates *gates, struct gate *gate, int ms, 
 	return true;
 }
 
-int gate_enter_within(
+static int enter_either(
 	struct hypervisor *hypervisor, const char *key, int ms, struct gate *ret, struct err *err)
 {
 	struct gates *gates = hypervisor->gates;
@@ -138,11 +148,25 @@ int gate_enter_within(
 	(void)snprintf(ret->key, sizeof ret->key, "%s", key);
 	if (await_other_threads(gates, ret, ms, until)) {
 		ret->hypervisor = hypervisor;
-		if (await_other_processes(gates, key, until))
+		if (await_other_processes(gates, ret, until))
 			return 0;
 		gate_leave(ret);
 	}
 	return err_set(err, ERR_VM_BUSY, "another operation on this VM is running");
+}
+
+int gate_enter_within(
+	struct hypervisor *hypervisor, const char *key, int ms, struct gate *ret, struct err *err)
+{
+	ret->shared = false;
+	return enter_either(hypervisor, key, ms, ret, err);
+}
+
+int gate_enter_shared(
+	struct hypervisor *hypervisor, const char *key, int ms, struct gate *ret, struct err *err)
+{
+	ret->shared = true;
+	return enter_either(hypervisor, key, ms, ret, err);
 }
 
 int gate_enter(struct hypervisor *hypervisor, const char *key, struct gate *ret, struct err *err)
@@ -163,9 +187,10 @@ void gate_leave(struct gate *gate)
 	if (!gate->hypervisor)
 		return;
 	struct gates *gates = gate->hypervisor->gates;
-	(void)lock_key(gates, gate->key, F_UNLCK);
 	LOCK(&gates->lock);
 	LIST_REMOVE(gate, entry);
+	if (!is_key_held(gates, gate->key))
+		(void)lock_key(gates, gate->key, F_UNLCK);
 	gate->hypervisor = NULL;
 	(void)pthread_cond_broadcast(&gates->changed);
 }

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 /*
- * A gate is a lock with a key: of all who want the gate of one key, one has it at a time. Keys are
- * the uuids of VMs above all, so that each VM sees one change at a time.
+ * A gate is a lock with a key: of all who want the gate of one key, one has it at a time, or
+ * several who share it. Keys are the uuids of VMs above all, so that each VM sees one change at a
+ * time.
  *
  * The lock holds between the threads of this process, and between all processes that share a file
  * with gate_share(): those that serve one host. The kernel releases a process's gates when it ends.
@@ -27,6 +28,7 @@ struct gate {
 	struct hypervisor *hypervisor; /* NULL: not held */
 	LIST_ENTRY(gate) entry;
 	int64_t since; /* clock_ms() when it was entered */
+	bool shared;
 	char key[256];
 };
 
@@ -43,6 +45,13 @@ int gate_enter(struct hypervisor *hypervisor, const char *key, struct gate *ret,
 
 /* Like gate_enter(), but waits at most ms instead of GATE_WAIT_MS; 0: does not wait. */
 int gate_enter_within(
+	struct hypervisor *hypervisor, const char *key, int ms, struct gate *ret, struct err *err);
+
+/*
+ * Like gate_enter_within(), but others who enter in this way may have the gate at the same time.
+ * Nobody is preferred: those who want it alone wait until all others have left.
+ */
+int gate_enter_shared(
 	struct hypervisor *hypervisor, const char *key, int ms, struct gate *ret, struct err *err);
 
 /*

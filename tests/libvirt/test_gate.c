@@ -101,6 +101,52 @@ static void test_processes_that_share_a_file_share_the_gates(void **state)
 	(void)unlink(path);
 }
 
+static void test_those_who_share_a_gate_exclude_only_others(void **state)
+{
+	struct gate first = { 0 }, second = { 0 }, alone = { 0 };
+	struct err err;
+	(void)state;
+	CHECK(!gate_enter_shared(hypervisor, "vm", 0, &first, &err), "%s", err.text);
+	CHECK(!gate_enter_shared(hypervisor, "vm", 0, &second, &err), "%s", err.text);
+	assert_int_equal(gate_enter_within(hypervisor, "vm", 0, &alone, &err), -1);
+	gate_leave(&first);
+	assert_int_equal(gate_enter_within(hypervisor, "vm", 0, &alone, &err), -1);
+	gate_leave(&second);
+	CHECK(!gate_enter_within(hypervisor, "vm", 0, &alone, &err), "%s", err.text);
+	assert_int_equal(gate_enter_shared(hypervisor, "vm", 0, &first, &err), -1);
+	gate_leave(&alone);
+}
+
+/* The last thread of a process that leaves a shared gate unlocks it for the other processes. */
+static void test_processes_share_a_gate(void **state)
+{
+	char path[] = "/tmp/test_gate.XXXXXX";
+	int fd = mkstemp(path);
+	struct gate here[2] = { 0 }, there = { 0 };
+	struct err err;
+	(void)state;
+	assert_true(fd >= 0);
+	(void)close(fd);
+	struct hypervisor *one = hypervisor_new("local", "test:///default", 4, 2);
+	struct hypervisor *other = hypervisor_new("local", "test:///default", 4, 2);
+	CHECK(!gate_share(one, path, &err), "%s", err.text);
+	CHECK(!gate_share(other, path, &err), "%s", err.text);
+	for (size_t i = 0; i < ARRAY_LEN(here); i++)
+		CHECK(!gate_enter_shared(one, "vm", 0, &here[i], &err), "%s", err.text);
+	CHECK(!gate_enter_shared(other, "vm", 0, &there, &err), "%s", err.text);
+	gate_leave(&there);
+	for (size_t i = 0; i < ARRAY_LEN(here); i++) {
+		assert_int_equal(gate_enter_within(other, "vm", 0, &there, &err), -1);
+		gate_leave(&here[i]);
+	}
+	CHECK(!gate_enter_within(other, "vm", 0, &there, &err), "%s", err.text);
+	assert_int_equal(gate_enter_shared(one, "vm", 0, &here[0], &err), -1);
+	gate_leave(&there);
+	hypervisor_free(one);
+	hypervisor_free(other);
+	(void)unlink(path);
+}
+
 static void test_long_work_is_limited_and_calls_more_so(void **state)
 {
 	struct long_work calls[2] = { 0 }, wait = { 0 }, more = { 0 };
@@ -148,6 +194,8 @@ int main(void)
 		cmocka_unit_test(test_different_keys_and_kinds_are_different_gates),
 		cmocka_unit_test(test_the_number_of_threads_that_wait_for_one_gate_is_limited),
 		cmocka_unit_test(test_processes_that_share_a_file_share_the_gates),
+		cmocka_unit_test(test_those_who_share_a_gate_exclude_only_others),
+		cmocka_unit_test(test_processes_share_a_gate),
 		cmocka_unit_test(test_long_work_is_limited_and_calls_more_so),
 	};
 	return cmocka_run_group_tests(tests, set_up, tear_down);
