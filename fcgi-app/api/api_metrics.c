@@ -169,7 +169,7 @@ static void put_inventory(const struct api *api, FILE *out)
 {
 	AUTO(vm_list_give) struct vm_list *list = NULL;
 	struct host_info info;
-	struct err ignored; /* that it is not up says enough here; /readyz tells it */
+	struct err ignored; /* the metric only says that the host is down; /readyz says why */
 	const struct metric_label of_host = { "host", hypervisor_name(api->host->hypervisor) };
 	int age = 0;
 	bool up = !inventory_list(api->host->inventory, INVENTORY_STALE_OK, &list, &age, &ignored);

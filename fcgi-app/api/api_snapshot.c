@@ -113,7 +113,7 @@ int api_snapshot_list(struct api_call *call, struct api_reply *reply, struct err
 	return api_reply_answer(call, &(struct snapshot_items){ list, count }, reply, err);
 }
 
-/* The same for the same user, key and body in every process. */
+/* Every process computes the same for one user, key and body, so a replay may go to another. */
 static struct snapshot_request request_of(const struct api_call *call)
 {
 	const struct http_req *req = call->req;
@@ -125,7 +125,7 @@ static struct snapshot_request request_of(const struct api_call *call)
 	return request;
 }
 
-/* The policy looks at it even where VIRTGATE_POLICY is off: an operator is no admin. */
+/* The policy checks the document even if VIRTGATE_POLICY is off, as operators may send one. */
 static int read_document(struct api_call *call, const struct snapshot_request *request,
 	struct xml **ret, struct api_reply *reply, struct err *err)
 {
@@ -192,7 +192,7 @@ static enum snapshot_state state_of(const char *word)
 	return word && !strcmp(word, "paused") ? SNAPSHOT_PAUSED : SNAPSHOT_AS_SAVED;
 }
 
-/* The seed's route names no snapshot: the current one is meant. */
+/* A route without {snap} means the current snapshot. */
 int api_snapshot_revert(struct api_call *call, struct api_reply *reply, struct err *err)
 {
 	const struct snapshot_revert revert = {

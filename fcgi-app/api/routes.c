@@ -8,7 +8,7 @@
 #include "vm/power.h"
 #include "vm/selection.h"
 
-/* The seed's routes name the VM in the query. */
+/* The first API's routes name the VM in the query. */
 static const struct field ref_query[] = {
 	{ "name", .as = "ref", .type = FIELD_TEXT, .required = true, .max = REF_BYTES_MAX },
 	{ 0 },

@@ -4,7 +4,7 @@
  * A host with its services: the hypervisor's connections and locks, the inventory that answers
  * lists, the probe, and the listeners to events and guest agents. Actions and reads take a host.
  *
- * All functions may be called from any thread, host_new() and host_free() after virt_start().
+ * Functions may be called from any thread; host_new() and host_free() only after virt_start().
  */
 #include "libvirt/host_probe.h"
 #include "libvirt/hypervisor.h"
@@ -16,13 +16,13 @@ struct host {
 	struct hypervisor *hypervisor;
 	struct inventory *inventory;
 	struct host_probe *probe;
-	struct events *events; /* as agents: NULL until host_watch() */
-	struct agents *agents;
+	struct events *events; /* NULL until host_watch() */
+	struct agents *agents; /* NULL until host_watch() */
 };
 
 /*
- * As hypervisor_new() has the parameters; a list waits at most list_wait_ms for the hypervisor.
- * NULL: memory or no thread.
+ * Parameters as for hypervisor_new(); a list waits at most list_wait_ms for the hypervisor. NULL if
+ * memory or threads run out.
  */
 struct host *host_new(
 	const char *name, const char *uri, int max_connections, int max_long, int64_t list_wait_ms);
