@@ -17,7 +17,7 @@
 
 const struct field api_domain_transient_query[] = {
 	{ "xmlName", .as = "template", .type = FIELD_TEXT, .max = 64 },
-	{ "xmlContent", .as = "xml", .type = FIELD_TEXT, .max = XML_BYTES_MAX },
+	{ "xmlContent", .as = "xml", .type = FIELD_TEXT, .max = XML_BYTES_MAX, .markup = true },
 	{ 0 },
 };
 

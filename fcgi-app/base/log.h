@@ -3,9 +3,9 @@
 /*
  * The log: each call writes one line to standard error, where a supervisor collects it:
  *	2006-01-02T15:04:05.999Z info request id=… status=200 …
- * Control characters and malformed UTF-8 become '?'. A line is at most 2048 bytes and is written by
- * one write(), so that lines of several threads do not mix. Only main, server and request_log call
- * these; all other files return errors.
+ * Malformed UTF-8 and what text_is_plain() refuses become '?'. A line is at most 2048 bytes and is
+ *written by one write(), so that lines of several threads do not mix. Only main, server and
+ *request_log call these; all other files return errors.
  */
 #include "base/base.h"
 

@@ -50,6 +50,65 @@ bool text_is_xml(const char *s)
 	return true;
 }
 
+/* The code point of a well-formed character of `len` bytes. */
+static unsigned long utf8_code_point(const unsigned char *s, size_t len)
+{
+	static const unsigned char first_bits[] = { 0, 0x7f, 0x1f, 0x0f, 0x07 };
+	unsigned long c = s[0] & first_bits[len];
+	for (size_t i = 1; i < len; i++)
+		c = c << 6 | (s[i] & 0x3f);
+	return c;
+}
+
+/*
+ * Unicode's controls, separators of lines, and those format characters (categories Cc, Zl, Zp, Cf)
+ * that no language needs inside a word: ZWNJ and ZWJ (U+200C, U+200D) are spelling and pass.
+ */
+static bool is_unplain(unsigned long c)
+{
+	static const struct {
+		unsigned long first, last;
+	} ranges[] = {
+		{ 0x00, 0x1f },
+		{ 0x7f, 0x9f },
+		{ 0xad, 0xad },
+		{ 0x61c, 0x61c },
+		{ 0x180e, 0x180e },
+		{ 0x200b, 0x200b },
+		{ 0x200e, 0x200f },
+		{ 0x2028, 0x202e },
+		{ 0x2060, 0x206f },
+		{ 0xfeff, 0xfeff },
+		{ 0xfff9, 0xfffb },
+		{ 0x1d173, 0x1d17a },
+		{ 0xe0000, 0xe0fff },
+	};
+	for (size_t i = 0; i < sizeof ranges / sizeof ranges[0] && c >= ranges[i].first; i++)
+		if (c <= ranges[i].last)
+			return true;
+	return false;
+}
+
+/* The length of the character at s, at least 1. A malformed one is no character, and plain. */
+static size_t read_character(const char *s, size_t left, bool *ret_plain)
+{
+	const unsigned char *p = (const unsigned char *)s;
+	size_t len = utf8_length(p, left);
+	*ret_plain = !len || !is_unplain(utf8_code_point(p, len));
+	return len ? len : 1;
+}
+
+bool text_is_plain(const char *s)
+{
+	bool plain = true;
+	for (size_t left = strlen(s), len = 0; left; s += len, left -= len) {
+		len = read_character(s, left, &plain);
+		if (!plain && !strchr("\t\n\r", *s))
+			return false;
+	}
+	return true;
+}
+
 bool text_is_glob(const char *pattern, const char *s)
 {
 	const char *star = NULL; /* the last * in the pattern, and the end of what it matches */
@@ -98,7 +157,12 @@ void text_mask_malformed(char *s)
 
 void text_mask_controls(char *s)
 {
-	for (; *s; s++)
-		if ((unsigned char)*s < 0x20 || *s == 0x7f)
-			*s = '?';
+	char *to = s;
+	bool plain = true;
+	for (size_t left = strlen(s), len = 0; left; s += len, left -= len) {
+		len = read_character(s, left, &plain);
+		memmove(to, plain ? s : "?", plain ? len : 1);
+		to += plain ? len : 1;
+	}
+	*to = '\0';
 }

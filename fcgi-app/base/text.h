@@ -14,6 +14,14 @@ bool text_is_name(const char *s);
 /* Can XML 1.0 hold it (section 2.2)? Of the control characters only tab and line ends can stand. */
 bool text_is_xml(const char *s);
 
+/*
+ * Is it shown as it is? Not with a character that nobody sees or that changes how the text around
+ * it is shown: control characters except tab and line ends, line separators, marks that change the
+ * direction of writing, invisible characters. Well-formed UTF-8.
+ */
+bool text_is_plain(const char *s);
+#define TEXT_PLAIN_RULE "no control, direction or invisible characters"
+
 /* Is it one of the words in this list, which the separator separates? */
 bool text_is_word(const char *words, char separator, const char *s);
 
@@ -26,5 +34,5 @@ bool text_is_glob(const char *pattern, const char *s);
 /* Replaces by '?' every byte that is not part of well-formed UTF-8. */
 void text_mask_malformed(char *s);
 
-/* Replaces by '?' every control character, line ends included. */
+/* Replaces by '?' every character that text_is_plain() refuses, tabs and line ends, too. */
 void text_mask_controls(char *s);

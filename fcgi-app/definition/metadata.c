@@ -343,6 +343,14 @@ static const char *label_refusal(const struct xml_node *label)
 }
 _Static_assert(FIELD_LABEL_BYTES_MAX == 256, "stated in label_refusal()");
 
+/* Labels that are there already, from before this rule or from virsh, are still shown. */
+static const char *new_label_refusal(const struct xml_node *label)
+{
+	AUTO(free) char *text = xml_raw_text(label);
+	return text && !text_is_plain(text) ? "a label's text may have " TEXT_PLAIN_RULE
+					    : label_refusal(label);
+}
+
 static const char *disk_record_refusal(const struct xml_node *disk)
 {
 	AUTO(free) char *path = xml_attr(disk, "path");
@@ -371,7 +379,7 @@ static const struct part {
 	int most;
 	const char *too_many;
 } parts[] = {
-	{ "label", label_refusal, METADATA_LABELS_MAX, "a VM has at most 64 labels" },
+	{ "label", new_label_refusal, METADATA_LABELS_MAX, "a VM has at most 64 labels" },
 	{ "disk", disk_record_refusal, METADATA_DISKS_MAX,
 		"a VM has at most 16 disks of virtgate's" },
 	{ "request", request_refusal, 1, "a VM has at most one request" },

@@ -76,12 +76,13 @@ static void describe_token(const struct policy_row *row, char *ret, size_t size)
 
 static const char *text_refusal(const struct policy_value *value)
 {
-	return refuse_unless(strlen(value->text) <= (size_t)value->row->max);
+	return refuse_unless(
+		strlen(value->text) <= (size_t)value->row->max && text_is_plain(value->text));
 }
 
 static void describe_text(const struct policy_row *row, char *ret, size_t size)
 {
-	(void)snprintf(ret, size, "at most %lld bytes", (long long)row->max);
+	(void)snprintf(ret, size, "at most %lld bytes, " TEXT_PLAIN_RULE, (long long)row->max);
 }
 
 bool policy_read_size(const char *value, const char *unit, uint64_t *ret_bytes)

@@ -59,7 +59,7 @@ static const struct field serial_fields[] = {
 
 const struct field spec_fields[] = {
 	{ "template", .type = FIELD_TEXT, .max = 64 },
-	{ "xml", .type = FIELD_TEXT, .max = XML_BYTES_MAX },
+	{ "xml", .type = FIELD_TEXT, .max = XML_BYTES_MAX, .markup = true },
 	{ "persistent", .type = FIELD_FLAG },
 	{ "start", .type = FIELD_FLAG },
 	{ "carrier_disk", .type = FIELD_FLAG },

@@ -62,6 +62,8 @@ static int field_check_text(
 			at, len, (long long)field->max);
 	if (!text_is_xml(text))
 		return err_set(err, ERR_BAD_REQUEST, "%s: has a control character", at);
+	if (!field->markup && !text_is_plain(text))
+		return err_set(err, ERR_BAD_REQUEST, "%s: may have " TEXT_PLAIN_RULE, at);
 	return 0;
 }
 

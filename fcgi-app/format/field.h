@@ -14,7 +14,7 @@
 #include "format/json.h"
 
 enum field_type {
-	FIELD_TEXT,   /* 1 to max bytes that XML can hold */
+	FIELD_TEXT,   /* 1 to max bytes that XML can hold and text_is_plain() allows */
 	FIELD_FLAG,   /* true or false; in a query 0 or 1 */
 	FIELD_NUMBER, /* a whole number from min to max */
 	FIELD_WORD,   /* one of words */
@@ -50,6 +50,7 @@ struct field {
 	bool required;
 	int64_t min, max;
 	const char *words; /* separated by | */
+	bool markup;       /* of a text: any character may stand in it; its parser decides */
 	const struct field *of;
 	const char *says;    /* description for the OpenAPI document; NULL: the name says it */
 	const char *example; /* for that document, as JSON; or NULL */

@@ -7,6 +7,7 @@
 #include "base/text.h"
 #include "base/uuid.h"
 
+#include <stdio.h>
 #include <string.h>
 
 static void test_utf8_accepts_only_shortest_forms_without_nul(void **state)
@@ -98,6 +99,45 @@ static void test_a_logged_value_cannot_leave_its_line(void **state)
 	assert_string_equal(text, "a?b?c??[31m\xc3\xa4");
 }
 
+static void test_what_changes_how_text_is_shown_is_not_plain(void **state)
+{
+	static const struct {
+		const char *text, *masked;
+	} cases[] = {
+		{ "\xc2\x80", "?" }, /* U+0080 to U+009F: C1 */
+		{ "a\xc2\x9b[2J", "a?[2J" },
+		{ "\xc2\x9f", "?" },
+		{ "\xd8\x9c", "?" },                  /* U+061C */
+		{ "\xe2\x80\x8b", "?" },              /* U+200B */
+		{ "\xe2\x80\x8e\xe2\x80\x8f", "??" }, /* U+200E, U+200F */
+		{ "\xe2\x80\xa8", "?" },              /* U+2028, U+2029 */
+		{ "x\xe2\x80\xa9y", "x?y" },
+		{ "\xe2\x80\xaa", "?" }, /* U+202A to U+202E */
+		{ "evil\xe2\x80\xaegpj.", "evil?gpj." },
+		{ "\xe2\x81\xa0", "?" }, /* U+2060 */
+		{ "\xe2\x81\xa6", "?" }, /* U+2066 to U+2069 */
+		{ "\xe2\x81\xa9", "?" },
+		{ "\xef\xbb\xbf"
+		  "begin",
+			"?begin" },          /* U+FEFF */
+		{ "\xf3\xa0\x81\x81", "?" }, /* U+E0041: a tag */
+		{ "\x1b]0;\x07", "?]0;?" },
+	};
+	static const char *const plain[] = { "", "tab\tand\r\nlines", "\xc3\xa4\xe2\x82\xac",
+		"\xc2\xa0", "\xe2\x80\xa7\xe2\x80\xaf", "\xe0\xa4\x95\xe2\x80\x8d", "\xef\xbb\xb0",
+		"\xf0\x9f\x98\x80" };
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		char text[32];
+		(void)snprintf(text, sizeof text, "%s", cases[i].text);
+		CHECK(!text_is_plain(text), "case %zu", i);
+		text_mask_controls(text);
+		assert_string_equal(text, cases[i].masked);
+	}
+	for (size_t i = 0; i < ARRAY_LEN(plain); i++)
+		CHECK(text_is_plain(plain[i]), "case %zu", i);
+}
+
 static void test_times_are_rfc_3339(void **state)
 {
 	char text[RFC3339_SIZE];
@@ -172,6 +212,7 @@ int main(void)
 		cmocka_unit_test(test_uuids_are_recognised_and_made),
 		cmocka_unit_test(test_a_key_and_its_user_make_a_uuid_of_their_own),
 		cmocka_unit_test(test_a_logged_value_cannot_leave_its_line),
+		cmocka_unit_test(test_what_changes_how_text_is_shown_is_not_plain),
 		cmocka_unit_test(test_times_are_rfc_3339),
 		cmocka_unit_test(test_an_error_is_utf8_whatever_was_put_in),
 		cmocka_unit_test(test_every_error_has_a_status_and_a_code_of_its_own),

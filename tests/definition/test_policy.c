@@ -554,9 +554,34 @@ static int tear_down(void **state)
 	return system(command);
 }
 
+static void test_texts_that_mislead_the_eye_are_refused(void **state)
+{
+	static const struct {
+		const char *text, *path;
+	} cases[] = {
+		{ HEAD OS "<title>\xe2\x80\xaegpj</title></domain>", "/domain/title" },
+		{ HEAD OS "<title>a\xe2\x80\xa8z</title></domain>", "/domain/title" },
+		{ HEAD OS "<description>&#x9b;31m</description></domain>", "/domain/description" },
+		{ HEAD OS "<description>&#xfeff;</description></domain>", "/domain/description" },
+		{ HEAD "<os><type>hvm</type><kernel>k</kernel><cmdline>&#x200f;</cmdline></os>"
+		       "</domain>",
+			"/domain/os/cmdline" },
+		{ HEAD OS "<metadata><v:vm xmlns:v='urn:virtgate:vm:1'>"
+			  "<v:label name='a'>&#x2066;</v:label></v:vm></metadata></domain>",
+			"/domain/metadata" },
+		{ "<domainsnapshot><description>&#x2029;</description></domainsnapshot>",
+			"/domainsnapshot/description" },
+	};
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++)
+		refuse(cases[i].text, cases[i].path, "no control, direction or invisible");
+	accept(HEAD OS "<description>\xd9\x81\xe2\x80\x8c\xd8\xa7\n\ttwo</description></domain>");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_texts_that_mislead_the_eye_are_refused),
 		cmocka_unit_test(test_every_attack_is_refused_for_its_own_reason),
 		cmocka_unit_test(test_files_lead_nowhere_else),
 		cmocka_unit_test(test_an_images_header_names_nothing_outside),
