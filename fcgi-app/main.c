@@ -7,10 +7,8 @@
 #include "definition/policy.h"
 #include "format/xml.h"
 #include "server/server.h"
+#include "server/startup.h"
 
-#include <errno.h>
-#include <grp.h>
-#include <libgen.h>
 #include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
@@ -26,35 +24,34 @@ static int print_error(const struct err *err, int status)
 	return status;
 }
 
-/* What a start needs of this machine. The other directories are the libvirt host's. */
-static int check_machine(const struct config *config, struct err *err)
+static bool has_problems(struct host *host, const struct config *config)
 {
-	if (access(config->templates, R_OK | X_OK) < 0)
-		return err_set(err, ERR_BAD_REQUEST, "templates: cannot read '%s': %s",
-			config->templates, strerror(errno));
-	if (config->socket_group[0] && !getgrnam(config->socket_group))
-		return err_set(err, ERR_BAD_REQUEST, "socket-group: there is no group '%s'",
-			config->socket_group);
-	AUTO(free) char *path = strdup(config->listen);
-	if (path && path[0] == '/' && access(dirname(path), W_OK | X_OK) < 0)
-		return err_set(err, ERR_BAD_REQUEST, "listen: cannot create '%s': %s",
-			config->listen, strerror(errno));
-	return 0;
+	struct err err;
+	int problems = startup_check(config);
+	if (!problems && startup_share_gates(config, host->hypervisor, &err) < 0) {
+		(void)print_error(&err, EXIT_CONFIG);
+		problems++;
+	}
+	return problems;
 }
 
-/* --check */
+/* --check: what a start looks at, and then what requests need. */
 static int check_settings(struct host *host, const struct config *config)
 {
 	struct host_info info;
 	struct err err;
-	if (check_machine(config, &err) < 0)
-		return print_error(&err, EXIT_CONFIG);
+	if (has_problems(host, config))
+		return EXIT_CONFIG;
 	if (host_info_read(host->hypervisor, &info, &err) < 0) {
 		(void)fprintf(stderr, "virtgate: cannot reach '%s': %s\n",
 			config->uri[0] ? config->uri : "libvirt's default",
 			err.private[0] ? err.private : err.text);
 		return EXIT_FAILURE;
 	}
+	bool runs_here =
+		hypervisor_is_local(host->hypervisor) && strcasecmp(info.driver, "test") != 0;
+	if (runs_here && startup_check_files(config))
+		return EXIT_CONFIG;
 	(void)printf("settings are valid; the host runs %s %s with libvirt %s\n", info.driver,
 		info.driver_version, info.libvirt_version);
 	return EXIT_SUCCESS;
@@ -77,22 +74,6 @@ static void exit_soon(void)
 	(void)alarm(SECONDS);
 }
 
-/*
- * The virtgates of one host have their sockets in the same directory, and nginx balances between
- * them. A lock file there makes the VMs' locks hold for all of them.
- */
-static void share_gates(const struct api *api)
-{
-	AUTO(free) char *listen = strdup(api->config->listen);
-	AUTO(free) char *path = NULL;
-	struct err err;
-	if (!listen || listen[0] != '/' || asprintf(&path, "%s/virtgate.lock", dirname(listen)) < 0)
-		return;
-	if (gate_share(api->host->hypervisor, path, &err) < 0)
-		log_error("%s: other virtgates of this host may change the same VM at once",
-			err.text);
-}
-
 /* So that the first requests find a connection. A host that is away may come back later. */
 static void ask_host(struct host *host)
 {
@@ -106,12 +87,13 @@ static int serve(struct api *api)
 {
 	struct server *server = NULL;
 	struct err err;
+	if (has_problems(api->host, api->config))
+		return EXIT_CONFIG;
 	if (server_new(api->config, api, &server, &err) < 0)
 		return print_error(&err, EXIT_FAILURE);
 	if (host_watch(api->host, &err) < 0 || api_docs_prepare(api, &err) < 0)
 		return print_error(&err, EXIT_FAILURE);
 	(void)malloc_trim(0); /* frees what rendering the document needed */
-	share_gates(api);
 	ask_host(api->host);
 	if (server_start(server, &err) < 0)
 		return print_error(&err, EXIT_FAILURE);

@@ -62,6 +62,13 @@ static int open_beneath(int root, const char *rest, int flags)
 	return open_resolving(root, rest, flags, 0);
 }
 
+int hostpath_probe(void)
+{
+	AUTO(close) int root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	AUTO(close) int fd = open_beneath(root, ".", O_PATH | O_DIRECTORY);
+	return fd < 0 ? -1 : 0;
+}
+
 /* Checks those directories of a missing path that exist. */
 static const char *missing_refusal(int root, const char *rest)
 {

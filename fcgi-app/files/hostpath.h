@@ -14,6 +14,9 @@
  */
 #include "base/base.h"
 
+/* Can this process resolve paths at all? -1 and errno: a kernel or a sandbox without openat2(2). */
+int hostpath_probe(void);
+
 enum hostpath_kind {
 	HOSTPATH_FILE,       /* a kernel, an initrd, a raw image: its content leads nowhere */
 	HOSTPATH_IMAGE,      /* a qcow2 image: all files of its chain lie beneath the root */

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <libgen.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <stdio.h>
@@ -39,28 +40,37 @@ static bool is_served(const struct sockaddr_un *address)
 
 static int listen_error(const struct config *config, const char *why, struct err *err)
 {
-	return err_set(err, ERR_INTERNAL, "cannot listen on '%.200s': %s", config->listen, why);
+	return err_set(
+		err, ERR_BAD_REQUEST, "listen: cannot listen on '%.200s': %s", config->listen, why);
 }
 
-static int grant_group(const struct config *config, struct err *err)
+/* (gid_t)-1: no group is set, which chown() takes as no change. */
+static int find_group(const struct config *config, gid_t *ret, struct err *err)
 {
-	if (!config->socket_group[0])
-		return 0;
-	const struct group *group = getgrnam(config->socket_group);
-	if (!group)
-		return listen_error(config, "the socket-group does not exist", err);
-	if (chown(config->listen, (uid_t)-1, group->gr_gid) < 0)
-		return listen_error(config, strerror(errno), err);
+	const struct group *group = NULL;
+	if (config->socket_group[0] && !(group = getgrnam(config->socket_group)))
+		return err_set(err, ERR_BAD_REQUEST, "socket-group: there is no group '%s'",
+			config->socket_group);
+	*ret = group ? group->gr_gid : (gid_t)-1;
+	return 0;
+}
+
+static int make_unix_address(const struct config *config, struct sockaddr_un *ret, struct err *err)
+{
+	if (strlen(config->listen) >= sizeof ret->sun_path)
+		return listen_error(
+			config, "the path of a unix socket can have at most 107 bytes", err);
+	*ret = (struct sockaddr_un){ .sun_family = AF_UNIX };
+	memcpy(ret->sun_path, config->listen, strlen(config->listen) + 1);
 	return 0;
 }
 
 static int listen_unix(const struct config *config, struct listener *ret, struct err *err)
 {
-	struct sockaddr_un address = { .sun_family = AF_UNIX };
-	if (strlen(config->listen) >= sizeof address.sun_path)
-		return listen_error(
-			config, "the path of a unix socket can have at most 107 bytes", err);
-	memcpy(address.sun_path, config->listen, strlen(config->listen) + 1);
+	struct sockaddr_un address;
+	gid_t group = 0;
+	if (make_unix_address(config, &address, err) < 0 || find_group(config, &group, err) < 0)
+		return -1;
 	if (is_served(&address))
 		return listen_error(config, "another process listens there", err);
 	struct stat st;
@@ -75,9 +85,7 @@ static int listen_unix(const struct config *config, struct listener *ret, struct
 		return listen_error(config, strerror(errno), err);
 	struct listener made = { .path = config->listen };
 	made.bound = !lstat(config->listen, &made.stat);
-	if (grant_group(config, err) < 0)
-		return -1;
-	if (listen(fd, BACKLOG) < 0)
+	if (chown(config->listen, (uid_t)-1, group) < 0 || listen(fd, BACKLOG) < 0)
 		return listen_error(config, strerror(errno), err);
 	made.fd = TAKE_FD(fd);
 	*ret = made;
@@ -102,7 +110,8 @@ static bool is_loopback(const struct sockaddr *address)
 	return IN6_IS_ADDR_LOOPBACK(&v6->sin6_addr);
 }
 
-static int listen_tcp(const struct config *config, struct listener *ret, struct err *err)
+/* fine: what bind() may fail with. */
+static int bind_tcp(const struct config *config, int fine, int *ret_fd, struct err *err)
 {
 	const char *colon = strrchr(config->listen, ':');
 	if (!colon || !colon[1])
@@ -122,10 +131,45 @@ static int listen_tcp(const struct config *config, struct listener *ret, struct 
 	int flags = SOCK_NONBLOCK | SOCK_CLOEXEC;
 	AUTO(close) int fd = socket(info->ai_family, info->ai_socktype | flags, info->ai_protocol);
 	(void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &(int){ 1 }, sizeof(int));
-	if (bind(fd, info->ai_addr, info->ai_addrlen) < 0 || listen(fd, BACKLOG) < 0)
+	if (bind(fd, info->ai_addr, info->ai_addrlen) < 0 && errno != fine)
+		return listen_error(config, strerror(errno), err);
+	*ret_fd = TAKE_FD(fd);
+	return 0;
+}
+
+static int listen_tcp(const struct config *config, struct listener *ret, struct err *err)
+{
+	AUTO(close) int fd = -1;
+	if (bind_tcp(config, 0, &fd, err) < 0)
+		return -1;
+	if (listen(fd, BACKLOG) < 0)
 		return listen_error(config, strerror(errno), err);
 	*ret = (struct listener){ .fd = TAKE_FD(fd) };
 	return 0;
+}
+
+static int check_unix(const struct config *config, struct err *err)
+{
+	struct sockaddr_un address;
+	gid_t group = 0;
+	if (make_unix_address(config, &address, err) < 0 || find_group(config, &group, err) < 0)
+		return -1;
+	if (access(dirname(address.sun_path), W_OK | X_OK) < 0)
+		return err_set(err, ERR_BAD_REQUEST,
+			"listen: cannot create '%s': %s; set VIRTGATE_LISTEN to a path in a "
+			"directory "
+			"that exists",
+			config->listen, strerror(errno));
+	return 0;
+}
+
+int listener_check(const struct config *config, struct err *err)
+{
+	AUTO(close) int fd = -1;
+	if (listen_inherited() >= 0)
+		return 0;
+	return config->listen[0] == '/' ? check_unix(config, err)
+					: bind_tcp(config, EADDRINUSE, &fd, err);
 }
 
 int listener_init(const struct config *config, struct listener *ret, struct err *err)

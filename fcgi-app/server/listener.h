@@ -19,9 +19,15 @@ struct listener {
 /*
  * Opens systemd's socket (LISTEN_FDS, sd_listen_fds(3)) if there is one, else config->listen: a
  * unix path, or host:port on the loopback interface. Replaces a unix socket that no process listens
- * on; fails with ERR_INTERNAL if one does. On failure *ret is not touched.
+ * on; fails if one does. On failure *ret is not touched.
  */
 int listener_init(const struct config *config, struct listener *ret, struct err *err);
+
+/*
+ * Could listener_init() listen there? That another process does is no error here: it may be the
+ * virtgate that the next one replaces. ERR_BAD_REQUEST.
+ */
+int listener_check(const struct config *config, struct err *err);
 
 /* Unlinks the path: nobody can connect any more, and another virtgate may bind it. */
 void listener_unlink(struct listener *listener);

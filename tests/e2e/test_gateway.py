@@ -1376,7 +1376,7 @@ def test_an_unreachable_hypervisor_is_503_and_healthz_stays_200(new_gateway):
     (["--check", "--templates", "/nowhere"], 78, "templates: cannot read '/nowhere'"),
     (["--check", "--socket-group", "no such"], 78, "socket-group: there is no group 'no such'"),
     (["--check", "--listen", "/nowhere/x.sock"], 78, "listen: cannot create '/nowhere/x.sock'"),
-    (["--listen", "nowhere"], 1, "nowhere"), (["--accel=magic"], 78, "auto|as-written|tcg"),
+    (["--listen", "nowhere"], 78, "nowhere"), (["--accel=magic"], 78, "auto|as-written|tcg"),
 ])
 def test_command_line_options_print_and_exit_as_documented(arguments, status, said, tmp_path):
     run = subprocess.run([BINARY.resolve(), *arguments], capture_output=True, text=True,

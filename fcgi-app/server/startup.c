@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: MIT */
+#include "server/startup.h"
+
+#include "files/hostpath.h"
+#include "server/listener.h"
+
+#include <errno.h>
+#include <libgen.h>
+#include <stdio.h>
+#include <string.h>
+
+static int check_kernel(const struct config *config, struct err *err)
+{
+	(void)config;
+	if (hostpath_probe() < 0)
+		return err_set(err, ERR_INTERNAL,
+			"the system call openat2() fails: %s. It needs Linux 5.6 or newer; systemd "
+			"forbids it with RestrictSUIDSGID=yes, or a SystemCallFilter= without it",
+			strerror(errno));
+	return 0;
+}
+
+static int check_templates(const struct config *config, struct err *err)
+{
+	if (access(config->templates, R_OK | X_OK) < 0)
+		return err_set(err, ERR_BAD_REQUEST,
+			"templates: cannot read '%.200s': %s; set VIRTGATE_TEMPLATES to the "
+			"directory "
+			"of the templates, which is xml/ in a checkout",
+			config->templates, strerror(errno));
+	return 0;
+}
+
+int startup_check(const struct config *config)
+{
+	static int (*const checks[])(const struct config *, struct err *) = {
+		check_kernel,
+		check_templates,
+		listener_check,
+	};
+	int problems = 0;
+	for (size_t i = 0; i < ARRAY_LEN(checks); i++) {
+		struct err err;
+		if (checks[i](config, &err) < 0) {
+			(void)fprintf(stderr, "virtgate: %s\n", err.text);
+			problems++;
+		}
+	}
+	return problems;
+}
+
+int startup_share_gates(const struct config *config, struct hypervisor *hypervisor, struct err *err)
+{
+	AUTO(free) char *listen = strdup(config->listen);
+	AUTO(free) char *path = NULL;
+	if (config->listen[0] != '/')
+		return 0;
+	if (!listen || asprintf(&path, "%s/virtgate.lock", dirname(listen)) < 0)
+		return err_memory(err);
+	return gate_share(hypervisor, path, err);
+}
+
+int startup_check_files(const struct config *config)
+{
+	const struct {
+		const char *name, *variable, *path;
+		int mode;
+	} directories[] = {
+		{ "images", "VIRTGATE_IMAGES", config->images, R_OK | W_OK | X_OK },
+		{ "shares", "VIRTGATE_SHARES", config->shares, X_OK },
+		{ "logs", "VIRTGATE_LOGS", config->logs, X_OK },
+	};
+	int problems = 0;
+	for (size_t i = 0; i < ARRAY_LEN(directories); i++) {
+		const char *path = directories[i].path;
+		if (!access(path, directories[i].mode))
+			continue;
+		bool missing = errno == ENOENT;
+		(void)fprintf(stderr,
+			"virtgate: %s%s: cannot %s '%s': %s; %s is another directory%s\n",
+			missing ? "note: " : "", directories[i].name,
+			directories[i].mode & W_OK ? "write to" : "use", path, strerror(errno),
+			directories[i].variable, missing ? ", or VMs use none" : "");
+		problems += !missing;
+	}
+	return problems;
+}

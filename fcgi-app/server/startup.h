@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+/*
+ * What a start needs of this machine and of the settings. A start and --check look at it by the
+ * same code, so that what --check accepts starts. For the main thread.
+ */
+#include "base/config.h"
+#include "libvirt/hypervisor.h"
+
+/*
+ * Prints a line to stderr for each thing that is missing: a system call, a directory, the group, a
+ * path or an address to listen on. Returns their number; a start would fail in the same way again.
+ */
+int startup_check(const struct config *config);
+
+/*
+ * Makes the VMs' locks hold for all virtgates of this host: their sockets lie in one directory, for
+ * nginx to balance between them, and the lock file lies beside the sockets. ERR_INTERNAL.
+ */
+int startup_share_gates(
+	const struct config *config, struct hypervisor *hypervisor, struct err *err);
+
+/*
+ * Prints a line to stderr for each directory of VMs' files that exists on this machine but that
+ * virtgate may not use, or that is missing: an error and a note. Returns the number of errors. For
+ * a host that runs VMs of its own, not for libvirt's test driver.
+ */
+int startup_check_files(const struct config *config);
