@@ -11,6 +11,7 @@
 
 DEFINE_AUTO(virDomainPtr, virDomainFree)
 DEFINE_AUTO(virDomainSnapshotPtr, virDomainSnapshotFree)
+DEFINE_AUTO(virNetworkPtr, virNetworkFree)
 DEFINE_AUTO(virDomainStatsRecordPtr *, virDomainStatsRecordListFree)
 DEFINE_AUTO(virStreamPtr, virStreamFree)
 

@@ -180,8 +180,6 @@ static int check_file(const struct policy_path *path, void *data, struct err *er
 	return 0;
 }
 
-DEFINE_AUTO(virNetworkPtr, virNetworkFree)
-
 static int check_network(struct check *check, const char *name, struct err *err)
 {
 	enum severity severity = start_severity(check);
