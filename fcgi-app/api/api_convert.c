@@ -57,7 +57,8 @@ const struct field api_convert_answer[] = {
 	{ "unmapped", .type = FIELD_TEXTS, .get = unmapped_options,
 		.says = "options that were not kept" },
 	{ "violations", .type = FIELD_LIST, .of = api_violation_fields,
-		FROM_LIST(struct conversion, report.found, report.count) },
+		FROM_LIST(struct conversion, report.found, report.count),
+		.says = "what the policy refuses; files are looked at for admins alone" },
 	{ 0 },
 };
 
@@ -82,8 +83,11 @@ int api_convert_qemu_argv(struct api_call *call, struct api_reply *reply, struct
 {
 	__attribute__((cleanup(shell_words_done))) struct shell_words words = { 0 };
 	__attribute__((cleanup(conversion_done))) struct conversion conversion = { 0 };
+	/* Whoever may not create a VM does not learn which files the host has. */
+	bool files = call->role >= ROLE_ADMIN;
 	if (read_words(call, &words, err) < 0 ||
-		convert_qemu_argv(call->api->config, words.word, words.count, &conversion, err) < 0)
+		convert_qemu_argv(
+			call->api->config, files, words.word, words.count, &conversion, err) < 0)
 		return -1;
 	return api_reply_answer(call, &conversion, reply, err);
 }

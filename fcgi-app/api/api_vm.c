@@ -18,8 +18,8 @@ static const struct field disk_fields[] = {
 	{ "format", .type = FIELD_TEXT, FROM(struct vm_disk, format), .nullable = true,
 		.example = "\"qcow2\"" },
 	{ "source", .type = FIELD_TEXT, FROM(struct vm_disk, source), .nullable = true,
-		.says = "path of the image, relative to VIRTGATE_IMAGES if it is beneath it; null: "
-			"the drive is empty",
+		.says = "path of the image, relative to VIRTGATE_IMAGES; of an image elsewhere its "
+			"file name; null: the drive is empty",
 		.example = "\"web.qcow2\"" },
 	{ "readonly", .type = FIELD_FLAG, FROM(struct vm_disk, readonly) },
 	{ "capacity_bytes", FIELD_COUNT, FROM(struct vm_disk, capacity),
@@ -177,8 +177,8 @@ static const struct field deleted_disk_fields[] = {
 	{ "target", .type = FIELD_TEXT, FROM(struct removed_disk, target), .nullable = true,
 		.example = "\"vda\"" },
 	{ "source", .type = FIELD_TEXT, FROM(struct removed_disk, source), .nullable = true,
-		.says = "path of the image, relative to VIRTGATE_IMAGES if it is beneath it; null: "
-			"the drive is empty",
+		.says = "path of the image, relative to VIRTGATE_IMAGES; of an image elsewhere its "
+			"file name; null: the drive is empty",
 		.example = "\"web.qcow2\"" },
 	{ "removed", .type = FIELD_FLAG, FROM(struct removed_disk, removed) },
 	{ "reason", .type = FIELD_TEXT, FROM(struct removed_disk, reason), .nullable = true,

@@ -158,7 +158,7 @@ const struct route routes[] = {
 	{ "/v1/vms/{ref}/suspend", HTTP_POST, ROLE_OPERATOR, api_power_act, 200,
 		.what = POWER_SUSPEND, .if_match = true, .answer = api_power_answer, .errors = VM,
 		.summary = "Pause a running VM." },
-	{ "/v1/vms/{ref}/xml", HTTP_GET, ROLE_VIEWER, api_domain_get, 200,
+	{ "/v1/vms/{ref}/xml", HTTP_GET, ROLE_OPERATOR, api_domain_get, 200,
 		.query = api_domain_get_query, .errors = HOST "|vm_busy",
 		.summary = "Return a VM's definition, or with live=1 its running state, as XML." },
 	{ "/v1/vms/{ref}/xml", HTTP_PUT, ROLE_ADMIN, api_domain_put, 200, XML, api_domain_put_query,

@@ -318,7 +318,8 @@ static int put_extras(struct conversion *to, struct xml_node *domain, struct err
 	return x.failed ? err_memory(err) : 0;
 }
 
-static int convert_guest(struct conversion *to, const struct config *config, struct err *err)
+static int convert_guest(
+	struct conversion *to, const struct config *config, bool files, struct err *err)
 {
 	to->spec = make_spec(&to->argv.guest, config);
 	if (field_check_object(spec_fields, to->spec, err) < 0) {
@@ -335,16 +336,17 @@ static int convert_guest(struct conversion *to, const struct config *config, str
 		return err_memory(err);
 	if (domain_xml_settle(&domain, config, err) < 0)
 		return -1;
-	return policy_check(domain.doc, config, &to->report, err);
+	return files ? policy_check(domain.doc, config, &to->report, err)
+		     : policy_check_unseen(domain.doc, config, &to->report, err);
 }
 
-int convert_qemu_argv(const struct config *config, const char *const *words, size_t count,
-	struct conversion *ret, struct err *err)
+int convert_qemu_argv(const struct config *config, bool files, const char *const *words,
+	size_t count, struct conversion *ret, struct err *err)
 {
 	struct conversion made = { 0 };
 	if (qemu_argv_read(words, count, &made.argv, err) < 0)
 		return -1;
-	if (convert_guest(&made, config, err) < 0) {
+	if (convert_guest(&made, config, files, err) < 0) {
 		conversion_done(&made);
 		return -1;
 	}

@@ -24,7 +24,8 @@ void conversion_done(struct conversion *conversion);
 
 /*
  * The words must outlive *ret. ERR_INVALID_SPEC. What the policy refuses is in the report, and not
- * an error.
+ * an error. Without `files` the policy looks at no file of the host: it must not tell everybody
+ * which there are.
  */
-int convert_qemu_argv(const struct config *config, const char *const *words, size_t count,
-	struct conversion *ret, struct err *err);
+int convert_qemu_argv(const struct config *config, bool files, const char *const *words,
+	size_t count, struct conversion *ret, struct err *err);

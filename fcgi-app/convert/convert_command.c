@@ -43,7 +43,7 @@ static int convert_words(const struct config *config, const struct shell_words *
 {
 	struct err err;
 	__attribute__((cleanup(conversion_done))) struct conversion made = { 0 };
-	if (convert_qemu_argv(config, words->word, words->count, &made, &err) < 0 ||
+	if (convert_qemu_argv(config, true, words->word, words->count, &made, &err) < 0 ||
 		print_result(&made, spec, &err) < 0)
 		return print_error(&err);
 	print_items(&made);

@@ -12,6 +12,7 @@
 struct check {
 	const struct config *config;
 	struct policy_report *report;
+	bool text_only; /* looks at no file */
 	char path[256]; /* of the element or attribute that is looked at */
 	bool out_of_memory;
 	bool exhausted; /* some file could not be looked at */
@@ -38,7 +39,7 @@ static void violate(struct check *check, const char *value, const char *fmt, ...
 static void policy_check_value(struct check *check, const struct policy_row *row,
 	const struct xml_node *node, const char *text)
 {
-	const struct policy_value value = { check->config, row, node, text };
+	const struct policy_value value = { check->config, row, node, text, check->text_only };
 	const char *why = policy_rule_refusal(&value);
 	if (why == hostpath_exhausted) {
 		check->exhausted = true;
@@ -200,16 +201,28 @@ static int policy_exhausted(struct err *err)
 	return err_hint(err, "retry; if it happens again, raise virtgate's limit of open files");
 }
 
+static int policy_check_document(struct check *check, const struct xml_node *root, struct err *err)
+{
+	check->report->count = 0;
+	policy_check_element(check, root);
+	policy_check_formats(check, root);
+	if (check->out_of_memory)
+		return err_memory(err);
+	return check->exhausted ? policy_exhausted(err) : 0;
+}
+
 int policy_check(const struct xml *doc, const struct config *config, struct policy_report *ret,
 	struct err *err)
 {
 	struct check check = { .config = config, .report = ret };
-	ret->count = 0;
-	policy_check_element(&check, xml_root(doc));
-	policy_check_formats(&check, xml_root(doc));
-	if (check.out_of_memory)
-		return err_memory(err);
-	return check.exhausted ? policy_exhausted(err) : 0;
+	return policy_check_document(&check, xml_root(doc), err);
+}
+
+int policy_check_unseen(const struct xml *doc, const struct config *config,
+	struct policy_report *ret, struct err *err)
+{
+	struct check check = { .config = config, .report = ret, .text_only = true };
+	return policy_check_document(&check, xml_root(doc), err);
 }
 
 /* Paths */

@@ -35,6 +35,13 @@ int policy_check(const struct xml *doc, const struct config *config, struct poli
 	struct err *err);
 
 /*
+ * The same for whoever may not learn which files exist: looks at none, so that paths are judged by
+ * their text alone.
+ */
+int policy_check_unseen(const struct xml *doc, const struct config *config,
+	struct policy_report *ret, struct err *err);
+
+/*
  * Calls each(path, data, err) for every path of the host that a <domain> names in a place where the
  * policy allows paths; a -1 from it ends the walk.
  */

@@ -278,10 +278,11 @@ static const char *path_refusal(const struct policy_value *value)
 	bool made = is_to_be_made(value);
 	if (made)
 		place.kind = HOSTPATH_FILE;
-	const char *why = hostpath_refusal(place.root, value->text, place.kind);
+	const char *why = value->text_only ? hostpath_text_refusal(place.root, value->text)
+					   : hostpath_refusal(place.root, value->text, place.kind);
 	if (why)
 		return why;
-	if (rule == RULE_IMAGE && !made && place.kind == HOSTPATH_FILE) {
+	if (rule == RULE_IMAGE && !made && !value->text_only && place.kind == HOSTPATH_FILE) {
 		int qcow2 = hostpath_is_qcow2(place.root, value->text);
 		if (qcow2)
 			return qcow2 < 0 ? hostpath_exhausted

@@ -14,6 +14,7 @@ struct policy_value {
 	const struct policy_row *row;
 	const struct xml_node *node; /* the element, or the one that has the attribute */
 	const char *text;
+	bool text_only; /* of a path: no file is looked at */
 };
 
 /*

@@ -147,10 +147,15 @@ static const char *chain_refusal(
 	return why;
 }
 
+const char *hostpath_text_refusal(const char *root, const char *path)
+{
+	return hostpath_below(root, path) && strlen(path) < PATH_BYTES_MAX ? NULL : outside;
+}
+
 const char *hostpath_refusal(const char *root_path, const char *path, enum hostpath_kind kind)
 {
 	const char *rest = hostpath_below(root_path, path);
-	if (!rest || strlen(path) >= PATH_BYTES_MAX)
+	if (hostpath_text_refusal(root_path, path))
 		return outside;
 	AUTO(close) int root = open(root_path, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (root < 0 && is_exhausted(errno))

@@ -35,6 +35,9 @@ enum hostpath_kind {
  */
 const char *hostpath_refusal(const char *root, const char *path, enum hostpath_kind kind);
 
+/* The same by the path's text alone: no file is looked at. */
+const char *hostpath_text_refusal(const char *root, const char *path);
+
 /* Two results of hostpath_refusal(), to be compared by address. */
 extern const char hostpath_in_use[];    /* the rule that HOSTPATH_IDLE_IMAGE adds */
 extern const char hostpath_exhausted[]; /* no descriptor or memory: the path may be right later */

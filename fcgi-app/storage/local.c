@@ -14,7 +14,8 @@
 const char *local_shown(const char *images, const char *path)
 {
 	const char *below = hostpath_below(images, path);
-	return below ? below : path;
+	const char *slash = *path == '/' ? strrchr(path, '/') : NULL;
+	return below ? below : slash ? slash + 1 : path;
 }
 
 static bool has_directory(const char *path)

@@ -23,7 +23,10 @@
 #include "libvirt/hypervisor.h"
 #include "storage/usage.h"
 
-/* The part of a path below VIRTGATE_IMAGES, as clients know it; a path elsewhere as it is. */
+/*
+ * What clients of every role see of a path: its part below VIRTGATE_IMAGES; of an absolute path
+ * elsewhere only the last component. Points into the path.
+ */
 const char *local_shown(const char *images, const char *path);
 
 enum local_state {

@@ -42,7 +42,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	__attribute__((cleanup(conversion_done))) struct conversion made = { 0 };
 	struct err err;
 	if (shell_words_split((const char *)data, size, &words, &err) < 0 ||
-		convert_qemu_argv(&config, words.word, words.count, &made, &err) < 0) {
+		convert_qemu_argv(&config, true, words.word, words.count, &made, &err) < 0) {
 		insist(text_is_utf8(err.text, strlen(err.text)), "an error is not UTF-8");
 		return 0;
 	}
