@@ -62,7 +62,7 @@ static const struct field item_fields[] = {
 	{ "name", .type = FIELD_TEXT, FROM(struct item_answer, vm.name), .optional = true },
 	{ "ok", .type = FIELD_FLAG, FROM(struct item_answer, ok) },
 	{ "changed", .type = FIELD_FLAG, FROM(struct item_answer, changed), .optional = true,
-		.says = "false: the VM was in that state before" },
+		.says = "false: the VM was in the requested state already" },
 	{ "state", .type = FIELD_WORD, FROM(struct item_answer, state), .words = VM_STATE_NAMES,
 		.optional = true, .says = "the VM's state now; absent after a deletion" },
 	{ "restored", .type = FIELD_FLAG, FROM(struct item_answer, restored), .optional = true,

@@ -125,9 +125,9 @@ static int render_page(const void *data, char **ret, size_t *ret_len, struct err
 }
 
 /*
- * The same list and the same question have the same answer, so it need not be made to be named. One
- * that is stale says so, which is another answer: who holds the fresh one is not told that it
- * holds.
+ * The entity tag is a hash of the list's version and of the request, so that it is known without
+ * rendering the answer. A stale answer says so and has another tag: a client that holds the fresh
+ * answer must not get 304 for a stale one.
  */
 static int reply_page(const struct api_call *call, const struct page *page, struct api_reply *reply,
 	struct err *err)

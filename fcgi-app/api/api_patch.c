@@ -7,7 +7,7 @@
 const struct field api_patch_query[] = {
 	{ "apply", .type = FIELD_WORD, .words = PATCH_APPLY_NAMES,
 		.says = "changes the definition, the running guest, or both; default: the "
-			"definition, and title, description and labels in the guest too" },
+			"definition; title, description and labels also change in the running VM" },
 	{ 0 },
 };
 

@@ -12,7 +12,7 @@ enum { TIMEOUT_PRESET = 30 };
 const struct field api_power_answer[] = {
 	{ "Vm", VM_JSON_ALSO, FROM(struct power_done, vm) },
 	{ "changed", .type = FIELD_FLAG, FROM(struct power_done, changed),
-		.says = "false: the VM was in that state before" },
+		.says = "false: the VM was in the requested state already" },
 	{ 0 },
 };
 

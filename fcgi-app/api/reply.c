@@ -93,7 +93,7 @@ const struct field api_violation_fields[] = {
 		.says = "XPath of what the policy refuses" },
 	{ "value", .type = FIELD_TEXT, FROM(struct policy_violation, value) },
 	{ "rule", .type = FIELD_TEXT, FROM(struct policy_violation, rule),
-		.says = "what the policy allows here" },
+		.says = "the rule of the policy that the value breaks" },
 	{ 0 },
 };
 

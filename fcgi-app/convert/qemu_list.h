@@ -29,8 +29,9 @@ void qemu_list_done(struct qemu_list *list);
 const char *qemu_list_take(struct qemu_list *list, const char *key);
 /* The same, without taking the key. */
 const char *qemu_list_look(const struct qemu_list *list, const char *key);
-/* Takes these keys (separated by |), or all: ignoring them loses nothing. */
+/* Takes keys (separated by |) that have no effect on the guest. */
 void qemu_list_ignore(struct qemu_list *list, const char *keys);
+/* Takes all keys, none of which has an effect on the guest. */
 void qemu_list_ignore_all(struct qemu_list *list);
 /* Takes a key; true if its value is neither "off" nor "no" nor "false". */
 bool qemu_list_take_flag(struct qemu_list *list, const char *key);

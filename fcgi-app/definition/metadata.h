@@ -59,7 +59,10 @@ bool metadata_has_disk(const struct xml_node *domain, const char *path);
 int metadata_set_request(struct xml_node *domain, const char *hash, struct err *err);
 void metadata_get_request(const struct xml_node *domain, char ret[static HASH_SIZE]);
 
-/* Removes all claims from a client's <domain>: they are not ours. */
+/*
+ * Claims are what only virtgate may write: the disks it created, the request. Removes them from a
+ * client's <domain>.
+ */
 void metadata_drop_claims(struct xml_node *domain);
 
 /* Copies the claims of the <domain> that this one replaces; of disks, those that it still has. */

@@ -85,12 +85,12 @@ int snapshot_check_memory(const struct xml_node *snapshot, bool active, struct e
 {
 	if (active && attribute_is(snapshot, "memory", "snapshot", "no")) {
 		(void)err_set(err, ERR_SNAPSHOT_UNSUPPORTED,
-			"an internal snapshot of a running VM includes its memory");
+			"a snapshot of a running VM cannot leave out its memory");
 		return err_hint(err, "leave out memory, or shut the VM off first");
 	}
 	if (!active && attribute_is(snapshot, "memory", "snapshot", "internal")) {
 		(void)err_set(err, ERR_SNAPSHOT_UNSUPPORTED,
-			"a VM that is off has no memory for a snapshot");
+			"the VM is off, so a snapshot cannot include its memory");
 		return err_hint(err, "leave out memory, or start the VM first");
 	}
 	return 0;

@@ -2,7 +2,7 @@
 #pragma once
 /*
  * Paths of the host that a client may name: only beneath a root directory, symbolic links followed,
- * and only to files that lead nowhere else.
+ * and only to files whose backing files lie there too.
  *
  * A check is about this machine at this moment. libvirt opens the path again later, so anybody who
  * can write beneath the root on the host can still exchange a file between the check and the use.

@@ -6,8 +6,8 @@
  * leads to uses this module: the policy before libvirt opens an image, and the deletion
  * before an image is removed.
  *
- * The walker opens the files, for each has its own rule of what it may open and of what it means
- * that a file cannot be opened:
+ * The caller opens the files, because each caller has its own rules for which files it may open and
+ * what a failure means:
  *	image_chain_start(&chain, path, IMAGE_QCOW2);
  *	do {
  *		AUTO(close) int fd = open(chain.path, …);
@@ -41,7 +41,7 @@ bool image_chain_start(struct image_chain *chain, const char *path, enum image_f
 enum image_step {
 	IMAGE_STEP_END,       /* the file leads nowhere */
 	IMAGE_STEP_BACKING,   /* chain->path is its backing file now */
-	IMAGE_STEP_NOT_QCOW2, /* stated as qcow2, it is not one: QEMU opens neither it nor more */
+	IMAGE_STEP_NOT_QCOW2, /* stated as qcow2, but is not: QEMU opens no file from here on */
 	IMAGE_STEP_UNKNOWN,   /* it cannot be known, or not safely, where the file leads */
 };
 

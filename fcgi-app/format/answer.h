@@ -10,7 +10,8 @@
  *
  * FROM() of a FIELD_WORD is an index into its words, or a text; of FIELD_TEXTS a set of bits, one
  * for each of its words; of FIELD_TIME milliseconds since 1970; of FIELD_OBJECT and FIELD_ALSO the
- * struct that `of` is about. Of any type it may be a struct json *, which is shared.
+ * struct that `of` is about. A struct json * may
+ * stand for any type; the answer takes a reference of its own.
  *
  * In a field that is nullable or optional, these are missing values: a pointer that is NULL, an
  * array of char that holds "", a negative number. A missing value is left out if the field is

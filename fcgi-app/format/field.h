@@ -55,7 +55,7 @@ struct field {
 	const char *says;    /* description for the OpenAPI document; NULL: the name says it */
 	const char *example; /* for that document, as JSON; or NULL */
 	bool nullable;       /* in a merge patch null removes it; in an answer it may be null */
-	bool optional;       /* in answers only: may be missing; FIELD_ALSO: each member may */
+	bool optional; /* in answers only: may be missing; for FIELD_ALSO: any member of `of` may */
 
 	/* In answers: where the value is; see answer.h. */
 	field_getter *get;

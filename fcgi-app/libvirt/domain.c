@@ -245,7 +245,7 @@ int domain_check_version(struct hold *hold, const char *if_match, struct err *er
 	if (etag_is_version_listed(if_match, version))
 		return 0;
 	(void)err_set(err, ERR_PRECONDITION_FAILED,
-		"VM '%.64s' has changed: no entity tag in If-Match is of its present version",
+		"VM '%.64s' has changed: If-Match does not list its present entity tag",
 		hold->vm.name);
 	return err_hint(err, "read the VM again and repeat your change");
 }

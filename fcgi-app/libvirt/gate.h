@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 /*
- * A gate is a lock with a key: of all who want the gate of one key, one has it at a time, or
- * several who share it. Keys are the uuids of VMs above all, so that each VM sees one change at a
- * time.
+ * A gate is a lock with a key. For each key there is one holder at a time, or several that entered
+ * with gate_enter_shared(). Most keys are uuids of VMs, so that a VM sees one change at a time.
  *
  * The lock holds between the threads of this process, and between all processes that share a file
  * with gate_share(): those that serve one host. The kernel releases a process's gates when it ends.
@@ -19,8 +18,8 @@ struct gates *gates_new(void);
 void gates_free(struct gates *gates); /* none may be held */
 
 /*
- * From now on the file at path, which is made if it does not exist, stands between this process and
- * the others that share it. Call it once, before the first gate. ERR_INTERNAL.
+ * Shares the gates with all processes that call this with the same path; creates the file if it
+ * does not exist. Call it once, before the first gate. ERR_INTERNAL.
  */
 int gate_share(struct hypervisor *hypervisor, const char *path, struct err *err);
 
@@ -55,8 +54,8 @@ int gate_enter_shared(
 	struct hypervisor *hypervisor, const char *key, int ms, struct gate *ret, struct err *err);
 
 /*
- * Like gate_enter(), for one kind of operation that may run beside a change of the VM: what names
- * the kind, and each kind of each VM has a gate of its own.
+ * Like gate_enter(), for an operation that may run beside a change of the VM. The parameter what
+ * names the kind of operation. For each VM, each kind has a gate of its own.
  */
 int gate_enter_for(struct hypervisor *hypervisor, const char *what, const char *uuid,
 	struct gate *ret, struct err *err);

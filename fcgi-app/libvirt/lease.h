@@ -46,8 +46,8 @@ void lease_give(struct lease *lease); /* gives it back; does nothing if nothing 
 #define AUTO_LEASE __attribute__((cleanup(lease_give)))
 
 /*
- * From now on the lease is of another class. Returns false if that would have to be waited for: the
- * lease stays what it was.
+ * Changes the lease's class. Returns false, and leaves the class as it was, if no slot of the new
+ * class is free now.
  */
 bool lease_change_class(struct lease *lease, enum lease_class class);
 
@@ -67,9 +67,9 @@ int lease_retry(struct hypervisor *hypervisor, enum lease_class class, lease_rea
 	void *data, struct lease *lease, struct err *err);
 
 /*
- * A connection that the caller owns and closes, beside those that are leased: for what stays, such
- * as a subscription to events. Waits until there is one. Returns NULL if *stop is true;
- * lease_wake() makes all who wait here look at it.
+ * Opens a connection for long use, such as a subscription to events. The caller owns and closes it.
+ * Waits until it is open. Returns NULL if *stop is true; lease_wake() makes all threads that wait
+ * here read *stop again.
  */
 virConnectPtr lease_connect(struct hypervisor *hypervisor, const atomic_bool *stop);
 void lease_wake(struct hypervisor *hypervisor);

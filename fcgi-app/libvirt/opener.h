@@ -27,7 +27,10 @@ struct opener *opener_new(const char *uri, int give_up_ms, opened_fn *opened, vo
 /* opened() is not called afterwards. A thread that hangs ends when libvirt lets it go. */
 void opener_free(struct opener *opener);
 
-/* Is another connection wanted? Holds until one is opened, an attempt fails, or the next call. */
+/*
+ * Says whether another connection is wanted. This holds until a connection is opened, an attempt
+ * fails, or the next call.
+ */
 void opener_want(struct opener *opener, bool want);
 
 /*

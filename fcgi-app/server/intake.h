@@ -32,8 +32,10 @@ void intake_free(struct intake *intake); /* closes all connections; no thread ma
  */
 struct connection *intake_take(struct intake *intake);
 
-/* For the overload thread: waits for one that waited too long, or for too long a queue. NULL: as
- * above. */
+/*
+ * For the overload thread: waits until a request has waited too long, or the queue is too long, and
+ * takes that connection. NULL: as above.
+ */
 struct connection *intake_take_overdue(struct intake *intake);
 
 int intake_fd(const struct connection *connection);

@@ -335,7 +335,8 @@ static void expire_turn(struct worker *worker, unsigned turn)
 	struct api_reply reply;
 	struct err err;
 	LOCK(&server->expiry);
-	/* Made 0, it fails the worker's own compare-and-swap, and its next turn is odd again. */
+	/* With turn 0 the worker's own compare-and-swap fails. Its next increment makes turn odd.
+	 */
 	if (!atomic_compare_exchange_strong(&worker->turn, &turn, 0))
 		return;
 	deadline_exceeded(worker, &err);

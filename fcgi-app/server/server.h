@@ -23,17 +23,17 @@ int server_new(const struct config *config, struct api *api, struct server **ret
 void server_free(struct server *server); /* after server_run() has returned 0 with none stuck */
 
 /*
- * Starts the threads and returns when the workers wait for requests: those that have arrived since
- * server_new() are answered from now on, and none is refused because no worker has begun yet. On
- * failure there is no thread.
+ * Starts the threads and returns when all workers wait for requests. The requests that arrived
+ * since server_new() are answered then. On failure no thread is left.
  */
 int server_start(struct server *server, struct err *err);
 
 /*
  * After server_start(): serves until SIGTERM or SIGINT, which the caller has blocked in all
  * threads, and then drains: it accepts no more, answers the requests that have arrived, closes idle
- * connections and returns, after config->drain seconds at most. With an inherited socket it first
- * serves on until the requests that were running are answered, for half of that time at most.
+ * connections and returns, after config->drain seconds at most. With a socket from
+ * systemd it first keeps accepting until the requests that ran at the signal are answered, for half
+ * of config->drain at most.
  *
  * Returns the number of requests that are unanswered then. *ret_stuck is the number of answered
  * requests whose thread is still stuck. If either is not 0, threads are still running and may use

@@ -15,7 +15,8 @@ static int check_kernel(const struct config *config, struct err *err)
 	if (hostpath_probe() < 0)
 		return err_set(err, ERR_INTERNAL,
 			"the system call openat2() fails: %s. It needs Linux 5.6 or newer; systemd "
-			"forbids it with RestrictSUIDSGID=yes, or a SystemCallFilter= without it",
+			"forbids it if RestrictSUIDSGID=yes is set, or if SystemCallFilter= does "
+			"not list it",
 			strerror(errno));
 	return 0;
 }

@@ -2,7 +2,8 @@
 #pragma once
 /*
  * Checks a VM's files just before libvirt opens them, and locks its images until the guard is left.
- * The check: the files lead nowhere else, and no other VM writes to the images. The locks (gate.h)
+ * The check: the files and their backing files lie where the policy allows, and no other VM
+ * writes to the images. The locks (gate.h)
  * keep everybody who shares them from letting libvirt open the same images meanwhile: a guest that
  * starts in between could write a header into one, and libvirt would follow it as root.
  *	AUTO_GUARD struct guard guard = { 0 };

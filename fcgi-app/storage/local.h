@@ -13,8 +13,9 @@
  *	local_claim()           the image stays
  *	bootable_check()        the memory alone is checked: QEMU decides
  *	guard_enter()           no image is locked; the policy still checks paths
- *	disk_make() and carrier_make() write beneath VIRTGATE_IMAGES of this machine all the same,
- *in case that the machines share it; where it does not exist they fail.
+ *
+ * disk_make() and carrier_make() write beneath VIRTGATE_IMAGES of this machine even then, as both
+ * machines may share it. They fail if it does not exist.
  *
  * Thread-safe: no state.
  */

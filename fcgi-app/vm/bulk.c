@@ -25,7 +25,10 @@ void bulk_done(struct bulk *bulk)
 
 /* Finding the VMs */
 
-/* A stale list will not do. When there is none, nothing was done, which a 504 would leave open. */
+/*
+ * Needs a list that is not stale. Without one the request changes nothing, and its error says so,
+ * which a 504 would not.
+ */
 static int list_vms(
 	struct host *host, enum inventory_need need, struct vm_list **ret, struct err *err)
 {
@@ -194,11 +197,10 @@ static void run_round(
 static int check_turn(const struct bulk_work *work, struct err *err)
 {
 	if (atomic_load(work->stop.hurry))
-		return err_set(
-			err, ERR_DRAINING, "virtgate is stopping, and had not come to this VM yet");
+		return err_set(err, ERR_DRAINING, "virtgate is stopping and did not reach this VM");
 	if (clock_ms() < work->stop.deadline)
 		return 0;
-	return err_set(err, ERR_HOST_BUSY, "the time was over before this VM's turn");
+	return err_set(err, ERR_HOST_BUSY, "the request ran out of time before it reached this VM");
 }
 
 /* Does the VM match the selection when its turn has come? */

@@ -16,7 +16,7 @@
 
 enum {
 	BULK_VMS_MAX = 1000,
-	/* In seconds; less than one stop may wait, so that there is time to kill afterwards. */
+	/* In seconds. Below the maximum of a single stop, so that time remains to kill VMs. */
 	BULK_TIMEOUT_MAX = 300,
 };
 

@@ -28,9 +28,9 @@ DEFINE_AUTO(struct inventory *, inventory_free)
 
 enum inventory_need {
 	/*
-	 * After INVENTORY_WAIT_MS the last list will do if its fetch began at most
-	 * INVENTORY_STALE_MS ago. Without such a list: ERR_HYPERVISOR_UNAVAILABLE as soon as the
-	 * running fetch has taken wait_ms.
+	 * Takes the last list if no fresh one arrives within INVENTORY_WAIT_MS, and if the fetch of
+	 * the last one began at most INVENTORY_STALE_MS ago. Without such a list it waits until the
+	 * running fetch has taken wait_ms: ERR_HYPERVISOR_UNAVAILABLE.
 	 */
 	INVENTORY_STALE_OK,
 	/* A list whose fetch began after the call. ERR_DEADLINE_EXCEEDED. */

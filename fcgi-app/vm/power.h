@@ -24,7 +24,7 @@ enum power_action {
 
 struct power_done {
 	struct vm vm;  /* as it is now; a transient VM that is gone: as it was, but shut off */
-	bool changed;  /* false: the VM was in that state before */
+	bool changed;  /* false: the VM was in the requested state already */
 	bool restored; /* a start: from the managed save */
 };
 

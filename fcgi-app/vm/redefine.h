@@ -8,8 +8,9 @@
 
 /*
  * The definition, which the next start uses; or, with `live`, the configuration of the running VM,
- * with everything that libvirt has chosen for it. For a transient VM both are the latter, for a VM
- * that is off the former. The caller frees *ret.
+ * with everything that libvirt has chosen for it. A transient VM has no definition: live is ignored
+ * and its configuration read. So it is for a VM that is off, whose definition is read. The caller
+ * frees *ret.
  */
 int redefine_read_xml(struct host *host, const char *ref, bool live, char **ret, struct err *err);
 
