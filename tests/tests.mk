@@ -163,7 +163,8 @@ BENCH_TOOLS := $(patsubst tests/%.c,$(BUILD)/tests/%,\
 	$(sort $(filter-out tests/bench/bench_%,$(wildcard tests/bench/*.c))))
 
 $(BUILD)/tests/bench/plain_server: $(BUILD)/obj/server/server.o
-$(BUILD)/tests/bench/plain_server: LDLIBS += $(BUILD)/obj/server/server.o -lfcgi
+$(BUILD)/tests/bench/plain_server: LDLIBS += $(BUILD)/obj/server/server.o
+$(BUILD)/tests/bench/plain_pool $(BUILD)/tests/bench/plain_loop: LDLIBS += -lfcgi
 
 bench:
 	@deploy/deps bench

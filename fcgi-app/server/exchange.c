@@ -4,23 +4,18 @@
 #include "base/text.h"
 #include "base/uuid.h"
 
-#include <fcgiapp.h>
 #include <stdio.h>
 #include <string.h>
 
 struct exchange {
-	FCGX_Request fcgi;
+	struct fastcgi
+		*fastcgi; /* NULL: its request has not arrived yet, and is the connection's */
+	struct fastcgi_writer writer;
 	struct http_req req;
 	char own_id[UUID_SIZE];
-	char *body;
-	bool broken; /* the body could not be read: `failure` says why */
+	bool broken; /* the body cannot be used: `failure` says why */
 	struct err failure;
 };
-
-int exchange_init(void)
-{
-	return FCGX_Init() ? -1 : 0;
-}
 
 struct exchange *exchange_new(void)
 {
@@ -29,46 +24,33 @@ struct exchange *exchange_new(void)
 
 void exchange_free(struct exchange *exchange)
 {
+	if (exchange->fastcgi)
+		fastcgi_free(exchange->fastcgi);
 	free(exchange);
 }
 
 /* The request */
 
-/*
- * Reads the whole body, because what stays unread would be taken for the next request on this
- * connection, and keeps at most API_BODY_MAX bytes of it. A body of another length than announced
- * broke off, and is refused.
- */
-static int exchange_read_body(
-	const FCGX_Request *fcgi, char **ret_body, size_t *ret_len, struct err *err)
+static const char *exchange_param(const struct exchange *x, const char *name)
 {
-	const char *length = FCGX_GetParam("CONTENT_LENGTH", fcgi->envp);
-	long long announced = length ? strtoll(length, NULL, 10) : 0;
-	size_t room = announced < 0        ? 0
-		: announced > API_BODY_MAX ? API_BODY_MAX
-					   : (size_t)announced;
-	AUTO(free) char *body = malloc(room + 1);
-	char surplus[4096];
-	size_t len = 0;
-	for (int n = 1; n > 0; len += (size_t)n) {
-		bool fits = body && len < room;
-		size_t size = fits ? room - len : sizeof surplus;
-		/* cppcheck-suppress legacyUninitvar */
-		n = FCGX_GetStr(fits ? body + len : surplus, (int)size, fcgi->in);
-	}
-	if (!body)
-		return err_memory(err);
-	if (len && (!length || !*length))
+	const char *value = fastcgi_param(x->fastcgi, name);
+	return value ? value : "";
+}
+
+/* A body of another length than announced broke off, and is refused. */
+static int exchange_check_body(const struct exchange *x, struct err *err)
+{
+	const char *length = exchange_param(x, "CONTENT_LENGTH");
+	long long announced = strtoll(length, NULL, 10);
+	size_t len = fastcgi_body_len(x->fastcgi);
+	if (len && !*length)
 		return err_set(err, ERR_LENGTH_REQUIRED, "body: the request has no Content-Length");
 	if (len > API_BODY_MAX)
 		return err_set(err, ERR_BODY_TOO_LARGE,
 			"body: %zu bytes are more than the %d allowed", len, API_BODY_MAX);
-	if (FCGX_GetError(fcgi->in) || (long long)len != announced)
+	if ((long long)len != announced)
 		return err_set(err, ERR_BAD_REQUEST,
 			"body: Content-Length is %lld, but %zu bytes arrived", announced, len);
-	body[len] = '\0';
-	*ret_len = len;
-	*ret_body = TAKE(body);
 	return 0;
 }
 
@@ -95,12 +77,12 @@ static void exchange_set_request(struct exchange *x)
 {
 	struct http_req *req = &x->req;
 	req->method = http_method_of(exchange_method(x));
-	for (size_t i = 0; i < ARRAY_LEN(params); i++) {
-		const char *value = FCGX_GetParam(params[i].name, x->fcgi.envp);
-		*(const char **)(void *)((char *)req + params[i].at) = value ? value : "";
-	}
-	x->broken = exchange_read_body(&x->fcgi, &x->body, &req->body_len, &x->failure) < 0;
-	req->body = x->broken ? "" : x->body;
+	for (size_t i = 0; i < ARRAY_LEN(params); i++)
+		*(const char **)(void *)((char *)req + params[i].at) =
+			exchange_param(x, params[i].name);
+	x->broken = exchange_check_body(x, &x->failure) < 0;
+	req->body = x->broken ? "" : fastcgi_body(x->fastcgi);
+	req->body_len = x->broken ? 0 : fastcgi_body_len(x->fastcgi);
 	/* nginx's id is used if it can stand in a header and in the log unescaped. */
 	if (!text_is_name(req->request_id)) {
 		uuid_make(x->own_id);
@@ -108,20 +90,28 @@ static void exchange_set_request(struct exchange *x)
 	}
 }
 
-/*
- * Without a listening socket, libfcgi returns an error when the connection was closed; with one it
- * would accept another connection.
- */
-bool exchange_read(struct exchange *x, int fd)
+enum fastcgi_step exchange_read(struct exchange *x, int fd, struct fastcgi **partial)
 {
-	*x = (struct exchange){ 0 };
-	(void)FCGX_InitRequest(&x->fcgi, -1, 0);
-	x->fcgi.ipcFd = fd;
-	x->fcgi.keepConnection = 1; /* otherwise FCGX_Accept_r() closes it first */
-	if (FCGX_Accept_r(&x->fcgi))
-		return false;
+	struct fastcgi *request = *partial ? TAKE(*partial) : TAKE(x->fastcgi);
+	if (!request)
+		request = fastcgi_new(API_BODY_MAX);
+	if (x->fastcgi)
+		fastcgi_free(TAKE(x->fastcgi));
+	if (!request)
+		return FASTCGI_BROKEN;
+	enum fastcgi_step step = fastcgi_receive(request, fd);
+	if (step == FASTCGI_PARTIAL) {
+		*partial = request;
+		return step;
+	}
+	x->fastcgi = request;
+	if (step == FASTCGI_BROKEN) {
+		fastcgi_reset(request);
+		return step;
+	}
+	x->writer = (struct fastcgi_writer){ .fd = fd, .id = fastcgi_id(request) };
 	exchange_set_request(x);
-	return true;
+	return step;
 }
 
 const struct http_req *exchange_request(const struct exchange *x)
@@ -131,8 +121,7 @@ const struct http_req *exchange_request(const struct exchange *x)
 
 const char *exchange_method(const struct exchange *x)
 {
-	const char *method = FCGX_GetParam("REQUEST_METHOD", x->fcgi.envp);
-	return method ? method : "";
+	return exchange_param(x, "REQUEST_METHOD");
 }
 
 const struct err *exchange_failure(const struct exchange *x)
@@ -142,74 +131,86 @@ const struct err *exchange_failure(const struct exchange *x)
 
 /* The reply */
 
-static void out_header(FCGX_Stream *out, const char *name, const char *value)
+static void out_text(struct exchange *x, const char *text)
 {
-	(void)FCGX_FPrintF(out, "%s: %s\r\n", name, value);
+	fastcgi_write(&x->writer, text, strlen(text));
 }
 
-static void out_number(FCGX_Stream *out, const char *name, size_t value)
+static void out_header(struct exchange *x, const char *name, const char *value)
 {
-	(void)FCGX_FPrintF(out, "%s: %lu\r\n", name, (unsigned long)value);
+	out_text(x, name);
+	out_text(x, ": ");
+	out_text(x, value);
+	out_text(x, "\r\n");
+}
+
+static void out_number(struct exchange *x, const char *name, size_t value)
+{
+	char text[24];
+	(void)snprintf(text, sizeof text, "%zu", value);
+	out_header(x, name, text);
+}
+
+static void out_status(struct exchange *x, int status)
+{
+	char text[64];
+	(void)snprintf(text, sizeof text, "%d %s", status, http_reason(status));
+	out_header(x, "Status", text);
 }
 
 /* The headers that all kinds of replies have, without the empty line that ends them. */
-static void out_headers(FCGX_Stream *out, const struct http_req *req, const struct api_reply *reply)
+static void out_headers(struct exchange *x, const struct api_reply *reply)
 {
-	(void)FCGX_FPrintF(out, "Status: %d %s\r\n", reply->status, http_reason(reply->status));
-	out_header(out, "X-Request-Id", req->request_id);
+	out_status(x, reply->status);
+	out_header(x, "X-Request-Id", x->req.request_id);
 	/* A client may keep a reply with an entity tag, and ask whether it is still valid. */
-	out_header(out, "Cache-Control", reply->etag[0] ? "private, no-cache" : "no-store");
-	out_header(out, "Vary", "Accept-Encoding");
+	out_header(x, "Cache-Control", reply->etag[0] ? "private, no-cache" : "no-store");
+	out_header(x, "Vary", "Accept-Encoding");
 	if (reply->location)
-		out_header(out, "Location", reply->location);
+		out_header(x, "Location", reply->location);
 	if (reply->allow[0])
-		out_header(out, "Allow", reply->allow);
+		out_header(x, "Allow", reply->allow);
 	if (reply->accept_patch)
-		out_header(out, "Accept-Patch", reply->accept_patch);
+		out_header(x, "Accept-Patch", reply->accept_patch);
 	if (reply->replayed)
-		out_header(out, "Idempotent-Replay", "true");
+		out_header(x, "Idempotent-Replay", "true");
 	if (reply->age) /* RFC 9111 section 5.1 */
-		out_number(out, "Age", (size_t)reply->age);
+		out_number(x, "Age", (size_t)reply->age);
 	if (reply->status == 401) /* RFC 9110 section 15.5.2; nginx's own 401 is the usual one */
-		out_header(out, "WWW-Authenticate", "Basic realm=\"virtgate\"");
+		out_header(x, "WWW-Authenticate", "Basic realm=\"virtgate\"");
 	if (reply->retry_after)
-		out_number(out, "Retry-After", (size_t)reply->retry_after);
+		out_number(x, "Retry-After", (size_t)reply->retry_after);
 	if (reply->etag[0])
-		out_header(out, "ETag", reply->etag);
+		out_header(x, "ETag", reply->etag);
 	if (reply->type)
-		out_header(out, "Content-Type", reply->type);
+		out_header(x, "Content-Type", reply->type);
 }
 
-/* What FCGX_Finish_r() does, but without freeing the request, which its owner may still read. */
 bool exchange_end(struct exchange *x)
 {
-	bool kept = x->fcgi.keepConnection;
-	kept = !FCGX_FClose(x->fcgi.err) && kept;
-	kept = !FCGX_FClose(x->fcgi.out) && kept;
-	return !FCGX_GetError(x->fcgi.in) && kept;
+	return fastcgi_end(&x->writer) && fastcgi_keeps(x->fastcgi);
 }
 
 enum exchange_end exchange_answer(struct exchange *x, const struct api_reply *reply)
 {
-	FCGX_Stream *out = x->fcgi.out;
 	bool has_body = x->req.method != HTTP_HEAD;
-	out_headers(out, &x->req, reply);
+	out_headers(x, reply);
 	switch (reply->kind) {
 	case API_REPLY_BODY:
 		/* RFC 9110 section 8.6: none with a 204; a 304's would be that of the 200. */
 		if (reply->status != 204 && reply->status != 304)
-			out_number(out, "Content-Length", reply->body_len);
-		(void)FCGX_PutS("\r\n", out);
+			out_number(x, "Content-Length", reply->body_len);
+		out_text(x, "\r\n");
 		if (reply->body && has_body)
-			(void)FCGX_PutStr(reply->body, (int)reply->body_len, out);
+			fastcgi_write(&x->writer, reply->body, reply->body_len);
 		break;
 	case API_REPLY_REDIRECT: /* nginx, ngx_http_upstream_module: an internal location */
-		out_header(out, "X-Accel-Redirect", reply->redirect);
-		(void)FCGX_PutS("\r\n", out);
+		out_header(x, "X-Accel-Redirect", reply->redirect);
+		out_text(x, "\r\n");
 		break;
 	case API_REPLY_STREAM:
-		out_header(out, "X-Accel-Buffering", "no");
-		(void)FCGX_PutS("\r\n", out);
+		out_header(x, "X-Accel-Buffering", "no");
+		out_text(x, "\r\n");
 		if (!has_body)
 			break;
 		return exchange_write(x, "", 0) ? EXCHANGE_STREAMED : EXCHANGE_BROKEN;
@@ -219,11 +220,11 @@ enum exchange_end exchange_answer(struct exchange *x, const struct api_reply *re
 
 bool exchange_write(struct exchange *x, const void *bytes, size_t len)
 {
-	return FCGX_PutStr(bytes, (int)len, x->fcgi.out) == (int)len && !FCGX_FFlush(x->fcgi.out);
+	fastcgi_write(&x->writer, bytes, len);
+	return fastcgi_flush(&x->writer);
 }
 
 void exchange_done(struct exchange *x)
 {
-	FCGX_Free(&x->fcgi, 0);
-	free(TAKE(x->body));
+	fastcgi_reset(x->fastcgi);
 }

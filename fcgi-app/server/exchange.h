@@ -1,17 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 /*
- * An exchange: one request from nginx by FastCGI (specification 1.0), and its reply. The door to
- * libfcgi. What was read stays valid until exchange_done().
+ * An exchange: one request from nginx by FastCGI, and its reply. What was read stays valid until
+ * exchange_done().
  *
  * One thread at a time uses an exchange, with one exception: while the thread that has it only
  * reads the request, another thread may call exchange_answer().
  */
 #include "api/api.h"
-
-/* Once per process, before the first exchange. Replaces the handler of SIGPIPE. -1: out of memory.
- */
-int exchange_init(void);
+#include "server/fastcgi.h"
 
 struct exchange;
 struct exchange *exchange_new(void); /* NULL: out of memory */
@@ -19,13 +16,14 @@ void exchange_free(struct exchange *exchange);
 DEFINE_AUTO(struct exchange *, exchange_free)
 
 /*
- * Reads one request and its body from a connection that has something to read. false: the peer
- * closed the connection or sent no valid request; the descriptor is closed then.
+ * Reads what a connection has of its next request, without waiting. FASTCGI_PARTIAL: *partial has
+ * what arrived, for the next call with this connection; it is NULL otherwise. Only after
+ * FASTCGI_WHOLE is there a request, up to exchange_done().
  */
-bool exchange_read(struct exchange *exchange, int fd);
+enum fastcgi_step exchange_read(struct exchange *exchange, int fd, struct fastcgi **partial);
 const struct http_req *exchange_request(const struct exchange *exchange);
 const char *exchange_method(const struct exchange *exchange); /* as nginx sent it */
-/* Why the body could not be read; NULL: it was. */
+/* Why the body cannot be used; NULL: it can. */
 const struct err *exchange_failure(const struct exchange *exchange);
 
 /* What becomes of the connection. */

@@ -48,8 +48,8 @@
  *		No idle connection keeps a process that drains.
  */
 enum {
-	/* nginx sends a request at once and whole; a peer that stalls inside one is dropped. */
-	IO_TIMEOUT_SECONDS = 30,
+	/* nginx reads a reply at once; a peer that does not is dropped. */
+	SEND_TIMEOUT_SECONDS = 30,
 	/* A longer queue than this is answered by the overload thread without waiting. */
 	QUEUED_PER_WORKER = 4,
 	/* Measured: more pollers only wake each other. */
@@ -59,15 +59,18 @@ enum {
 };
 
 enum connection_state {
-	CONNECTION_NEW,   /* armed in the epoll set, never used */
-	CONNECTION_IDLE,  /* armed in the epoll set, used before */
-	CONNECTION_TAKEN, /* owned by a thread, or queued */
+	CONNECTION_NEW,     /* armed in the epoll set, never used */
+	CONNECTION_IDLE,    /* armed in the epoll set, used before */
+	CONNECTION_PARTIAL, /* armed in the epoll set, has a part of a request */
+	CONNECTION_TAKEN,   /* owned by a thread, or queued */
 };
 
 struct connection {
 	int fd;
 	_Atomic enum connection_state state; /* written by the one thread that has it */
 	int64_t queued_at;                   /* clock_ms() */
+	struct fastcgi *partial;             /* of the request that arrives; or NULL */
+	_Atomic int64_t partial_since;       /* clock_ms() */
 	LIST_ENTRY(connection) all;
 	STAILQ_ENTRY(connection) queued;
 };
@@ -103,6 +106,11 @@ struct intake {
 int intake_fd(const struct connection *connection)
 {
 	return connection->fd;
+}
+
+struct fastcgi **intake_partial(struct connection *connection)
+{
+	return &connection->partial;
 }
 
 /* Arms a descriptor for one event, which will carry the tag. */
@@ -141,15 +149,20 @@ int intake_new(const struct config *config, struct intake **ret, struct err *err
 	return -1;
 }
 
+static void connection_destroy(struct connection *connection)
+{
+	LIST_REMOVE(connection, all);
+	(void)close(connection->fd);
+	if (connection->partial)
+		fastcgi_free(connection->partial);
+	free(connection);
+}
+
 void intake_free(struct intake *intake)
 {
 	listener_done(&intake->listener);
-	while (!LIST_EMPTY(&intake->connections)) {
-		struct connection *connection = LIST_FIRST(&intake->connections);
-		LIST_REMOVE(connection, all);
-		(void)close(connection->fd);
-		free(connection);
-	}
+	while (!LIST_EMPTY(&intake->connections))
+		connection_destroy(LIST_FIRST(&intake->connections));
 	if (intake->epoll >= 0)
 		(void)close(intake->epoll);
 	if (intake->over_fd >= 0)
@@ -182,20 +195,17 @@ static void end_if_over(struct intake *intake)
 		wake_parked(intake);
 }
 
-/* Its descriptor is closed already. */
 static void connection_free(struct intake *intake, struct connection *connection)
 {
-	LIST_REMOVE(connection, all);
-	free(connection);
+	connection_destroy(connection);
 	end_if_over(intake);
 }
 
 /* Arms it last: from then on it belongs to whoever gets its event. */
 static void connection_new(struct intake *intake, int fd)
 {
-	const struct timeval timeout = { .tv_sec = IO_TIMEOUT_SECONDS };
+	const struct timeval timeout = { .tv_sec = SEND_TIMEOUT_SECONDS };
 	struct connection *connection = calloc(1, sizeof *connection);
-	(void)setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof timeout);
 	(void)setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof timeout);
 	if (!connection) {
 		(void)close(fd);
@@ -204,10 +214,8 @@ static void connection_new(struct intake *intake, int fd)
 	connection->fd = fd;
 	atomic_store(&connection->state, CONNECTION_NEW);
 	LIST_INSERT_HEAD(&intake->connections, connection, all);
-	if (!epoll_arm(intake, fd, connection, EPOLL_CTL_ADD))
-		return;
-	(void)close(fd);
-	connection_free(intake, connection);
+	if (epoll_arm(intake, fd, connection, EPOLL_CTL_ADD) < 0)
+		connection_free(intake, connection);
 }
 
 /*
@@ -222,21 +230,45 @@ static void end_if_silent(const struct connection *connection)
 		(void)shutdown(connection->fd, SHUT_RD);
 }
 
+static void note_partial(struct connection *connection)
+{
+	if (!atomic_load(&connection->partial_since))
+		atomic_store(&connection->partial_since, clock_ms());
+	atomic_store(&connection->state, CONNECTION_PARTIAL);
+}
+
+static void note_idle(const struct intake *intake, struct connection *connection)
+{
+	atomic_store(&connection->partial_since, 0);
+	atomic_store(&connection->state, CONNECTION_IDLE);
+	if (atomic_load(&intake->draining))
+		end_if_silent(connection);
+}
+
 /* From epoll_arm() on, another thread may have taken the connection and freed it. */
 void intake_give(struct intake *intake, struct connection *connection, enum intake_end end)
 {
-	int fd = connection->fd;
-	if (end == INTAKE_KEPT) {
-		atomic_store(&connection->state, CONNECTION_IDLE);
-		if (atomic_load(&intake->draining))
-			end_if_silent(connection);
-		if (!epoll_arm(intake, fd, connection, EPOLL_CTL_MOD))
+	if (end != INTAKE_CLOSE) {
+		if (end == INTAKE_PARTIAL)
+			note_partial(connection);
+		else
+			note_idle(intake, connection);
+		if (!epoll_arm(intake, connection->fd, connection, EPOLL_CTL_MOD))
 			return;
 	}
 	LOCK(&intake->lock);
-	if (end != INTAKE_CLOSED)
-		(void)close(fd);
 	connection_free(intake, connection);
+}
+
+void intake_end_stalled(struct intake *intake, int stall_ms)
+{
+	LOCK(&intake->lock);
+	int64_t since = clock_ms() - stall_ms;
+	const struct connection *connection = NULL;
+	LIST_FOREACH(connection, &intake->connections, all)
+		if (atomic_load(&connection->state) == CONNECTION_PARTIAL &&
+			atomic_load(&connection->partial_since) <= since)
+			(void)shutdown(connection->fd, SHUT_RDWR);
 }
 
 int intake_taken_count(struct intake *intake)
@@ -437,7 +469,7 @@ static void overload_hand_on(struct intake *intake)
 {
 	struct connection *connection = NULL;
 	while (atomic_load(&intake->idle) && (connection = queue_take(intake, 0)))
-		intake_give(intake, connection, INTAKE_KEPT);
+		intake_give(intake, connection, connection->partial ? INTAKE_PARTIAL : INTAKE_KEPT);
 }
 
 struct connection *intake_take_overdue(struct intake *intake)
@@ -486,7 +518,7 @@ void intake_drain(struct intake *intake)
 	struct connection *connection = NULL;
 	LIST_FOREACH(connection, &intake->connections, all) {
 		enum connection_state state = atomic_load(&connection->state);
-		if (state == CONNECTION_IDLE || (state == CONNECTION_NEW && again))
+		if (state == CONNECTION_IDLE || (state != CONNECTION_TAKEN && again))
 			end_if_silent(connection);
 	}
 	end_if_over(intake);

@@ -13,6 +13,7 @@
  * All functions may be called from any thread.
  */
 #include "base/config.h"
+#include "server/fastcgi.h"
 
 #include <stdatomic.h>
 
@@ -39,17 +40,26 @@ struct connection *intake_take(struct intake *intake);
 struct connection *intake_take_overdue(struct intake *intake);
 
 int intake_fd(const struct connection *connection);
+/* What the connection has brought of its next request; NULL: nothing. Owned by the connection. */
+struct fastcgi **intake_partial(struct connection *connection);
 
 /* For a worker that is about to wait for something other than nginx: another polls in its place. */
 void intake_block(struct intake *intake);
 
 /* What becomes of a connection after a request. */
 enum intake_end {
-	INTAKE_KEPT,   /* it waits for its next request */
-	INTAKE_CLOSE,  /* intake closes it */
-	INTAKE_CLOSED, /* the caller has closed its descriptor */
+	INTAKE_KEPT,    /* it waits for its next request */
+	INTAKE_PARTIAL, /* it waits for the rest of its next request */
+	INTAKE_CLOSE,
 };
 void intake_give(struct intake *intake, struct connection *connection, enum intake_end end);
+
+/*
+ * Ends the connections that have had a part of a request for that long: nginx sends a request at
+ * once and whole. To be called every few seconds.
+ */
+enum { INTAKE_STALL_MS = 10000 };
+void intake_end_stalled(struct intake *intake, int stall_ms);
 
 /* How many connections are owned by a thread or queued. */
 int intake_taken_count(struct intake *intake);
@@ -62,7 +72,7 @@ bool intake_is_inherited(const struct intake *intake);
 
 /*
  * Accepts what has connected already, and no more after that. Closes idle connections, and the
- * others as they are given back. A connection that was never used is closed only by a second call:
- * nginx opens one when it has a request to send, so that request is on its way.
+ * others as they are given back. A connection that was never used, or has brought a part of a
+ * request, is closed only by a second call: its request is on its way.
  */
 void intake_drain(struct intake *intake);

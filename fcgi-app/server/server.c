@@ -88,6 +88,18 @@ static enum exchange_end send_reply(struct exchange *exchange, const struct api_
 	return exchange_answer(exchange, reply);
 }
 
+/* Reads a request; false: there is none yet, or no more, and the connection is given back. */
+static bool read_request(
+	struct server *server, struct exchange *exchange, struct connection *connection)
+{
+	enum fastcgi_step step =
+		exchange_read(exchange, intake_fd(connection), intake_partial(connection));
+	if (step != FASTCGI_WHOLE)
+		intake_give(server->intake, connection,
+			step == FASTCGI_PARTIAL ? INTAKE_PARTIAL : INTAKE_CLOSE);
+	return step == FASTCGI_WHOLE;
+}
+
 static void give_back(struct server *server, struct connection *connection, enum exchange_end end)
 {
 	intake_give(server->intake, connection, end == EXCHANGE_KEPT ? INTAKE_KEPT : INTAKE_CLOSE);
@@ -185,10 +197,8 @@ static void *work(void *data)
 	bool needed = true;
 	note_begin(worker->server);
 	while (needed && (connection = intake_take(intake))) {
-		if (exchange_read(worker->exchange, intake_fd(connection)))
+		if (read_request(worker->server, worker->exchange, connection))
 			serve_request(worker, connection);
-		else
-			intake_give(intake, connection, INTAKE_CLOSED);
 		needed = worker_goes_on(worker);
 	}
 	if (needed)
@@ -224,10 +234,8 @@ static void *answer_overload(void *data)
 	AUTO(exchange_free) struct exchange *exchange = exchange_new();
 	struct connection *connection = NULL;
 	while (exchange && (connection = intake_take_overdue(server->intake))) {
-		if (exchange_read(exchange, intake_fd(connection)))
+		if (read_request(server, exchange, connection))
 			answer_overdue(server, &exchange, connection);
-		else
-			intake_give(server->intake, connection, INTAKE_CLOSED);
 	}
 	add_serving(server, -1);
 	return NULL;
@@ -392,12 +400,14 @@ static void free_ended_workers(struct server *server)
  */
 static int64_t next_expiry(const struct server *server)
 {
+	enum { LOOK_MS = 5000 }; /* for connections that stall */
 	const struct config *config = server->config;
 	int shortest = config->read_deadline < config->action_deadline ? config->read_deadline
 								       : config->action_deadline;
 	if (config->long_deadline < shortest)
 		shortest = config->long_deadline;
-	int64_t next = clock_ms() + (int64_t)shortest * 1000;
+	int64_t pause = (int64_t)shortest * 1000;
+	int64_t next = clock_ms() + (pause < LOOK_MS ? pause : LOOK_MS);
 	struct worker *worker = NULL;
 	SLIST_FOREACH(worker, &server->workers, link) {
 		int64_t deadline = atomic_load(&worker->deadline);
@@ -420,6 +430,7 @@ static void watch_until_stopped(struct server *server)
 		if (sigtimedwait(&signals, NULL, &timeout) > 0)
 			return;
 		expire_turns(server);
+		intake_end_stalled(server->intake, INTAKE_STALL_MS);
 		free_ended_workers(server);
 		(void)malloc_trim(0); /* what a burst of requests has left in holes */
 	}
@@ -475,8 +486,8 @@ static bool drain(struct server *server)
 	intake_drain(server->intake);
 	if (await_end(server, clock_ms() + NEW_CONNECTION_MS))
 		return true;
-	intake_drain(server->intake);
 	for (;;) {
+		intake_drain(server->intake);
 		int64_t look = next_expiry(server);
 		if (await_end(server, look < end ? look : end))
 			return true;
@@ -551,14 +562,11 @@ int server_new(const struct config *config, struct api *api, struct server **ret
 	(void)pthread_mutex_init(&server->expiry, NULL);
 	cond_init_monotonic(&server->changed);
 	allow_many_files();
-	int rc = exchange_init();
-	(void)signal(SIGPIPE, SIG_IGN); /* libfcgi has installed a handler of its own */
-	if (rc < 0)
-		(void)err_set(err, ERR_INTERNAL, "libfcgi cannot be initialised");
-	else if (!intake_new(config, &server->intake, err)) {
-		*ret = server;
-		return 0;
+	(void)signal(SIGPIPE, SIG_IGN);
+	if (intake_new(config, &server->intake, err) < 0) {
+		server_free(server);
+		return -1;
 	}
-	server_free(server);
-	return -1;
+	*ret = server;
+	return 0;
 }

@@ -20,7 +20,7 @@
 enum { PATIENCE_MS = 20000, WORKERS_MAX = 8 };
 
 /* What a client sends, and what it gets. */
-enum { ASK_AT_ONCE = 'a', ASK_BLOCKING = 'b', ASK_HELD = 'h' };
+enum { ASK_AT_ONCE = 'a', ASK_BLOCKING = 'b', ASK_HELD = 'h', ASK_HALF = '/' };
 enum { BY_WORKER = 'W', BY_OVERLOAD = 'O', CLOSED = 'C', LOST = 'L' };
 
 /* An intake on a socket of its own, the threads that serve it, and what they do. */
@@ -49,6 +49,8 @@ static enum intake_end serve(const struct connection *connection, char by)
 	int fd = intake_fd(connection);
 	if (read(fd, &ask, 1) != 1)
 		return INTAKE_CLOSE;
+	if (ask == ASK_HALF)
+		return INTAKE_PARTIAL;
 	if (ask != ASK_AT_ONCE && by == BY_WORKER)
 		intake_block(world.intake);
 	if (ask == ASK_BLOCKING)
@@ -177,6 +179,31 @@ static void test_idle_connections_hold_no_worker(void **state)
 	(void)close(fd);
 	for (size_t i = 0; i < ARRAY_LEN(idle); i++)
 		(void)close(idle[i]);
+	end();
+}
+
+static void test_half_requests_hold_no_worker_and_end_when_they_stall(void **state)
+{
+	int half[20];
+	(void)state;
+	begin(2);
+	for (size_t i = 0; i < ARRAY_LEN(half); i++) {
+		half[i] = client_new();
+		assert_true(send_ask(half[i], ASK_HALF));
+	}
+	int fd = client_new();
+	assert_int_equal(ask(fd, ASK_AT_ONCE), BY_WORKER);
+	assert_int_equal(ask(half[0], ASK_AT_ONCE), BY_WORKER);
+	AWAIT(intake_taken_count(world.intake) == 0);
+	intake_end_stalled(world.intake, PATIENCE_MS);
+	assert_int_equal(ask(half[1], ASK_AT_ONCE), BY_WORKER);
+	intake_end_stalled(world.intake, 0);
+	for (size_t i = 2; i < ARRAY_LEN(half); i++)
+		assert_int_equal(await_reply(half[i]), CLOSED);
+	assert_int_equal(ask(half[0], ASK_AT_ONCE), BY_WORKER);
+	for (size_t i = 0; i < ARRAY_LEN(half); i++)
+		(void)close(half[i]);
+	(void)close(fd);
 	end();
 }
 
@@ -398,6 +425,7 @@ int main(void)
 		cmocka_unit_test(test_drain_answers_what_has_arrived),
 		cmocka_unit_test(test_no_request_is_lost_in_a_crowd),
 		cmocka_unit_test(test_drain_ends_a_crowd),
+		cmocka_unit_test(test_half_requests_hold_no_worker_and_end_when_they_stall),
 		cmocka_unit_test(test_a_socket_in_use_is_refused),
 	};
 	if (!mkdtemp(directory))
