@@ -176,7 +176,7 @@ static struct json *item_json(
 
 int api_bulk_act(struct api_call *call, struct api_reply *reply, struct err *err)
 {
-	AUTO_BULK struct bulk bulk = { 0 };
+	AUTO_BULK struct bulk bulk = { .user = call->req->user };
 	const struct api *api = call->api;
 	enum bulk_action action = (enum bulk_action)call->route->what;
 	const struct stop_how how = api_power_stop_how(call);

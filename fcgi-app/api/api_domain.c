@@ -221,6 +221,7 @@ static int create_domain(struct api_call *call, const struct create_how *asked,
 	if (how.carrier && add_carrier(call, &domain, err) < 0)
 		return -1;
 	how.disks = &disks;
+	how.user = call->req->user;
 	if (api_flag(call, "dry_run", false))
 		return reply_dry_run(call, &domain, &how, reply, err);
 	if (create_vm(call->api->config, call->api->host, &domain, &how, &vm, &reply->replayed,

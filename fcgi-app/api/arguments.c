@@ -26,7 +26,11 @@ bool api_flag(const struct api_call *call, const char *name, bool preset)
 
 struct target api_target(const struct api_call *call)
 {
-	return (struct target){ api_text(call, "ref"), call->req->if_match };
+	return (struct target){
+		.ref = api_text(call, "ref"),
+		.if_match = call->req->if_match,
+		.user = call->req->user,
+	};
 }
 
 /* `given` is the name that the client has used. */

@@ -89,6 +89,7 @@ struct target {
 	bool kill;  /* a kill: does not wait for other changes of the VM, nor for LEASE_CALL */
 	bool fresh; /* looks the VM up only after the wait, so that dom is the present run's */
 	bool brief; /* hold->vm.reason need not be read: it is "unknown" */
+	const char *user; /* for whom: see long_work.h */
 };
 
 /*

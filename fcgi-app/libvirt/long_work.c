@@ -5,6 +5,7 @@
 #include "base/thread.h"
 
 #include <errno.h>
+#include <string.h>
 
 struct long_works {
 	int max;
@@ -12,8 +13,7 @@ struct long_works {
 
 	pthread_mutex_t lock; /* of what follows */
 	pthread_cond_t changed;
-	int running;
-	int calls; /* of them */
+	LIST_HEAD(long_work_list, long_work) running;
 };
 
 struct long_works *long_works_new(int max, int max_calls)
@@ -35,38 +35,83 @@ void long_works_free(struct long_works *works)
 	free(works);
 }
 
-/* The lock is held. */
-static bool try_locked(
-	struct hypervisor *hypervisor, enum long_work_kind kind, struct long_work *ret)
+/* How many are running; the lock is held. */
+struct long_count {
+	int all, calls;
+};
+
+/* Of this user; NULL: of all. */
+static struct long_count count_running(const struct long_works *works, const char *user)
+{
+	struct long_count count = { 0 };
+	const struct long_work *work;
+	LIST_FOREACH(work, &works->running, entry) {
+		if (user && strcmp(work->user, user) != 0)
+			continue;
+		count.all++;
+		count.calls += work->kind == LONG_WORK_CALL;
+	}
+	return count;
+}
+
+static bool has_place(struct long_count count, int max, int max_calls, enum long_work_kind kind)
+{
+	return count.all < max && (kind != LONG_WORK_CALL || count.calls < max_calls);
+}
+
+static int half_of(int max)
+{
+	return max > 1 ? max / 2 : 1;
+}
+
+static bool has_own_place(
+	const struct long_works *works, enum long_work_kind kind, const char *user)
+{
+	return has_place(count_running(works, user), half_of(works->max),
+		half_of(works->max_calls), kind);
+}
+
+static bool try_locked(struct hypervisor *hypervisor, enum long_work_kind kind, const char *user,
+	struct long_work *ret)
 {
 	struct long_works *works = hypervisor->long_works;
-	if (works->running >= works->max ||
-		(kind == LONG_WORK_CALL && works->calls >= works->max_calls))
+	if (!has_place(count_running(works, NULL), works->max, works->max_calls, kind) ||
+		!has_own_place(works, kind, user))
 		return false;
-	works->running++;
-	works->calls += kind == LONG_WORK_CALL;
-	*ret = (struct long_work){ hypervisor, kind };
+	*ret = (struct long_work){ .hypervisor = hypervisor, .kind = kind, .user = user };
+	LIST_INSERT_HEAD(&works->running, ret, entry);
 	return true;
 }
 
-bool long_work_try(struct hypervisor *hypervisor, enum long_work_kind kind, struct long_work *ret)
+bool long_work_try(struct hypervisor *hypervisor, enum long_work_kind kind, const char *user,
+	struct long_work *ret)
 {
 	LOCK(&hypervisor->long_works->lock);
-	return try_locked(hypervisor, kind, ret);
+	return try_locked(hypervisor, kind, user ? user : "", ret);
 }
 
-int long_work_begin(struct hypervisor *hypervisor, enum long_work_kind kind, struct long_work *ret,
+static int fail_no_place(struct hypervisor *hypervisor, enum long_work_kind kind, const char *user,
 	struct err *err)
+{
+	if (has_own_place(hypervisor->long_works, kind, user))
+		return err_set(err, ERR_HOST_BUSY,
+			"host '%s' is already running its maximum number of long operations",
+			hypervisor->name);
+	return err_set(err, ERR_HOST_BUSY,
+		"host '%s' is already running as many long operations as one user may have",
+		hypervisor->name);
+}
+
+int long_work_begin(struct hypervisor *hypervisor, enum long_work_kind kind, const char *user,
+	struct long_work *ret, struct err *err)
 {
 	struct timespec deadline = clock_after_ms(LONG_WORK_WAIT_MS);
 	struct long_works *works = hypervisor->long_works;
+	const char *name = user ? user : "";
 	LOCK(&works->lock);
-	for (bool late = false; !try_locked(hypervisor, kind, ret);) {
+	for (bool late = false; !try_locked(hypervisor, kind, name, ret);) {
 		if (late)
-			return err_set(err, ERR_HOST_BUSY,
-				"host '%s' is already running its maximum number of long "
-				"operations",
-				hypervisor->name);
+			return fail_no_place(hypervisor, kind, name, err);
 		late = pthread_cond_timedwait(&works->changed, &works->lock, &deadline) ==
 			ETIMEDOUT;
 	}
@@ -77,7 +122,6 @@ void long_work_leave_call(struct long_work *work)
 {
 	struct long_works *works = work->hypervisor->long_works;
 	LOCK(&works->lock);
-	works->calls -= work->kind == LONG_WORK_CALL;
 	work->kind = LONG_WORK_WAIT;
 	(void)pthread_cond_broadcast(&works->changed);
 }
@@ -88,8 +132,7 @@ void long_work_end(struct long_work *work)
 		return;
 	struct long_works *works = work->hypervisor->long_works;
 	LOCK(&works->lock);
-	works->running--;
-	works->calls -= work->kind == LONG_WORK_CALL;
+	LIST_REMOVE(work, entry);
 	work->hypervisor = NULL;
 	(void)pthread_cond_broadcast(&works->changed);
 }
@@ -97,5 +140,5 @@ void long_work_end(struct long_work *work)
 struct long_works_load long_works_load(struct long_works *works)
 {
 	LOCK(&works->lock);
-	return (struct long_works_load){ works->running, works->max };
+	return (struct long_works_load){ count_running(works, NULL).all, works->max };
 }

@@ -2,11 +2,14 @@
 #pragma once
 /*
  * A limit of long operations: each keeps a worker for up to minutes, so a host has only so many of
- * them at a time, and the other workers stay free for short requests.
+ * them at a time, and the other workers stay free for short requests. One user has at most half of
+ * the places, so that the others' go on.
  *
  * All functions may be called from any thread.
  */
 #include "libvirt/virt.h"
+
+#include <sys/queue.h>
 
 enum long_work_kind {
 	LONG_WORK_WAIT, /* waits for a VM, outside of libvirt */
@@ -23,20 +26,24 @@ void long_works_free(struct long_works *works); /* none may be running */
 struct long_work {
 	struct hypervisor *hypervisor; /* NULL: not begun, or ended */
 	enum long_work_kind kind;
+	const char *user;
+	LIST_ENTRY(long_work) entry;
 };
 
 /*
- * Waits at most LONG_WORK_WAIT_MS until one more operation may run, then ERR_HOST_BUSY.
+ * Waits at most LONG_WORK_WAIT_MS until one more operation of this user may run, then
+ * ERR_HOST_BUSY. The user's name must outlive the operation; NULL is the user without a name.
  *	AUTO_LONG_WORK struct long_work work = { 0 };
- *	if (long_work_begin(hypervisor, LONG_WORK_CALL, &work, err) < 0)
+ *	if (long_work_begin(hypervisor, LONG_WORK_CALL, user, &work, err) < 0)
  *		return -1;
  */
 enum { LONG_WORK_WAIT_MS = 2000 };
-int long_work_begin(struct hypervisor *hypervisor, enum long_work_kind kind, struct long_work *ret,
-	struct err *err);
+int long_work_begin(struct hypervisor *hypervisor, enum long_work_kind kind, const char *user,
+	struct long_work *ret, struct err *err);
 
 /* The same without waiting: false if no more may run now. */
-bool long_work_try(struct hypervisor *hypervisor, enum long_work_kind kind, struct long_work *ret);
+bool long_work_try(struct hypervisor *hypervisor, enum long_work_kind kind, const char *user,
+	struct long_work *ret);
 
 /* The operation has left libvirt: from now on it is LONG_WORK_WAIT. */
 void long_work_leave_call(struct long_work *work);

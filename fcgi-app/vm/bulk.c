@@ -179,7 +179,8 @@ static void run_round(
 	work->each = each;
 	atomic_store(&work->next, 0);
 	while (count < ARRAY_LEN(threads) && count + 1 < work->bulk->count &&
-		long_work_try(work->host->hypervisor, LONG_WORK_CALL, &places[count])) {
+		long_work_try(work->host->hypervisor, LONG_WORK_CALL, work->bulk->user,
+			&places[count])) {
 		if (thread_start(&threads[count], "bulk", work_on_items, work) < 0) {
 			long_work_end(&places[count]);
 			break;
@@ -298,7 +299,7 @@ int bulk_run(const struct config *config, struct host *host, enum bulk_action ac
 	bulk->waiting = calloc(bulk->count + 1, sizeof(struct stop *));
 	if (!bulk->waiting)
 		return err_memory(err);
-	if (long_work_begin(host->hypervisor, LONG_WORK_CALL, &place, err) < 0)
+	if (long_work_begin(host->hypervisor, LONG_WORK_CALL, bulk->user, &place, err) < 0)
 		return -1;
 	run_round(&work, act_on_item);
 	long_work_leave_call(&place);

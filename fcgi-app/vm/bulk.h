@@ -34,6 +34,7 @@ struct bulk_item {
 };
 
 struct bulk {
+	const char *user;           /* for whom: see long_work.h */
 	bool selected;              /* by bulk_select() */
 	struct selection selection; /* which each VM must still match at its turn */
 	size_t count;

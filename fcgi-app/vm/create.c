@@ -257,14 +257,15 @@ static int create_once(struct creation *creation, struct err *err)
 }
 
 /* A repeated request waits for the first one's result longer than GATE_WAIT_MS, as long work. */
-static int enter_key(
-	struct hypervisor *hypervisor, const char *uuid, struct gate *ret, struct err *err)
+static int enter_key(struct hypervisor *hypervisor, const char *uuid, const char *user,
+	struct gate *ret, struct err *err)
 {
 	enum { REPEATED_WAIT_MS = 30000 };
 	AUTO_LONG_WORK struct long_work work = { 0 };
 	if (!gate_enter(hypervisor, uuid, ret, err))
 		return 0;
-	if (err->kind != ERR_VM_BUSY || long_work_begin(hypervisor, LONG_WORK_WAIT, &work, err) < 0)
+	if (err->kind != ERR_VM_BUSY ||
+		long_work_begin(hypervisor, LONG_WORK_WAIT, user, &work, err) < 0)
 		return -1;
 	return gate_enter_within(hypervisor, uuid, REPEATED_WAIT_MS, ret, err);
 }
@@ -295,7 +296,7 @@ int create_vm(const struct config *config, struct host *host, struct domain_xml 
 	AUTO_GATE struct gate gate = { 0 };
 	AUTO_CREATION struct creation creation = { config, domain, how, { 0 }, NULL, false };
 	bool keyed = how->request[0];
-	if (keyed && enter_key(hypervisor, domain->uuid, &key, err) < 0)
+	if (keyed && enter_key(hypervisor, domain->uuid, how->user, &key, err) < 0)
 		return -1;
 	if (gate_enter(hypervisor, domain->name, &gate, err) < 0 ||
 		lease_take_checked(hypervisor, LEASE_CALL, &creation.lease, err) < 0)

@@ -17,6 +17,7 @@ struct create_how {
 	 * and has the uuid that follows from the key. "": no key.
 	 */
 	char request[HASH_SIZE];
+	const char *user; /* for whom: see long_work.h */
 };
 /*
  * Creates the VM of a document that policy_check() has accepted, and chooses its type. A failure

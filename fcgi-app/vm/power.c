@@ -201,8 +201,8 @@ int power_kill(struct hold *hold, bool *ret_changed, struct err *err)
 	return call_action(hold, action, ret_changed, err);
 }
 
-static int perform(struct hold *hold, enum power_action which, const struct config *config,
-	bool *ret_changed, struct err *err)
+static int perform(struct hold *hold, enum power_action which, const char *user,
+	const struct config *config, bool *ret_changed, struct err *err)
 {
 	AUTO_GUARD struct guard guard = { 0 };
 	AUTO_LONG_WORK struct long_work work = { 0 };
@@ -211,7 +211,8 @@ static int perform(struct hold *hold, enum power_action which, const struct conf
 		return set_impossible(action, hold->vm.state, err);
 	if (which == POWER_SAVE &&
 		(check_save(&hold->vm, err) < 0 ||
-			long_work_begin(hold->lease.hypervisor, LONG_WORK_CALL, &work, err) < 0))
+			long_work_begin(
+				hold->lease.hypervisor, LONG_WORK_CALL, user, &work, err) < 0))
 		return -1;
 	if ((which != POWER_START || !guard_start(hold, config, &guard, err)) &&
 		!call_action(hold, action, ret_changed, err))
@@ -235,7 +236,7 @@ int power_act(const struct config *config, struct host *host, const struct targe
 	bool was_saved = vm->managed_save;
 	bool done = which == POWER_SAVE ? vm->state == VM_SHUTOFF && was_saved
 					: IN(vm->state) & action->done;
-	if (!done && perform(&hold, which, config, &changed, err) < 0)
+	if (!done && perform(&hold, which, target->user, config, &changed, err) < 0)
 		return -1;
 	if (done && now.brief && domain_read_again(&hold.lease, hold.dom, &hold.vm, err) < 0)
 		return -1;

@@ -195,7 +195,8 @@ int snapshot_create(const struct snapshot_create *create, struct snapshot *ret, 
 	if (!replayed) {
 		if (domain_check_version(&hold, create->target.if_match, err) < 0 ||
 			snapshot_xml_add_request(root, create->request, err) < 0 ||
-			long_work_begin(create->host->hypervisor, LONG_WORK_CALL, &work, err) < 0)
+			long_work_begin(create->host->hypervisor, LONG_WORK_CALL,
+				create->target.user, &work, err) < 0)
 			return -1;
 		snapshot_xml_read(root, &creation.snapshot);
 		creation.snapshot.created = time(NULL);

@@ -74,7 +74,7 @@ int snapshot_revert(const struct snapshot_revert *revert, struct vm *ret, struct
 		/* The test driver has no images. */
 		(!virt_is_test(&hold.lease) &&
 			local_check_snapshot(hypervisor, xml_root(doc), err) < 0) ||
-		long_work_begin(hypervisor, LONG_WORK_CALL, &work, err) < 0)
+		long_work_begin(hypervisor, LONG_WORK_CALL, revert->target.user, &work, err) < 0)
 		return -1;
 	int rc = revert_held(&hold, snap, revert, err);
 	inventory_touch(revert->host->inventory, hold.vm.uuid);

@@ -93,15 +93,17 @@ static int send_request(struct hold *hold, unsigned ways, struct stop *stop, str
 	return 0;
 }
 
-static int ask_guest(struct hold *hold, const struct stop_how *how, struct long_work *work,
-	struct stop *stop, struct err *err)
+static int ask_guest(struct hold *hold, const struct target *target, const struct stop_how *how,
+	struct long_work *work, struct stop *stop, struct err *err)
 {
 	unsigned ways = 0;
 	if (guest_read_ways(&hold->lease, hold->dom, &ways, err) < 0 ||
 		select_way(how->mode, &ways, err) < 0 ||
 		check_guest_reacts(hold->vm.state, err) < 0)
 		return -1;
-	if (work && long_work_begin(hold->lease.hypervisor, LONG_WORK_WAIT, work, err) < 0)
+	if (work &&
+		long_work_begin(hold->lease.hypervisor, LONG_WORK_WAIT, target->user, work, err) <
+			0)
 		return -1;
 	return send_request(hold, ways, stop, err);
 }
@@ -117,12 +119,12 @@ static int kill_held(struct hold *hold, struct stop *stop, struct err *err)
 	return 0;
 }
 
-static int ask_or_kill(struct hold *hold, const struct stop_how *how, struct long_work *work,
-	struct stop *stop, struct err *err)
+static int ask_or_kill(struct hold *hold, const struct target *target, const struct stop_how *how,
+	struct long_work *work, struct stop *stop, struct err *err)
 {
 	if (how->mode == GUEST_KILL || hold->vm.state == VM_SHUTOFF)
 		return kill_held(hold, stop, err);
-	if (!ask_guest(hold, how, work, stop, err))
+	if (!ask_guest(hold, target, how, work, stop, err))
 		return 0;
 	bool unreachable = err->kind == ERR_CANNOT_SHUT_DOWN ||
 		err->kind == ERR_AGENT_UNAVAILABLE || err->kind == ERR_WRONG_STATE;
@@ -138,7 +140,7 @@ int stop_ask(struct host *host, const struct target *target, const struct stop_h
 	now.kill = how->mode == GUEST_KILL;
 	now.fresh = true;
 	if (domain_hold(host->hypervisor, &now, &hold, err) < 0 ||
-		ask_or_kill(&hold, how, work, &stop, err) < 0)
+		ask_or_kill(&hold, target, how, work, &stop, err) < 0)
 		return -1;
 	inventory_touch(host->inventory, hold.vm.uuid);
 	stop.vm = hold.vm;

@@ -154,13 +154,13 @@ static void test_long_work_is_limited_and_calls_more_so(void **state)
 	(void)state;
 	/* Three at a time, two of them calls: four connections. */
 	struct hypervisor *three = hypervisor_new("local", "test:///default", 4, 3);
-	CHECK(!long_work_begin(three, LONG_WORK_CALL, &calls[0], &err), "%s", err.text);
-	CHECK(!long_work_begin(three, LONG_WORK_CALL, &calls[1], &err), "%s", err.text);
-	assert_false(long_work_try(three, LONG_WORK_CALL, &more));
+	CHECK(!long_work_begin(three, LONG_WORK_CALL, "a", &calls[0], &err), "%s", err.text);
+	CHECK(!long_work_begin(three, LONG_WORK_CALL, "b", &calls[1], &err), "%s", err.text);
+	assert_false(long_work_try(three, LONG_WORK_CALL, "c", &more));
 	long_work_leave_call(&calls[0]);
-	assert_true(long_work_try(three, LONG_WORK_CALL, &more));
-	assert_false(long_work_try(three, LONG_WORK_WAIT, &wait));
-	assert_int_equal(long_work_begin(three, LONG_WORK_WAIT, &wait, &err), -1);
+	assert_true(long_work_try(three, LONG_WORK_CALL, "c", &more));
+	assert_false(long_work_try(three, LONG_WORK_WAIT, "d", &wait));
+	assert_int_equal(long_work_begin(three, LONG_WORK_WAIT, "d", &wait, &err), -1);
 	assert_int_equal(err.kind, ERR_HOST_BUSY);
 	assert_string_equal(
 		err.text, "host 'local' is already running its maximum number of long operations");
@@ -171,6 +171,36 @@ static void test_long_work_is_limited_and_calls_more_so(void **state)
 	long_work_end(&calls[0]);
 	long_work_end(&calls[1]);
 	hypervisor_free(three);
+}
+
+static void test_one_user_has_at_most_half_of_the_long_work(void **state)
+{
+	struct long_work waits[4] = { 0 }, calls[2] = { 0 }, more = { 0 };
+	struct err err;
+	(void)state;
+	/* Eight at a time, four of them calls: eight connections. */
+	struct hypervisor *eight = hypervisor_new("local", "test:///default", 8, 8);
+	for (size_t i = 0; i < ARRAY_LEN(calls); i++)
+		assert_true(long_work_try(eight, LONG_WORK_CALL, "greedy", &calls[i]));
+	assert_false(long_work_try(eight, LONG_WORK_CALL, "greedy", &more));
+	for (size_t i = 0; i < 2; i++)
+		assert_true(long_work_try(eight, LONG_WORK_WAIT, "greedy", &waits[i]));
+	assert_int_equal(long_work_begin(eight, LONG_WORK_WAIT, "greedy", &more, &err), -1);
+	assert_int_equal(err.kind, ERR_HOST_BUSY);
+	assert_string_equal(err.text,
+		"host 'local' is already running as many long operations as one user may have");
+	/* Nobody and the others have their own halves; NULL is nobody, as "" is. */
+	assert_true(long_work_try(eight, LONG_WORK_CALL, NULL, &more));
+	long_work_end(&more);
+	for (size_t i = 2; i < ARRAY_LEN(waits); i++)
+		assert_true(long_work_try(eight, LONG_WORK_WAIT, "modest", &waits[i]));
+	long_work_end(&calls[0]);
+	assert_true(long_work_try(eight, LONG_WORK_CALL, "greedy", &calls[0]));
+	for (size_t i = 0; i < ARRAY_LEN(calls); i++)
+		long_work_end(&calls[i]);
+	for (size_t i = 0; i < ARRAY_LEN(waits); i++)
+		long_work_end(&waits[i]);
+	hypervisor_free(eight);
 }
 
 static int set_up(void **state)
@@ -197,6 +227,7 @@ int main(void)
 		cmocka_unit_test(test_those_who_share_a_gate_exclude_only_others),
 		cmocka_unit_test(test_processes_share_a_gate),
 		cmocka_unit_test(test_long_work_is_limited_and_calls_more_so),
+		cmocka_unit_test(test_one_user_has_at_most_half_of_the_long_work),
 	};
 	return cmocka_run_group_tests(tests, set_up, tear_down);
 }
