@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/latch.h"
 #include "base/thread.h"
+#include "base/wait.h"
 
 #include <errno.h>
 #include <string.h>
@@ -214,23 +215,19 @@ static int64_t combiner_running_ms(struct combiner *combiner)
 	return combiner->running_since ? clock_ms() - combiner->running_since : 0;
 }
 
-static bool run_wait(struct run *run, int64_t ms)
-{
-	struct timespec until = clock_after_ms(ms > 0 ? ms : 0);
-	return latch_wait(&run->ended, &until);
-}
-
 static enum combined combiner_await(struct combiner *combiner, struct run *run,
 	const struct combiner_terms *terms, void *ret, int64_t *ret_ms, struct err *err)
 {
-	if (!run_wait(run, terms->wait_ms)) {
+	AUTO_WAIT struct wait wait = wait_begin(combiner->job.thread, "");
+	if (!wait_for_latch(&wait, &run->ended, clock_ms() + terms->wait_ms)) {
 		if (terms->stale_ms && combiner_take_last(combiner, terms->stale_ms, ret, ret_ms))
 			return COMBINED_STALE;
 		int64_t spent = combiner_running_ms(combiner);
 		spent = spent > terms->wait_ms ? spent : terms->wait_ms;
-		if (!run_wait(run, terms->patience_ms - spent)) {
+		int64_t until = clock_ms() + terms->patience_ms - spent;
+		if (!wait_for_latch(&wait, &run->ended, until)) {
 			*ret_ms = combiner_running_ms(combiner);
-			return COMBINED_LATE;
+			return wait.refused ? COMBINED_CROWD : COMBINED_LATE;
 		}
 	}
 	if (run->failed) {

@@ -46,6 +46,7 @@ enum combined {
 	COMBINED_FRESH,  /* the run began after the call */
 	COMBINED_STALE,  /* the last result; *ret_ms is the age of its run's begin */
 	COMBINED_LATE,   /* no result; *ret_ms is how long the run in progress has taken so far */
+	COMBINED_CROWD,  /* the same, before the time: too many wait for that run (wait.h) */
 	COMBINED_FAILED, /* the run failed, with this error */
 };
 

@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/hash.h"
 #include "base/thread.h"
+#include "base/wait.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -76,15 +77,15 @@ static bool lock_key(const struct gates *gates, const char *key, short type)
 }
 
 /* Tries again and again: nothing reports that another process has unlocked a byte. */
-static bool await_other_processes(const struct gates *gates, const struct gate *gate, int64_t until)
+static bool await_other_processes(
+	const struct gates *gates, const struct gate *gate, struct wait *wait, int64_t until)
 {
-	static const struct timespec pause = { .tv_nsec = 5000000 };
-	while (!lock_key(gates, gate->key, gate->shared ? F_RDLCK : F_WRLCK)) {
-		if (clock_ms() >= until)
-			return false;
-		(void)clock_nanosleep(CLOCK_MONOTONIC, 0, &pause, NULL);
-	}
-	return true;
+	enum { PAUSE_MS = 5 };
+	short type = gate->shared ? F_RDLCK : F_WRLCK;
+	bool locked = lock_key(gates, gate->key, type);
+	while (!locked && wait_sleep(wait, PAUSE_MS, until))
+		locked = lock_key(gates, gate->key, type);
+	return locked;
 }
 
 /* Between threads */
@@ -108,29 +109,16 @@ static bool is_key_held(const struct gates *gates, const char *key)
 	return false;
 }
 
-/* A holder that has had the gate for longer than we would wait will hardly leave it in time. */
-static bool holder_may_leave_soon(const struct gates *gates, const struct gate *holder, int ms)
-{
-	const struct gate *gate;
-	int waiting = 0;
-	LIST_FOREACH(gate, &gates->waiting, entry)
-		waiting += !strcmp(gate->key, holder->key);
-	return clock_ms() - holder->since < ms && waiting < GATE_WAITERS_MAX;
-}
-
-static bool await_other_threads(struct gates *gates, struct gate *gate, int ms, int64_t until)
+static bool await_other_threads(
+	struct gates *gates, struct gate *gate, int ms, struct wait *wait, int64_t until)
 {
 	LOCK(&gates->lock);
 	const struct gate *holder = gate_holder(gates, gate);
-	if (holder) {
-		struct timespec deadline = clock_after_ms(until - clock_ms());
-		bool late = !holder_may_leave_soon(gates, holder, ms);
+	/* One who has had it for longer than we would wait will hardly leave it in time. */
+	if (holder && clock_ms() - holder->since < ms) {
 		LIST_INSERT_HEAD(&gates->waiting, gate, entry);
-		while (holder && !late) {
-			late = pthread_cond_timedwait(&gates->changed, &gates->lock, &deadline) ==
-				ETIMEDOUT;
+		while (holder && wait_on(wait, &gates->changed, &gates->lock, until))
 			holder = gate_holder(gates, gate);
-		}
 		LIST_REMOVE(gate, entry);
 	}
 	if (holder)
@@ -146,9 +134,10 @@ static int enter_either(
 	struct gates *gates = hypervisor->gates;
 	int64_t until = clock_ms() + ms;
 	(void)snprintf(ret->key, sizeof ret->key, "%s", key);
-	if (await_other_threads(gates, ret, ms, until)) {
+	AUTO_WAIT struct wait wait = wait_begin("lock", ret->key);
+	if (await_other_threads(gates, ret, ms, &wait, until)) {
 		ret->hypervisor = hypervisor;
-		if (await_other_processes(gates, ret, until))
+		if (await_other_processes(gates, ret, &wait, until))
 			return 0;
 		gate_leave(ret);
 	}

@@ -32,14 +32,13 @@ struct gate {
 };
 
 /*
- * Waits at most GATE_WAIT_MS for the gate, then ERR_VM_BUSY. ERR_VM_BUSY at once if somebody has
- * had it for that long already, or if GATE_WAITERS_MAX threads wait for it: each waiting thread is
- * a worker, and one hung VM must not take them all.
+ * Waits at most GATE_WAIT_MS for the gate, then ERR_VM_BUSY. ERR_VM_BUSY before that if somebody
+ * has had it for that long already, or if too many workers wait for it (wait.h).
  *	AUTO_GATE struct gate gate = { 0 };
  *	if (gate_enter(hypervisor, uuid, &gate, err) < 0)
  *		return -1;
  */
-enum { GATE_WAIT_MS = 2000, GATE_WAITERS_MAX = 16 };
+enum { GATE_WAIT_MS = 2000 };
 int gate_enter(struct hypervisor *hypervisor, const char *key, struct gate *ret, struct err *err);
 
 /* Like gate_enter(), but waits at most ms instead of GATE_WAIT_MS; 0: does not wait. */

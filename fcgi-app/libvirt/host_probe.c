@@ -68,6 +68,7 @@ static int ask_host(const struct host_probe *probe, struct combiner *combiner, i
 	case COMBINED_FAILED:
 		return -1;
 	case COMBINED_LATE:
+	case COMBINED_CROWD:
 		break;
 	}
 	return err_set(err, ERR_HYPERVISOR_UNAVAILABLE,

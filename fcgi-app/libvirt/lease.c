@@ -3,8 +3,8 @@
 
 #include "base/clock.h"
 #include "base/thread.h"
+#include "base/wait.h"
 
-#include <errno.h>
 #include <string.h>
 #include <sys/queue.h>
 
@@ -143,18 +143,21 @@ static int fail_waiter(
 		err, ERR_HYPERVISOR_UNAVAILABLE, "host '%s' does not answer", hypervisor->name);
 }
 
-static int await_connection(struct hypervisor *hypervisor, struct waiter *waiter,
-	const struct timespec *deadline, struct err *err)
+static int await_connection(
+	struct hypervisor *hypervisor, struct waiter *waiter, int64_t until, struct err *err)
 {
+	static const char *const classes[] = {
+		[LEASE_READ] = "read", [LEASE_CALL] = "call", [LEASE_KILL] = "kill"
+	};
 	struct leases *leases = hypervisor->leases;
-	bool late = false;
+	AUTO_WAIT struct wait wait = wait_begin("connection", classes[waiter->class]);
 	LOCK(&leases->lock);
 	TAILQ_INSERT_TAIL(&leases->waiters, waiter, entry);
 	serve_waiters(leases);
 	int rc = waiter->served ? 0 : check_prospect(hypervisor, waiter, err);
-	while (!rc && !waiter->served && !waiter->refused && !late)
-		late = pthread_cond_timedwait(&waiter->changed, &leases->lock, deadline) ==
-			ETIMEDOUT;
+	while (!rc && !waiter->served && !waiter->refused &&
+		wait_on(&wait, &waiter->changed, &leases->lock, until))
+		;
 	if (waiter->served)
 		return 0;
 	if (!rc)
@@ -186,12 +189,12 @@ static bool is_alive(struct connection *connection, unsigned epoch, bool checked
 static int take_lease(struct hypervisor *hypervisor, enum lease_class class, bool checked,
 	struct lease *ret, struct err *err)
 {
-	struct timespec deadline = clock_after_ms(LEASE_WAIT_MS);
+	int64_t until = clock_ms() + LEASE_WAIT_MS;
 	/* All that were idle may be lost, and the one that is opened then. */
 	for (int i = 0; i < hypervisor->leases->slots.max + 2; i++) {
 		struct waiter waiter = { .class = class };
 		cond_init_monotonic(&waiter.changed);
-		int rc = await_connection(hypervisor, &waiter, &deadline, err);
+		int rc = await_connection(hypervisor, &waiter, until, err);
 		(void)pthread_cond_destroy(&waiter.changed);
 		if (rc < 0)
 			return -1;

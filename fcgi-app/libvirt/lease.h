@@ -29,7 +29,8 @@ int leases_max(const struct leases *leases);
  * Waits at most LEASE_WAIT_MS; those who wait are served in the order in which they came. Fails at
  * once where waiting would be in vain:
  * ERR_HYPERVISOR_UNAVAILABLE: the host cannot be reached, or has not answered for LEASE_WAIT_MS.
- * ERR_HOST_BUSY: all connections are leased, and none will probably come back in time.
+ * ERR_HOST_BUSY: all connections are leased, and none will probably come back in time, or too many
+ * workers wait for one (wait.h).
  */
 enum { LEASE_WAIT_MS = 2000 };
 int lease_take(

@@ -3,8 +3,8 @@
 
 #include "base/clock.h"
 #include "base/thread.h"
+#include "base/wait.h"
 
-#include <errno.h>
 #include <string.h>
 
 struct long_works {
@@ -67,8 +67,8 @@ static int half_of(int max)
 static bool has_own_place(
 	const struct long_works *works, enum long_work_kind kind, const char *user)
 {
-	return has_place(count_running(works, user), half_of(works->max),
-		half_of(works->max_calls), kind);
+	return has_place(
+		count_running(works, user), half_of(works->max), half_of(works->max_calls), kind);
 }
 
 static bool try_locked(struct hypervisor *hypervisor, enum long_work_kind kind, const char *user,
@@ -90,8 +90,8 @@ bool long_work_try(struct hypervisor *hypervisor, enum long_work_kind kind, cons
 	return try_locked(hypervisor, kind, user ? user : "", ret);
 }
 
-static int fail_no_place(struct hypervisor *hypervisor, enum long_work_kind kind, const char *user,
-	struct err *err)
+static int fail_no_place(
+	struct hypervisor *hypervisor, enum long_work_kind kind, const char *user, struct err *err)
 {
 	if (has_own_place(hypervisor->long_works, kind, user))
 		return err_set(err, ERR_HOST_BUSY,
@@ -105,16 +105,14 @@ static int fail_no_place(struct hypervisor *hypervisor, enum long_work_kind kind
 int long_work_begin(struct hypervisor *hypervisor, enum long_work_kind kind, const char *user,
 	struct long_work *ret, struct err *err)
 {
-	struct timespec deadline = clock_after_ms(LONG_WORK_WAIT_MS);
 	struct long_works *works = hypervisor->long_works;
 	const char *name = user ? user : "";
+	int64_t until = clock_ms() + LONG_WORK_WAIT_MS;
+	AUTO_WAIT struct wait wait = wait_begin("long work", name);
 	LOCK(&works->lock);
-	for (bool late = false; !try_locked(hypervisor, kind, name, ret);) {
-		if (late)
+	while (!try_locked(hypervisor, kind, name, ret))
+		if (!wait_on(&wait, &works->changed, &works->lock, until))
 			return fail_no_place(hypervisor, kind, name, err);
-		late = pthread_cond_timedwait(&works->changed, &works->lock, &deadline) ==
-			ETIMEDOUT;
-	}
 	return 0;
 }
 

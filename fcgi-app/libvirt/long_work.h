@@ -32,10 +32,9 @@ struct long_work {
 
 /*
  * Waits at most LONG_WORK_WAIT_MS until one more operation of this user may run, then
- * ERR_HOST_BUSY. The user's name must outlive the operation; NULL is the user without a name.
- *	AUTO_LONG_WORK struct long_work work = { 0 };
- *	if (long_work_begin(hypervisor, LONG_WORK_CALL, user, &work, err) < 0)
- *		return -1;
+ * ERR_HOST_BUSY; before that if too many workers wait for this user's (wait.h). The user's name
+ *must outlive the operation; NULL is the user without a name. AUTO_LONG_WORK struct long_work work
+ *= { 0 }; if (long_work_begin(hypervisor, LONG_WORK_CALL, user, &work, err) < 0) return -1;
  */
 enum { LONG_WORK_WAIT_MS = 2000 };
 int long_work_begin(struct hypervisor *hypervisor, enum long_work_kind kind, const char *user,

@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/thread.h"
+#include "base/wait.h"
 #include "server/exchange.h"
 #include "server/intake.h"
 #include "server/request_log.h"
@@ -44,6 +45,7 @@ struct server {
 	const struct config *config;
 	struct api *api;
 	struct intake *intake;
+	struct wait_places *places;
 	SLIST_HEAD(worker_list, worker) workers; /* used by the main thread alone */
 	pthread_t overload;
 	bool has_overload;
@@ -195,6 +197,7 @@ static void *work(void *data)
 	struct intake *intake = worker->server->intake;
 	struct connection *connection = NULL;
 	bool needed = true;
+	wait_places_join(worker->server->places);
 	note_begin(worker->server);
 	while (needed && (connection = intake_take(intake))) {
 		if (read_request(worker->server, worker->exchange, connection))
@@ -536,6 +539,8 @@ void server_free(struct server *server)
 	}
 	if (server->intake)
 		intake_free(server->intake);
+	if (server->places)
+		wait_places_free(server->places);
 	(void)pthread_cond_destroy(&server->changed);
 	(void)pthread_mutex_destroy(&server->lock);
 	(void)pthread_mutex_destroy(&server->expiry);
@@ -561,9 +566,12 @@ int server_new(const struct config *config, struct api *api, struct server **ret
 	(void)pthread_mutex_init(&server->lock, NULL);
 	(void)pthread_mutex_init(&server->expiry, NULL);
 	cond_init_monotonic(&server->changed);
+	server->places = wait_places_new(config->workers);
 	allow_many_files();
 	(void)signal(SIGPIPE, SIG_IGN);
-	if (intake_new(config, &server->intake, err) < 0) {
+	if (!server->places)
+		(void)err_memory(err);
+	if (!server->places || intake_new(config, &server->intake, err) < 0) {
 		server_free(server);
 		return -1;
 	}

@@ -179,8 +179,8 @@ static void run_round(
 	work->each = each;
 	atomic_store(&work->next, 0);
 	while (count < ARRAY_LEN(threads) && count + 1 < work->bulk->count &&
-		long_work_try(work->host->hypervisor, LONG_WORK_CALL, work->bulk->user,
-			&places[count])) {
+		long_work_try(
+			work->host->hypervisor, LONG_WORK_CALL, work->bulk->user, &places[count])) {
 		if (thread_start(&threads[count], "bulk", work_on_items, work) < 0) {
 			long_work_end(&places[count]);
 			break;

@@ -434,6 +434,12 @@ int inventory_list(struct inventory *inventory, enum inventory_need need, struct
 						   : ERR_DEADLINE_EXCEEDED,
 			"listing VMs on host '%s' timed out after %.1f s",
 			hypervisor_name(inventory->hypervisor), (double)inventory->wait_ms / 1000);
+	case COMBINED_CROWD:
+		return err_set(err, ERR_HOST_BUSY,
+			"host '%s' has been listing its VMs for %.1f s, and as many requests as "
+			"may wait "
+			"for that do",
+			hypervisor_name(inventory->hypervisor), (double)ms / 1000);
 	case COMBINED_FAILED:
 		break;
 	}

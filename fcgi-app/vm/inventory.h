@@ -20,7 +20,7 @@ enum {
 struct inventory;
 /*
  * Keeps the hypervisor, which must outlive the inventory. No caller waits longer than wait_ms for a
- * list. NULL: memory, or no thread.
+ * list; where too many workers wait: ERR_HOST_BUSY. NULL: memory, or no thread.
  */
 struct inventory *inventory_new(struct hypervisor *hypervisor, int64_t wait_ms);
 void inventory_free(struct inventory *inventory);
@@ -28,9 +28,10 @@ DEFINE_AUTO(struct inventory *, inventory_free)
 
 enum inventory_need {
 	/*
-	 * Takes the last list if no fresh one arrives within INVENTORY_WAIT_MS, and if the fetch of
-	 * the last one began at most INVENTORY_STALE_MS ago. Without such a list it waits until the
-	 * running fetch has taken wait_ms: ERR_HYPERVISOR_UNAVAILABLE.
+	 * Takes the last list if no fresh one arrives within INVENTORY_WAIT_MS, or sooner if too many
+	 * workers wait (wait.h), and if the fetch of the last one began at most INVENTORY_STALE_MS
+	 * ago. Without such a list it waits until the running fetch has taken wait_ms:
+	 * ERR_HYPERVISOR_UNAVAILABLE.
 	 */
 	INVENTORY_STALE_OK,
 	/* A list whose fetch began after the call. ERR_DEADLINE_EXCEEDED. */

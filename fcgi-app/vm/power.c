@@ -211,8 +211,8 @@ static int perform(struct hold *hold, enum power_action which, const char *user,
 		return set_impossible(action, hold->vm.state, err);
 	if (which == POWER_SAVE &&
 		(check_save(&hold->vm, err) < 0 ||
-			long_work_begin(
-				hold->lease.hypervisor, LONG_WORK_CALL, user, &work, err) < 0))
+			long_work_begin(hold->lease.hypervisor, LONG_WORK_CALL, user, &work, err) <
+				0))
 		return -1;
 	if ((which != POWER_START || !guard_start(hold, config, &guard, err)) &&
 		!call_action(hold, action, ret_changed, err))

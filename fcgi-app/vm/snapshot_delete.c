@@ -136,8 +136,8 @@ int snapshot_delete(
 	struct snapshot_deleted doomed = { 0 };
 	unsigned flags = delete->children ? VIR_DOMAIN_SNAPSHOT_DELETE_CHILDREN : 0;
 	if (prepare_deletion(&deletion, err) < 0 ||
-		long_work_begin(delete->host->hypervisor, LONG_WORK_CALL, delete->target.user, &work,
-			err) < 0 ||
+		long_work_begin(delete->host->hypervisor, LONG_WORK_CALL, delete->target.user,
+			&work, err) < 0 ||
 		guard_deletion(&deletion, err) < 0 ||
 		read_doomed_names(&deletion, &doomed, err) < 0)
 		return -1;

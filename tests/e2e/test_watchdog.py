@@ -151,6 +151,34 @@ def test_more_stuck_requests_than_workers_are_refused_at_once(gateway):
         assert all(status == 504 and seconds >= deadline for status, seconds in waited), waited
 
 
+def test_lists_that_wait_for_a_hung_daemon_leave_workers_for_others(gateway):
+    """Eight workers: four wait for a list, the other lists are refused at once."""
+    lists, deadline = 40, int(5 * PATIENCE)
+    gateway = gateway(workers=8, read_deadline=deadline)
+
+    def fresh_list():
+        with gateway.client("viewer") as viewer:  # it sends no-cache
+            return viewer.get("/v1/vms")
+
+    assert fresh_list().status == 200
+    with hung_daemon(), ThreadPoolExecutor(lists) as pool:
+        start = time.monotonic()
+        asked = [pool.submit(fresh_list) for _ in range(lists)]
+        wait_until(lambda: sum(a.done() for a in asked) == lists - 4, "the crowd is answered", deadline / 2)
+        # Neither waits for the host: a worker is free. A list that may be stale is, at once.
+        answer, _ = ask(gateway, "GET", "/v1/templates")
+        assert answer.status == 200, answer
+        with gateway.client("viewer") as viewer:
+            viewer.cache_control = ""
+            answer = viewer.get("/v1/vms")
+        assert answer.status == 200 and answer.json["stale"] is True, answer
+        assert time.monotonic() - start < deadline, "the four still wait"
+        refused = [a.result() for a in asked if a.done()]
+        assert {a.code for a in refused} <= {"host_busy", "overloaded"}, refused
+        assert "has been listing its VMs" in next(a for a in refused if a.code == "host_busy").json["detail"]
+    assert sorted(a.result().status for a in asked)[-4:] == [504] * 4
+
+
 def test_requests_are_answered_without_more_threads_while_the_daemon_hangs(gateway):
     gateway = gateway(workers=2)
     open_connections(gateway, 2)

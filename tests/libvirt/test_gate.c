@@ -3,6 +3,7 @@
 #include "in_process.h"
 
 #include "base/clock.h"
+#include "base/wait.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -44,6 +45,7 @@ static void test_different_keys_and_kinds_are_different_gates(void **state)
 }
 
 struct crowd {
+	struct wait_places *places;
 	atomic_int entered, refused;
 };
 
@@ -52,28 +54,31 @@ static void *enter_gate(void *data)
 	struct crowd *crowd = data;
 	AUTO_GATE struct gate gate = { 0 };
 	struct err err;
+	wait_places_join(crowd->places);
 	bool entered = !gate_enter_within(hypervisor, "vm", 20000, &gate, &err);
 	atomic_fetch_add(entered ? &crowd->entered : &crowd->refused, 1);
 	return NULL;
 }
 
-static void test_the_number_of_threads_that_wait_for_one_gate_is_limited(void **state)
+static void test_the_number_of_workers_that_wait_for_one_gate_is_limited(void **state)
 {
-	struct crowd crowd = { 0 };
+	enum { WORKERS = 32, WAITING = WORKERS / 2 };
+	struct crowd crowd = { .places = wait_places_new(WORKERS) };
 	struct gate held = { 0 };
-	pthread_t threads[GATE_WAITERS_MAX + 8];
+	pthread_t threads[WAITING + 8];
 	struct err err;
 	(void)state;
 	CHECK(!gate_enter(hypervisor, "vm", &held, &err), "%s", err.text);
 	for (size_t i = 0; i < ARRAY_LEN(threads); i++)
 		assert_int_equal(pthread_create(&threads[i], NULL, enter_gate, &crowd), 0);
 	AWAIT(atomic_load(&crowd.refused) == 8);
-	AWAIT(hypervisor_load(hypervisor).gates.waiting == GATE_WAITERS_MAX);
+	AWAIT(hypervisor_load(hypervisor).gates.waiting == WAITING);
 	gate_leave(&held);
 	for (size_t i = 0; i < ARRAY_LEN(threads); i++)
 		(void)pthread_join(threads[i], NULL);
-	assert_int_equal(atomic_load(&crowd.entered), GATE_WAITERS_MAX);
+	assert_int_equal(atomic_load(&crowd.entered), WAITING);
 	assert_int_equal(hypervisor_load(hypervisor).gates.held, 0);
+	wait_places_free(crowd.places);
 }
 
 /* Another opening of the file stands for another process: the lock belongs to the open file. */
@@ -222,7 +227,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_a_gate_that_is_held_for_long_is_refused_at_once),
 		cmocka_unit_test(test_different_keys_and_kinds_are_different_gates),
-		cmocka_unit_test(test_the_number_of_threads_that_wait_for_one_gate_is_limited),
+		cmocka_unit_test(test_the_number_of_workers_that_wait_for_one_gate_is_limited),
 		cmocka_unit_test(test_processes_that_share_a_file_share_the_gates),
 		cmocka_unit_test(test_those_who_share_a_gate_exclude_only_others),
 		cmocka_unit_test(test_processes_share_a_gate),
