@@ -62,6 +62,7 @@
 	/* nginx */ \
 	X(ERR_REQUEST_TIMEOUT, 408, "request_timeout", 0) \
 	X(ERR_URI_TOO_LONG, 414, "uri_too_long", 0) \
+	X(ERR_MISDIRECTED, 421, "misdirected", 0) \
 	X(ERR_TOO_MANY_REQUESTS, 429, "too_many_requests", 1) \
 	X(ERR_HEADERS_TOO_LARGE, 431, "headers_too_large", 0) \
 	X(ERR_BACKEND_UNAVAILABLE, 502, "backend_unavailable", 1)

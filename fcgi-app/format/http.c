@@ -52,6 +52,7 @@ static const struct {
 	{ 413, "413", "Content Too Large" },
 	{ 414, "414", "URI Too Long" },
 	{ 415, "415", "Unsupported Media Type" },
+	{ 421, "421", "Misdirected Request" },
 	{ 422, "422", "Unprocessable Content" },
 	{ 429, "429", "Too Many Requests" },
 	{ 431, "431", "Request Header Fields Too Large" },

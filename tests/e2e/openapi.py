@@ -22,7 +22,7 @@ PROGRAM = REPO / os.environ.get("VIRTGATE_DOCUMENT_BIN", "build/virtgate")
 SEEN = REPO / "build/seen"
 
 # Statuses that the document's "default" stands for: nginx's own, also when virtgate is gone.
-OF_NGINX = {408, 411, 413, 414, 429, 431, 502, 503, 504}
+OF_NGINX = {408, 411, 413, 414, 421, 429, 431, 502, 503, 504}
 seen = set()
 
 

@@ -108,7 +108,7 @@ class Rude(contextlib.AbstractContextManager):
         return self
 
     def head(self, line, more=""):
-        return f"{line} HTTP/1.1\r\nHost: x\r\n{self.client.credentials}{more}".encode()
+        return f"{line} HTTP/1.1\r\nHost: localhost\r\n{self.client.credentials}{more}".encode()
 
     def drip(self, piece, seconds=0.2):
         """Keeps sending small pieces on each connection until nginx closes it."""

@@ -183,7 +183,7 @@ def test_every_request_has_a_unique_id_that_is_logged(gateway, admin):
 
 def test_log_lines_are_text_whatever_a_client_sends(gateway, admin):
     """journald shows a line that is not UTF-8 as "[blob data]"."""
-    head = b'GET /v1/vms/\xff"x\xc3(?\xfe HTTP/1.1\r\nHost: x\r\n' + admin.credentials.encode()
+    head = b'GET /v1/vms/\xff"x\xc3(?\xfe HTTP/1.1\r\nHost: localhost\r\n' + admin.credentials.encode()
     answer = admin.send(head + b"\r\n")
     lines = gateway.log_file.read_bytes().splitlines()
     line = next(line for line in lines if answer.request_id.encode() in line)
@@ -312,7 +312,7 @@ def test_a_badly_escaped_path_is_400(admin, value):
 @pytest.mark.parametrize("byte", [b"\x80", b"\xc3(", b"\xff\xfe", "ü".encode(), b"\x01", b"\x7f"])
 def test_raw_bytes_in_the_target_never_fail_the_server(admin, byte):
     for target in b"/v1/vms/%s", b"/vms?%s=1", b"/vms?a=%s", b"/%s":
-        head = b"GET " + target % byte + b" HTTP/1.1\r\nHost: x\r\n" + admin.credentials.encode()
+        head = b"GET " + target % byte + b" HTTP/1.1\r\nHost: localhost\r\n" + admin.credentials.encode()
         answer = admin.send(head + b"\r\n")
         assert answer.status in (400, 404), (target, answer)
 
@@ -323,15 +323,15 @@ def test_raw_bytes_in_the_target_never_fail_the_server(admin, byte):
 ])
 def test_a_broken_request_line_is_4xx_or_closes_the_connection(gateway, request_line):
     with gateway.client("admin") as client:
-        lines = request_line + b"\r\nHost: x\r\n" + client.credentials.encode() + b"\r\n"
+        lines = request_line + b"\r\nHost: localhost\r\n" + client.credentials.encode() + b"\r\n"
         answer = client.send(lines)
         assert answer.status in (400, 405, 505), answer
 
 
 def test_a_request_smuggled_in_a_body_is_not_answered(gateway, admin):
     with gateway.client("viewer") as client:
-        smuggled = b"POST /shutdown HTTP/1.1\r\nHost: x\r\n\r\n"
-        head = (f"POST /v1/vms/none/start HTTP/1.1\r\nHost: x\r\n{client.credentials}"
+        smuggled = b"POST /shutdown HTTP/1.1\r\nHost: localhost\r\n\r\n"
+        head = (f"POST /v1/vms/none/start HTTP/1.1\r\nHost: localhost\r\n{client.credentials}"
                 f"Content-Length: 0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n").encode()
         assert client.send(head + smuggled).status == 400
     assert admin.get("/readyz").status == 200
@@ -478,7 +478,7 @@ def test_a_body_that_is_too_large_to_read_is_413(gateway, admin):
         assert answer.status == 413 and answer.code == "body_too_large"
         assert client.get("/v1").status == 200
     with gateway.client("admin") as client:
-        head = f"POST /v1/vms HTTP/1.1\r\nHost: x\r\n{client.credentials}Content-Length: %d\r\n\r\n"
+        head = f"POST /v1/vms HTTP/1.1\r\nHost: localhost\r\n{client.credentials}Content-Length: %d\r\n\r\n"
         for length in 3 << 20, 1 << 62:
             assert client.send((head % length).encode(), "POST").status == 413
         assert client.send((head % (1 << 70)).encode(), "POST").status in (400, 413)
@@ -486,7 +486,7 @@ def test_a_body_that_is_too_large_to_read_is_413(gateway, admin):
 
 def test_a_chunked_body_is_accepted(admin, new_name):
     xml = test_domain(new_name()).encode()
-    head = (f"POST /v1/vms HTTP/1.1\r\nHost: x\r\n{admin.credentials}"
+    head = (f"POST /v1/vms HTTP/1.1\r\nHost: localhost\r\n{admin.credentials}"
             "Content-Type: application/xml\r\nTransfer-Encoding: chunked\r\n\r\n").encode()
     chunks = b"".join(b"%x\r\n%s\r\n" % (len(xml[i:i + 50]), xml[i:i + 50])
                       for i in range(0, len(xml), 50))
@@ -1252,7 +1252,7 @@ def test_kept_connections_and_slow_clients_occupy_no_worker(new_gateway):
     for _ in range(4):
         client = gateway.client("admin")
         client.connect()
-        client.sock.sendall(b"POST /v1/vms HTTP/1.1\r\nHost: x\r\n" + client.credentials.encode()
+        client.sock.sendall(b"POST /v1/vms HTTP/1.1\r\nHost: localhost\r\n" + client.credentials.encode()
                             + b"Content-Type: application/xml\r\nContent-Length: 1000\r\n\r\n<dom")
         slow.append(client)
     traffic = Traffic(gateway, 24, lambda client, number, turn: client.get("/v1/vms"))

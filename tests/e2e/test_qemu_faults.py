@@ -272,7 +272,7 @@ def test_a_change_is_made_although_its_client_disconnects(site):
         client.connect()
         body = b'{"name":"alone","memory_kib":2048,"kernel":"hello_qemu-x86_64","start":true}'
         client.sock.sendall(
-            f"POST /v1/vms HTTP/1.1\r\nHost: x\r\n{client.credentials}Content-Type: application/json\r\n"
+            f"POST /v1/vms HTTP/1.1\r\nHost: localhost\r\n{client.credentials}Content-Type: application/json\r\n"
             f"Content-Length: {len(body)}\r\n\r\n".encode() + body)
         wait_until(lambda: "alone" in virsh("list", "--all", "--name").split(), "it is under way")
         client.close()

@@ -52,6 +52,16 @@ def test_a_wrong_password_is_refused(quickstart):
     assert status == "401"
 
 
+def test_it_answers_for_the_names_of_this_machine_only(quickstart):
+    _, run, printed = quickstart
+    port = re.search(r"virtgate is at \S+:(\d+)", printed)[1]
+    ipv6 = "::1" in (run / "nginx/virtgate/listen.conf").read_text()
+    for host in ["localhost", "127.0.0.1"] + ["[::1]"] * ipv6 + ["evil.example"]:
+        status = curl("-K", run / "curl.conf", "-o", "/dev/null", "-w", "%{http_code}", "-k",
+                      "--resolve", f"evil.example:{port}:127.0.0.1", f"https://{host}:{port}/v1")
+        assert status.strip() == ("421" if host == "evil.example" else "200"), host
+
+
 def test_the_random_password_has_a_hash_that_costs_nothing(quickstart):
     """{SSHA} is one SHA-1; apr1 would be a thousand MD5s for every request."""
     assert (quickstart[1] / "nginx/virtgate/htpasswd").read_text().startswith("admin:{SSHA}")
