@@ -6,6 +6,7 @@
 #include "convert/convert_command.h"
 #include "definition/policy.h"
 #include "format/xml.h"
+#include "server/notify.h"
 #include "server/server.h"
 #include "server/startup.h"
 
@@ -98,6 +99,7 @@ static int serve(struct api *api)
 	if (server_start(server, &err) < 0)
 		return print_error(&err, EXIT_FAILURE);
 	log_info("virtgate %s serves %s", VIRTGATE_VERSION, api->config->listen);
+	notify("READY=1");
 	if (api->config->policy == POLICY_OFF)
 		log_error("VIRTGATE_POLICY is off: by domain XML, every admin is root on the host");
 	int stuck = 0;

@@ -26,6 +26,10 @@ static const struct setting settings[] = {
 			"passes (LISTEN_FDS) takes precedence" },
 	{ "socket-group", SETTING_TEXT, AT(socket_group), "",
 		.help = "group that may connect to the unix socket" },
+	{ "socket-users", SETTING_TEXT, AT(socket_users), "www-data",
+		.help = "users that may connect to the unix socket besides root and\n"
+			"virtgate's own, separated by commas; a name without a user\n"
+			"on this machine is skipped" },
 	{ "uri", SETTING_TEXT, AT(uri), "",
 		.help = "libvirt connection URI; empty: libvirt's own default" },
 	{ "templates", SETTING_DIRECTORY, AT(templates), "/usr/share/virtgate/xml",

@@ -46,6 +46,7 @@ struct config {
 	char *const *words; /* CONFIG_CONVERT: the arguments after "convert"; NULL ends them */
 	const char *listen; /* unix path or host:port */
 	const char *socket_group; /* or "" */
+	const char *socket_users; /* names, separated by commas */
 	const char *uri;          /* of libvirt; "": libvirt's default */
 	const char *templates;    /* directories: absolute paths */
 	const char *images;

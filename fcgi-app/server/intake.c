@@ -2,6 +2,7 @@
 #include "server/intake.h"
 
 #include "base/clock.h"
+#include "base/log.h"
 #include "base/thread.h"
 #include "server/listener.h"
 
@@ -100,7 +101,8 @@ struct intake {
 	struct listener listener;
 	LIST_HEAD(connection_list, connection) connections;
 	STAILQ_HEAD(connection_queue, connection) queue;
-	bool over; /* draining, and no connection is left */
+	bool over;          /* draining, and no connection is left */
+	int64_t refused_at; /* clock_ms() of the last peer that was refused and logged */
 };
 
 int intake_fd(const struct connection *connection)
@@ -281,12 +283,29 @@ int intake_taken_count(struct intake *intake)
 	return taken;
 }
 
+/* Not each time: whoever is refused may try as often as the machine allows. The lock is held. */
+static void log_refused(struct intake *intake, uid_t user)
+{
+	enum { PAUSE_MS = 1000 };
+	int64_t now = clock_ms();
+	if (now - intake->refused_at < PAUSE_MS)
+		return;
+	intake->refused_at = now;
+	log_error("refused a connection of the user %u: VIRTGATE_SOCKET_USERS does not name it",
+		(unsigned)user);
+}
+
 /* The lock is held. false: nothing was accepted, and errno says why. */
 static bool accept_one(struct intake *intake)
 {
+	uid_t user = 0;
 	int fd = accept4(intake->listener.fd, NULL, NULL, SOCK_CLOEXEC);
-	if (fd >= 0)
+	if (fd >= 0 && listener_admits(&intake->listener, fd, &user)) {
 		connection_new(intake, fd);
+	} else if (fd >= 0) {
+		(void)close(fd);
+		log_refused(intake, user);
+	}
 	return fd >= 0;
 }
 

@@ -7,6 +7,7 @@
 #include <libgen.h>
 #include <netdb.h>
 #include <netinet/in.h>
+#include <pwd.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -53,6 +54,18 @@ static int find_group(const struct config *config, gid_t *ret, struct err *err)
 			config->socket_group);
 	*ret = group ? group->gr_gid : (gid_t)-1;
 	return 0;
+}
+
+static void find_users(const struct config *config, struct listener *listener)
+{
+	AUTO(free) char *names = config->socket_users ? strdup(config->socket_users) : NULL;
+	char *rest = NULL;
+	for (char *name = names ? strtok_r(names, ", ", &rest) : NULL; name;
+		name = strtok_r(NULL, ", ", &rest)) {
+		const struct passwd *user = getpwnam(name);
+		if (user && listener->user_count < LISTENER_USERS_MAX)
+			listener->users[listener->user_count++] = user->pw_uid;
+	}
 }
 
 static int make_unix_address(const struct config *config, struct sockaddr_un *ret, struct err *err)
@@ -172,7 +185,7 @@ int listener_check(const struct config *config, struct err *err)
 					: bind_tcp(config, EADDRINUSE, &fd, err);
 }
 
-int listener_init(const struct config *config, struct listener *ret, struct err *err)
+static int listen_anyhow(const struct config *config, struct listener *ret, struct err *err)
 {
 	int fd = listen_inherited();
 	if (fd >= 0) {
@@ -181,6 +194,29 @@ int listener_init(const struct config *config, struct listener *ret, struct err 
 	}
 	return config->listen[0] == '/' ? listen_unix(config, ret, err)
 					: listen_tcp(config, ret, err);
+}
+
+int listener_init(const struct config *config, struct listener *ret, struct err *err)
+{
+	struct listener made;
+	if (listen_anyhow(config, &made, err) < 0)
+		return -1;
+	find_users(config, &made);
+	*ret = made;
+	return 0;
+}
+
+bool listener_admits(const struct listener *listener, int fd, uid_t *ret_user)
+{
+	struct ucred peer;
+	socklen_t size = sizeof peer;
+	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) < 0 || peer.uid == (uid_t)-1)
+		return true; /* TCP, on the loopback interface */
+	*ret_user = peer.uid;
+	bool admitted = !peer.uid || peer.uid == geteuid();
+	for (size_t i = 0; i < listener->user_count; i++)
+		admitted = admitted || peer.uid == listener->users[i];
+	return admitted;
 }
 
 void listener_unlink(struct listener *listener)

@@ -8,12 +8,16 @@
 
 #include <sys/stat.h>
 
+enum { LISTENER_USERS_MAX = 16 };
+
 struct listener {
 	int fd;           /* non-blocking; -1: closed */
 	bool inherited;   /* from systemd: its backlog is for the next process that inherits it */
 	bool bound;       /* we bound it to `path`, and the path is still there */
 	const char *path; /* config->listen */
 	struct stat stat; /* the socket file that we made: another process may have replaced it */
+	uid_t users[LISTENER_USERS_MAX]; /* of config->socket_users */
+	size_t user_count;
 };
 
 /*
@@ -28,6 +32,12 @@ int listener_init(const struct config *config, struct listener *ret, struct err 
  * virtgate that the next one replaces. ERR_BAD_REQUEST.
  */
 int listener_check(const struct config *config, struct err *err);
+
+/*
+ * May the process that connected speak for nginx? On a unix socket: root, this process's own user
+ * and config->socket_users. *ret_user is the peer's user.
+ */
+bool listener_admits(const struct listener *listener, int fd, uid_t *ret_user);
 
 /* Unlinks the path: nobody can connect any more, and another virtgate may bind it. */
 void listener_unlink(struct listener *listener);

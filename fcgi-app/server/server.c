@@ -7,6 +7,7 @@
 #include "base/wait.h"
 #include "server/exchange.h"
 #include "server/intake.h"
+#include "server/notify.h"
 #include "server/request_log.h"
 #include "server/stream.h"
 
@@ -370,6 +371,7 @@ static bool lacks_worker(struct server *server)
 static void expire_turns(struct server *server)
 {
 	int64_t now = clock_ms();
+	notify("WATCHDOG=1");
 	struct worker *worker = NULL;
 	SLIST_FOREACH(worker, &server->workers, link) {
 		unsigned turn = atomic_load(&worker->turn);
@@ -403,7 +405,7 @@ static void free_ended_workers(struct server *server)
  */
 static int64_t next_expiry(const struct server *server)
 {
-	enum { LOOK_MS = 5000 }; /* for connections that stall */
+	enum { LOOK_MS = 5000 }; /* for connections that stall, and for systemd's watchdog */
 	const struct config *config = server->config;
 	int shortest = config->read_deadline < config->action_deadline ? config->read_deadline
 								       : config->action_deadline;
@@ -483,6 +485,7 @@ static bool drain(struct server *server)
 	int64_t seconds = server->config->drain ? server->config->drain : 1;
 	int64_t end = clock_ms() + seconds * 1000;
 	atomic_store(&server->api->draining, true);
+	notify("STOPPING=1");
 	if (intake_is_inherited(server->intake))
 		serve_on(server, (clock_ms() + end) / 2);
 	atomic_store(&server->api->leaving, true);

@@ -15,6 +15,8 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/un.h>
 
 enum { PATIENCE_MS = 20000, WORKERS_MAX = 8 };
@@ -80,21 +82,27 @@ static void *answer_overload(void *data)
 	return NULL;
 }
 
-static void begin(int workers)
+static void begin_with(int workers, const char *users)
 {
 	static int number;
 	struct err err;
 	memset(&world, 0, sizeof world);
 	(void)snprintf(
 		world.path, sizeof world.path, "/tmp/test_intake.%d.%d", (int)getpid(), number++);
-	world.config =
-		(struct config){ .listen = world.path, .socket_group = "", .workers = workers };
+	world.config = (struct config){
+		.listen = world.path, .socket_group = "", .socket_users = users, .workers = workers
+	};
 	(void)sem_init(&world.held, 0, 0);
 	(void)sem_init(&world.release, 0, 0);
 	CHECK(!intake_new(&world.config, &world.intake, &err), "%s", err.text);
 	for (int i = 0; i < workers; i++)
 		assert_int_equal(thread_start(&world.workers[i], "worker", work, NULL), 0);
 	assert_int_equal(thread_start(&world.overload, "overload", answer_overload, NULL), 0);
+}
+
+static void begin(int workers)
+{
+	begin_with(workers, "");
 }
 
 static void join(void)
@@ -179,6 +187,36 @@ static void test_idle_connections_hold_no_worker(void **state)
 	(void)close(fd);
 	for (size_t i = 0; i < ARRAY_LEN(idle); i++)
 		(void)close(idle[i]);
+	end();
+}
+
+/* This thread alone becomes another user, where glibc would change all of them. */
+static void become(uid_t user)
+{
+	assert_int_equal(syscall(SYS_setresuid, -1, user, -1), 0);
+}
+
+static void test_only_the_users_that_are_named_may_connect(void **state)
+{
+	enum { NOBODY = 65534, DAEMON = 1 };
+	(void)state;
+	if (geteuid())
+		skip();
+	begin_with(2, "no-such-user,daemon");
+	assert_int_equal(chmod(world.path, 0666), 0);
+	become(NOBODY);
+	int refused = client_new();
+	become(0);
+	become(DAEMON);
+	int named = client_new();
+	become(0);
+	int own = client_new();
+	assert_int_equal(await_reply(refused), CLOSED);
+	assert_int_equal(ask(named, ASK_AT_ONCE), BY_WORKER);
+	assert_int_equal(ask(own, ASK_AT_ONCE), BY_WORKER);
+	(void)close(refused);
+	(void)close(named);
+	(void)close(own);
 	end();
 }
 
@@ -425,6 +463,7 @@ int main(void)
 		cmocka_unit_test(test_drain_answers_what_has_arrived),
 		cmocka_unit_test(test_no_request_is_lost_in_a_crowd),
 		cmocka_unit_test(test_drain_ends_a_crowd),
+		cmocka_unit_test(test_only_the_users_that_are_named_may_connect),
 		cmocka_unit_test(test_half_requests_hold_no_worker_and_end_when_they_stall),
 		cmocka_unit_test(test_a_socket_in_use_is_refused),
 	};
