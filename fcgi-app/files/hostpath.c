@@ -218,13 +218,13 @@ static int open_parent(const char *root_path, const char *path, const char **ret
 	return open_resolving(root, parent, O_PATH | O_DIRECTORY, RESOLVE_NO_SYMLINKS);
 }
 
-int hostpath_create(const char *root_path, const char *path, unsigned mode)
+int hostpath_create(const char *root_path, const char *path)
 {
 	const char *name = NULL;
 	AUTO(close) int parent = open_parent(root_path, path, &name);
 	if (parent < 0)
 		return -1;
-	return openat(parent, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode);
+	return openat(parent, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
 }
 
 const char *hostpath_remove(const char *root_path, const char *path, uint64_t dev, uint64_t inode)

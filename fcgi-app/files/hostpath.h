@@ -60,9 +60,9 @@ int hostpath_open(const char *root, const char *path);
 
 /*
  * Creates a file beneath the root, which must not exist, and opens it for writing; follows no link.
- * -1 and errno.
+ * Only its owner may use it: an image has a guest's disk, and in snapshots its memory. -1 and errno.
  */
-int hostpath_create(const char *root, const char *path, unsigned mode);
+int hostpath_create(const char *root, const char *path);
 
 /*
  * Removes a regular file beneath the root if it is the one with this device and inode; follows no

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 #include "storage/carrier.h"
 
+#include "files/hostpath.h"
 #include "files/qcow2.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -21,9 +21,7 @@ int carrier_make(const struct config *config, const char *uuid, struct err *err)
 {
 	char path[CARRIER_PATH_SIZE];
 	carrier_path(config, uuid, path);
-	/* While the VM runs, the image is owned by QEMU's user; virtgate still reads its header. */
-	int flags = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC;
-	AUTO(close) int fd = open(path, flags, 0644);
+	AUTO(close) int fd = hostpath_create(config->images, path);
 	if (fd >= 0 && qcow2_write_empty(fd, CARRIER_BYTES))
 		return 0;
 	int why = errno;

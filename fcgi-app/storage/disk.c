@@ -86,8 +86,7 @@ static int make_next_disk(struct disks *disks, const struct config *config, stru
 {
 	struct disk *disk = &disks->disks[disks->made];
 	struct stat st;
-	/* While the VM runs, the image is owned by QEMU's user; virtgate still reads its header. */
-	AUTO(close) int fd = hostpath_create(config->images, disk->path, 0644);
+	AUTO(close) int fd = hostpath_create(config->images, disk->path);
 	if (fd < 0 || fstat(fd, &st) < 0)
 		return disk_not_made(disk, errno, err);
 	disk->dev = st.st_dev;

@@ -312,7 +312,7 @@ def test_a_create_makes_a_disk_that_has_a_capacity(keep, spec, store, images, ca
     assert (info["format"], info["virtual-size"]) == ("qcow2", capacity)
     assert info["actual-size"] < MIB and (images / "b.img").stat().st_size == 5 * MIB
     assert (images / "b.img").stat().st_blocks == 0
-    assert oct((images / "a.qcow2").stat().st_mode) == "0o100644"
+    assert oct((images / "a.qcow2").stat().st_mode) == "0o100600"
     root = definition(store, vm["name"])
     assert [e.get("type") for e in root.iter("driver")][:1] == ["qcow2"]
     assert recorded(store, vm["name"]) == [str(images / "a.qcow2"), str(images / "b.img")]
