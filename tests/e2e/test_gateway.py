@@ -5,6 +5,7 @@ What holds for every answer (problem+json, request ids, codes, no host paths, ..
 the client itself, in gateway.check_answer().
 """
 
+import contextlib
 import itertools
 import json
 import os
@@ -31,6 +32,7 @@ from gateway import (
     as_listed,
     free_port,
     process_is_alive,
+    stopped,
     wait_until,
 )
 
@@ -1324,9 +1326,19 @@ def test_virtgate_listens_on_host_and_port(new_gateway):
 
 
 def test_more_requests_than_listen_conf_allows_are_429(new_gateway):
+    """They are sent while nginx is stopped: it then reads them all at once, on any machine."""
     gateway = new_gateway(more_listen="limit_req zone=virtgate_requests burst=2 nodelay;")
-    with gateway.client("admin") as admin:
-        answers = [admin.get("/v1") for _ in range(40)]
+    with contextlib.ExitStack() as open_clients:
+        clients = [open_clients.enter_context(gateway.client("admin")) for _ in range(40)]
+        for client in clients:
+            client.connect()
+        with contextlib.ExitStack() as pause:
+            for pid in gateway.nginx_workers():
+                pause.enter_context(stopped(pid))
+            for client in clients:
+                client.sock.sendall(
+                    f"GET /v1 HTTP/1.1\r\nHost: localhost\r\n{client.credentials}\r\n".encode())
+        answers = [client.read() for client in clients]
     refused = [a for a in answers if a.status != 200]
     assert refused and {a.code for a in refused} == {"too_many_requests"}
 
