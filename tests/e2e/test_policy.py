@@ -5,6 +5,7 @@ Canaries are files in /var/lib/libvirt/canary, outside the directories that VMs 
 that succeeds leaves a trace among them, as the same documents do with VIRTGATE_POLICY=off.
 """
 
+import contextlib
 import os
 import re
 import shutil
@@ -98,6 +99,20 @@ def names_of_vms():
     return virsh("list", "--all", "--name").split()
 
 
+@contextlib.contextmanager
+def lifecycles(file):
+    """Yields a function that returns the lines of what has happened to which VM since then."""
+    with file.open("w") as out:
+        virsh = subprocess.Popen(["stdbuf", "-oL", "virsh", "-c", "qemu:///system", "event", "--event",
+                                  "lifecycle", "--loop"], stdin=subprocess.DEVNULL, stdout=out)
+    try:
+        yield lambda: file.read_text().splitlines()
+        assert virsh.poll() is None
+    finally:
+        virsh.kill()
+        virsh.wait()
+
+
 # Attacks
 
 
@@ -114,22 +129,39 @@ def send_as_definition(admin, name, victim):
     return admin.request("PUT", f"/v1/vms/{victim}/xml", body=body, type="application/xml")
 
 
-def test_no_document_of_the_attack_corpus_has_an_effect(admin, canaries):
+def test_no_document_of_the_attack_corpus_has_an_effect(admin, canaries, tmp_path):
     assert admin.post("/v1/vms?start=1", xml=domain("bystander", devices=make_disk("b.qcow2"))).status == 201
     assert admin.post("/v1/vms/bystander/snapshots", json={"name": "before"}).status == 201
     definition = admin.get("/v1/vms/bystander/xml").body
     images = {p.name for p in IMAGES.iterdir()}
-    for name, code, path, rule in RULES:
-        for answer in send_attack(admin, name, "bystander"):
+    with lifecycles(tmp_path / "lifecycles") as seen:
+
+        def seen_of_others():
+            return [line for line in seen() if "'bystander'" not in line]
+
+        def touch():
+            """Makes libvirt report something, after all that has happened before."""
+            for action in "suspend", "resume":
+                assert admin.post(f"/v1/vms/bystander/{action}").status == 200
+            return True
+
+        wait_until(lambda: touch() and seen(), "libvirt reports what happens")
+        for name, code, path, rule in RULES:
+            for answer in send_attack(admin, name, "bystander"):
+                assert 400 <= answer.status < 500, (name, answer)
+                assert answer.code == code, (name, answer)
+                if path != "-":
+                    found = [(v["path"], v["rule"]) for v in answer.json["violations"]]
+                    assert any(p == path and rule in r for p, r in found), (name, answer)
+            answer = send_as_definition(admin, name, "bystander")
             assert 400 <= answer.status < 500, (name, answer)
-            assert answer.code == code, (name, answer)
-            if path != "-":
-                found = [(v["path"], v["rule"]) for v in answer.json["violations"]]
-                assert any(p == path and rule in r for p, r in found), (name, answer)
-        answer = send_as_definition(admin, name, "bystander")
-        assert 400 <= answer.status < 500, (name, answer)
-        assert trace(CANARY) == canaries, name
-        assert names_of_vms() == ["bystander"], name
+            assert trace(CANARY) == canaries, name
+            assert not seen_of_others(), name
+        count = len(seen())
+        wait_until(lambda: touch() and len(seen()) > count, "libvirt has reported all")
+        assert not seen_of_others()
+        assert not [line for line in seen() if not re.search("Suspended|Resumed", line)]
+    assert names_of_vms() == ["bystander"]
     assert admin.get("/v1/vms/bystander/xml").body == definition
     assert {p.name for p in IMAGES.iterdir()} == images
     # A domain named ".." makes libvirt delete the metadata of all snapshots.
