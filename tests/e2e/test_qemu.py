@@ -126,17 +126,22 @@ def gateway():
         yield gateway
 
 
+def remove_all_vms():
+    """In one process for all, as virsh takes its time to start. Some are off, or gone with their
+    QEMU, so that a command may fail; none must be left."""
+    uuids = virsh("list", "--all", "--uuid").split()
+    if uuids:
+        removals = [f"destroy {vm}; undefine --snapshots-metadata --managed-save {vm}" for vm in uuids]
+        assert virsh("--quiet", "; ".join([*removals, "list --all --uuid"])) == ""
+
+
 @pytest.fixture(autouse=True)
 def no_vm_stays(gateway):
     yield
     if not process_is_alive(int(Path(os.environ["LIBVIRTD_PID_FILE"]).read_text())):
         libvirtd("start")
     gateway.wait_ready()
-    for vm in virsh("list", "--all", "--uuid").split():
-        if virsh("domstate", vm) != "shut off":
-            virsh("destroy", vm)
-        if vm in virsh("list", "--all", "--uuid").split():
-            virsh("undefine", "--snapshots-metadata", "--managed-save", vm)
+    remove_all_vms()
 
 
 @pytest.fixture
