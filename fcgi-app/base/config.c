@@ -40,7 +40,7 @@ static const struct setting settings[] = {
 	{ "shares", SETTING_DIRECTORY, AT(shares), "/var/lib/libvirt/fs",
 		.help = "directory of filesystem shares; relative paths start here" },
 	{ "logs", SETTING_DIRECTORY, AT(logs), "/var/log/libvirt/qemu",
-		.help = "directory of serial log files; relative paths start here" },
+		.help = "directory of serial log files" },
 	{ "networks", SETTING_TEXT, AT(networks), "default",
 		.help = "libvirt networks that a VM may use, separated by commas" },
 	{ "bridges", SETTING_TEXT, AT(bridges), "virbr0",

@@ -16,6 +16,14 @@ void conversion_done(struct conversion *conversion)
 
 /* The spec */
 
+/* Replaces what text_is_name() does not allow. */
+static void make_nameable(char *name)
+{
+	for (char *c = name; *c; c++)
+		if (!isalnum((unsigned char)*c) && (c == name || !strchr("._+-", *c)))
+			*c = c == name ? 'x' : '-';
+}
+
 /* The name of the command line, or one made from the kernel's file name. */
 static void choose_name(const struct qemu_guest *guest, char *ret, size_t size)
 {
@@ -26,9 +34,7 @@ static void choose_name(const struct qemu_guest *guest, char *ret, size_t size)
 	(void)snprintf(ret, size, "%s", from);
 	if (guest->name)
 		return; /* a bad name is an error */
-	for (char *c = ret; *c; c++)
-		if (!isalnum((unsigned char)*c) && (c == ret || !strchr("._+-", *c)))
-			*c = c == ret ? 'x' : '-';
+	make_nameable(ret);
 }
 
 static void put_text(struct json *object, const char *name, const char *value)
@@ -104,14 +110,25 @@ static void put_devices(
 	json_put(spec, "filesystems", filesystems);
 }
 
+/* virtgate chooses where a log lies, as UUID@NAME (serial_log.h): the name is what is left. */
+static void put_log(struct json *serial, const char *path)
+{
+	char name[64];
+	const char *slash = strrchr(path, '/');
+	const char *at = strrchr(slash ? slash : path, '@');
+	(void)snprintf(name, sizeof name, "%s", at ? at + 1 : slash ? slash + 1 : path);
+	make_nameable(name);
+	json_put_string(serial, "log", *name ? name : "serial.log");
+}
+
 static void put_consoles(struct json *spec, const struct qemu_guest *guest)
 {
 	struct json *graphics = json_new_object();
 	struct json *serial = json_new_object();
 	json_put_string(graphics, "type", guest->no_graphics ? "none" : "vnc");
 	json_put_string(serial, "type", guest->no_serial ? "none" : "pty");
-	if (!guest->no_serial)
-		put_text(serial, "log", guest->serial_log);
+	if (!guest->no_serial && guest->serial_log)
+		put_log(serial, guest->serial_log);
 	json_put(spec, "graphics", graphics);
 	json_put(spec, "serial", serial);
 }

@@ -4,6 +4,7 @@
 #include "base/text.h"
 #include "definition/metadata.h"
 #include "definition/policy.h"
+#include "definition/serial_log.h"
 #include "libvirt/host_info.h"
 
 #include <ctype.h>
@@ -86,10 +87,36 @@ static bool leads_out(const char *path)
 	return false;
 }
 
+/* A log's name becomes a path that only this VM may have. */
+static int settle_log(const struct policy_path *path, const struct domain_xml *domain,
+	const char *name, size_t len, char **ret, struct err *err)
+{
+	if (!serial_log_is_name(name, len))
+		return err_set(err, ERR_INVALID_SPEC, "%s: '%.200s' is not " SERIAL_LOG_RULE,
+			path->where, path->value);
+	if (asprintf(ret, "%s/%s@%.*s", path->root, domain->uuid, (int)len, name) < 0) {
+		*ret = NULL;
+		return err_memory(err);
+	}
+	return 0;
+}
+
+static int settle_file(
+	const struct policy_path *path, const char *name, size_t len, char **ret, struct err *err)
+{
+	if (asprintf(ret, "%s/%.*s", path->root, (int)len, name) < 0) {
+		*ret = NULL;
+		return err_memory(err);
+	}
+	if (leads_out(*ret + strlen(path->root) + 1))
+		return err_set(err, ERR_INVALID_SPEC, "%s: '%.200s' leads out of its directory",
+			path->where, path->value);
+	return 0;
+}
+
 /* Makes a relative path absolute, from its root, and removes the white space around it. */
 static int settle_path(const struct policy_path *path, void *data, struct err *err)
 {
-	(void)data;
 	const char *from = path->value + strspn(path->value, " \t\r\n");
 	if (!*from || *from == '/') /* the policy refuses white space before an absolute path */
 		return 0;
@@ -97,15 +124,12 @@ static int settle_path(const struct policy_path *path, void *data, struct err *e
 	while (n && strchr(" \t\r\n", from[n - 1]))
 		n--;
 	AUTO(free) char *full = NULL;
-	if (asprintf(&full, "%s/%.*s", path->root, (int)n, from) < 0) {
-		full = NULL;
-		return err_memory(err);
-	}
-	if (leads_out(full + strlen(path->root) + 1))
-		return err_set(err, ERR_INVALID_SPEC, "%s: '%.200s' leads out of its directory",
-			path->where, path->value);
-	int rc = path->attr ? xml_set_attr(path->node, path->attr, full)
-			    : xml_set_text(path->node, full);
+	int rc = path->kind == HOSTPATH_NEW_FILE ? settle_log(path, data, from, n, &full, err)
+						 : settle_file(path, from, n, &full, err);
+	if (rc < 0)
+		return -1;
+	rc = path->attr ? xml_set_attr(path->node, path->attr, full)
+			: xml_set_text(path->node, full);
 	return rc < 0 ? err_memory(err) : 0;
 }
 
@@ -352,7 +376,7 @@ int domain_xml_identify(struct domain_xml *domain, const char *uuid, struct err 
 int domain_xml_settle(struct domain_xml *domain, const struct config *config, struct err *err)
 {
 	if (settle_name(domain, err) < 0 || settle_uuid(domain, err) < 0 ||
-		policy_each_path(xml_root(domain->doc), config, settle_path, NULL, err) < 0 ||
+		policy_each_path(xml_root(domain->doc), config, settle_path, domain, err) < 0 ||
 		settle_macs(domain, err) < 0)
 		return -1;
 	metadata_drop_claims(xml_root(domain->doc));

@@ -43,9 +43,10 @@ int domain_xml_identify(struct domain_xml *domain, const char *uuid, struct err 
  * has more than one name or UUID, ERR_INVALID_SPEC if one of them is wrong.
  *
  * A missing UUID or MAC address becomes a random one. A relative path starts from config->images
- * (kernel, initrd, disk), config->shares (source of a filesystem) or config->logs (serial log);
- * ERR_INVALID_SPEC if it leads out with "..". Removed is what libvirt writes for a running VM or
- * chooses by itself, and what only virtgate may record (metadata_drop_claims()).
+ * (kernel, initrd, disk) or config->shares (source of a filesystem); the name of a serial log
+ * becomes a path in config->logs (serial_log.h). ERR_INVALID_SPEC if it leads out with "..".
+ * Removed is what libvirt writes for a running VM or chooses by itself, and what only virtgate may
+ * record (metadata_drop_claims()).
  */
 int domain_xml_settle(struct domain_xml *domain, const struct config *config, struct err *err);
 

@@ -3,6 +3,7 @@
 
 #include "definition/metadata.h"
 #include "definition/policy.h"
+#include "definition/serial_log.h"
 #include "storage/bootable.h"
 #include "storage/carrier.h"
 #include "storage/guard.h"
@@ -47,38 +48,68 @@ int create_check_free(struct lease *lease, const struct domain_xml *domain, stru
 
 struct log_check {
 	struct lease *lease;
-	const char *own; /* the name of the VM whose logs are checked */
+	const struct domain_xml *domain;
+	const struct config *config;
 };
 
-/*
- * In the directory of logs, libvirt writes NAME.log for each VM, and rotates it to NAME.log.0. A
- * serial log of such a name would truncate the other VM's log, and keep that VM from starting.
+struct log_search {
+	const char *file;
+	bool found;
+};
+
+static int find_log(const struct policy_path *path, void *data, struct err *err)
+{
+	struct log_search *search = data;
+	(void)err;
+	search->found |= path->kind == HOSTPATH_NEW_FILE && !strcmp(path->value, search->file);
+	return 0;
+}
+
+/* Does the present definition of the VM name it? It may be from virsh, or from before serial_log.h.
  */
+static int has_log_already(
+	const struct log_check *check, const char *file, bool *ret, struct err *err)
+{
+	struct lease *lease = check->lease;
+	AUTO(xml_free) struct xml *doc = NULL;
+	struct log_search search = { file, false };
+	AUTO(virDomainFree) virDomainPtr dom =
+		virDomainLookupByUUIDString(lease->conn, check->domain->uuid);
+	*ret = false;
+	if (!dom) {
+		(void)virt_fail(lease, VIRT_READ, err);
+		return err->kind == ERR_VM_NOT_FOUND ? 0 : -1;
+	}
+	if (domain_read_xml(lease, dom, VIR_DOMAIN_XML_INACTIVE, &doc, err) < 0 ||
+		policy_each_path(xml_root(doc), check->config, find_log, &search, err) < 0)
+		return -1;
+	*ret = search.found;
+	return 0;
+}
+
 static int check_log_path(const struct policy_path *path, void *data, struct err *err)
 {
 	const struct log_check *check = data;
-	char name[256];
+	bool kept = false;
 	const char *file = hostpath_below(path->root, path->value);
-	const char *dot = file && !strchr(file, '/') ? strstr(file, ".log") : NULL;
-	if (path->kind != HOSTPATH_NEW_FILE || !dot ||
-		strspn(dot + 4, ".0123456789") != strlen(dot + 4))
+	if (path->kind != HOSTPATH_NEW_FILE ||
+		(file && serial_log_is_own(file, check->domain->uuid)))
 		return 0;
-	(void)snprintf(name, sizeof name, "%.*s", (int)(dot - file), file);
-	AUTO(virDomainFree) virDomainPtr other = virDomainLookupByName(check->lease->conn, name);
-	if (other || !strcmp(name, check->own)) {
-		(void)err_set(err, ERR_POLICY_DENIED,
-			"%s: '%.128s' is the log that libvirt keeps of VM '%.64s'", path->where,
-			file, name);
-		return err_hint(err, "call it serial-%.64s.log", check->own);
-	}
-	(void)virt_fail(check->lease, VIRT_READ, err);
-	return err->kind == ERR_VM_NOT_FOUND ? 0 : -1;
+	if (has_log_already(check, path->value, &kept, err) < 0)
+		return -1;
+	if (kept)
+		return 0;
+	(void)err_set(err, ERR_POLICY_DENIED, "%s: '%.128s' is not a log of this VM alone",
+		path->where, file ? file : "");
+	return err_hint(err,
+		"give it a name without a directory, such as serial.log; virtgate then "
+		"puts the VM's UUID in front of it");
 }
 
 int create_check_logs(struct lease *lease, const struct domain_xml *domain,
 	const struct config *config, struct err *err)
 {
-	struct log_check check = { lease, domain->name };
+	struct log_check check = { lease, domain, config };
 	if (config->policy == POLICY_OFF)
 		return 0;
 	return policy_each_path(xml_root(domain->doc), config, check_log_path, &check, err);

@@ -32,6 +32,9 @@ int create_vm(const struct config *config, struct host *host, struct domain_xml 
 /* ERR_ALREADY_EXISTS if there is a VM with the document's name or uuid. */
 int create_check_free(struct lease *lease, const struct domain_xml *domain, struct err *err);
 
-/* ERR_POLICY_DENIED if a serial log of the document is a log that libvirt writes for a VM. */
+/*
+ * ERR_POLICY_DENIED if a serial log of the document is not the VM's alone (serial_log.h), unless
+ * the VM's present definition has it.
+ */
 int create_check_logs(struct lease *lease, const struct domain_xml *domain,
 	const struct config *config, struct err *err);

@@ -73,13 +73,15 @@ static void test_name_and_uuid_are_settled(void **state)
 static void test_relative_paths_start_from_their_directories(void **state)
 {
 	static const char text[] =
-		"<domain><name>a</name><os><kernel> k </kernel><initrd>/abs</initrd></os><devices>"
+		"<domain><name>a</name><uuid>3D6FC3A9-ab4c-4f54-a35a-e70216a63a77</uuid>"
+		"<os><kernel> k </kernel><initrd>/abs</initrd></os><devices>"
 		"<disk><source file='d1'/></disk><disk><source file='x/d2'/></disk><disk/>"
 		"<filesystem><source dir='fs0'/><target dir='tag'/></filesystem>"
 		"<serial><log file='s.log'/></serial></devices></domain>";
 	static const char *const wanted[] = { "<kernel>/images/k</kernel>", "<initrd>/abs</initrd>",
 		"file=\"/images/d1\"", "file=\"/images/x/d2\"", "dir=\"/shares/fs0\"",
-		"<target dir=\"tag\"/>", "file=\"/logs/s.log\"" };
+		"<target dir=\"tag\"/>",
+		"file=\"/logs/3d6fc3a9-ab4c-4f54-a35a-e70216a63a77@s.log\"" };
 	struct err err;
 	AUTO_DOMAIN_XML struct domain_xml domain = { 0 };
 	(void)state;

@@ -91,7 +91,7 @@ def test_every_field_of_a_spec_becomes_its_part_of_the_xml(gateway, dry, initrd)
         "devices/interface/model@type": ["virtio", "e1000"],
         "devices/graphics@type": ["vnc"], "devices/graphics/listen@address": ["127.0.0.1"],
         "devices/graphics@websocket": ["-1"], "devices/serial@type": ["pty"],
-        "devices/serial/log@file": [f"{logs}/serial-all.log"],
+        "devices/serial/log@file": [f"{logs}/{root.findtext('uuid')}@serial-all.log"],
         "devices/serial/log@append": ["on"],
     }.items():
         assert found(root, path) == wanted, path

@@ -48,8 +48,9 @@ def domain(name, kernel="hello", devices="", type="kvm", log=True):
 
 
 def said(name):
-    file = LOGS / f"serial-{name}.log"
-    return file.read_text(errors="replace") if file.exists() else ""
+    files = LOGS.glob(f"*@serial-{name}.log") # the UUID of each VM that had the name is before it
+    newest = max(files, key=lambda file: file.stat().st_mtime, default=None)
+    return newest.read_text(errors="replace") if newest else ""
 
 
 def ticks(name):
@@ -355,7 +356,7 @@ def test_a_failed_create_leaves_no_carrier_disk(admin, create):
     for spec in {"name": "taken", "kernel": "hello_qemu-x86_64"}, \
             {"name": "other", "kernel": "none", "start": True}, \
             {"name": "other", "kernel": "hello_qemu-x86_64", "start": True,
-             "xml": domain("x").replace("serial-x.log", "no/such.log")}:
+             "xml": domain("x").replace("<type>", "<type machine='none'>")}:
         answer = admin.post("/v1/vms", json={**base, **spec})
         assert 400 <= answer.status < 500, answer
         assert list(IMAGES.glob("carrier-*")) == [], answer
@@ -369,7 +370,7 @@ MISSING = {
     "disk": domain("broken", devices=DISK.format("nothing.qcow2")),
     "bridge": domain("broken", devices="<interface type='bridge'><source bridge='nobr'/></interface>"),
     "network": domain("broken", devices="<interface type='network'><source network='none'/></interface>"),
-    "log directory": domain("broken").replace("serial-broken.log", "no/such/serial.log"),
+    "log": domain("broken").replace("serial-broken.log", "no/such/serial.log"),
     "share": domain("broken", devices="<filesystem type='mount'><source dir='none'/>"
                     "<target dir='x'/></filesystem>"),
     "machine": domain("broken").replace("<type>", "<type machine='none'>"),
@@ -390,13 +391,15 @@ def test_a_vm_that_cannot_start_is_refused_and_leaves_nothing(gateway, admin, wh
     assert answer.status == 201, answer
 
 
-def test_only_an_admin_sees_libvirts_message_with_its_host_paths(gateway, admin, operator, create):
-    vm = create(domain("no-log").replace("serial-no-log.log", "no/such/serial.log"), "")
+def test_only_an_admin_sees_libvirts_message_with_its_host_paths(admin, operator, tmp_path):
+    xml = domain("no-log", IMAGES / "hello", type="qemu")
+    (tmp_path / "xml").write_text(xml.replace("serial-no-log.log", f"{LOGS}/no/such/serial.log"))
+    virsh("define", str(tmp_path / "xml"))
     for client in admin, operator:
-        answer = client.post(f"/v1/vms/{vm['uuid']}/start")
+        answer = client.post("/v1/vms/no-log/start")
         assert 400 <= answer.status < 500, answer
         assert ("message" in answer.json["libvirt"]) == (client is admin)
-    assert operator.get(f"/v1/vms/{vm['uuid']}").json["state"] == "shutoff"
+    assert operator.get("/v1/vms/no-log").json["state"] == "shutoff"
 
 
 def test_a_create_with_a_taken_name_or_uuid_is_409_and_the_vm_keeps_running(admin, create):

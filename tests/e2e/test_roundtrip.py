@@ -15,7 +15,6 @@ from test_qemu import IMAGES, make_disk, no_vm_stays, virsh  # noqa: F401
 pytestmark = pytest.mark.qemu
 
 SHARES = "/var/lib/libvirt/fs"
-LOGS = "/var/log/libvirt/qemu"
 LINES = {
     "unikernel": "qemu-system-x86_64 -name uni -kernel hello_qemu-x86_64 -m 4 -append 'a=b c,d' -nographic",
     "network": "qemu-system-x86_64 -name net -kernel hello_qemu-x86_64 -m 8M -smp 2 -no-acpi -vga none -display none "
@@ -43,8 +42,6 @@ def absolute(spec):
             spec[key] = f"{IMAGES}/{spec[key]}"
     spec["disks"] = [{**d, "source": f"{IMAGES}/{d['source']}"} for d in spec["disks"]]
     spec["filesystems"] = [{**f, "source": f"{SHARES}/{f['source']}"} for f in spec["filesystems"]]
-    if "log" in spec["serial"]:
-        spec["serial"] = {**spec["serial"], "log": f"{LOGS}/{spec['serial']['log']}"}
     return spec
 
 
