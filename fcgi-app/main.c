@@ -25,23 +25,30 @@ static int print_error(const struct err *err, int status)
 	return status;
 }
 
-static bool has_problems(struct host *host, const struct config *config)
+static bool has_problems(struct api *api)
 {
 	struct err err;
-	int problems = startup_check(config);
-	if (!problems && startup_share_gates(config, host->hypervisor, &err) < 0) {
+	const char *note = NULL;
+	if (startup_check(api->config))
+		return true;
+	if (startup_share_gates(api->config, api->host->hypervisor, &err) < 0 ||
+		startup_share_secret(api->config, api->secret, &note, &err) < 0) {
 		(void)print_error(&err, EXIT_CONFIG);
-		problems++;
+		return true;
 	}
-	return problems;
+	if (note && api->config->action == CONFIG_RUN)
+		log_info("%s", note);
+	return false;
 }
 
 /* --check: what a start looks at, and then what requests need. */
-static int check_settings(struct host *host, const struct config *config)
+static int check_settings(struct api *api)
 {
+	struct host *host = api->host;
+	const struct config *config = api->config;
 	struct host_info info;
 	struct err err;
-	if (has_problems(host, config))
+	if (has_problems(api))
 		return EXIT_CONFIG;
 	if (host_info_read(host->hypervisor, &info, &err) < 0) {
 		(void)fprintf(stderr, "virtgate: cannot reach '%s': %s\n",
@@ -88,7 +95,7 @@ static int serve(struct api *api)
 {
 	struct server *server = NULL;
 	struct err err;
-	if (has_problems(api->host, api->config))
+	if (has_problems(api))
 		return EXIT_CONFIG;
 	if (server_new(api->config, api, &server, &err) < 0)
 		return print_error(&err, EXIT_FAILURE);
@@ -172,8 +179,8 @@ static int run_with_host(const struct config *config)
 			.route_count = route_count,
 		};
 		if (host && metrics)
-			status = config->action == CONFIG_CHECK ? check_settings(host, config)
-								: serve(&api);
+			status =
+				config->action == CONFIG_CHECK ? check_settings(&api) : serve(&api);
 		free(api.document.text);
 	}
 	virt_stop();

@@ -10,6 +10,7 @@
  * api.c dispatches, arguments.c reads a call's arguments, reply.c makes replies and errors.
  */
 #include "base/config.h"
+#include "base/secret.h"
 #include "definition/policy.h"
 #include "format/answer.h"
 #include "format/etag.h"
@@ -36,7 +37,8 @@ struct route;
 struct api {
 	const struct config *config;
 	struct host *host;
-	struct metrics *metrics; /* from api_metrics_new() */
+	struct metrics *metrics;           /* from api_metrics_new() */
+	unsigned char secret[SECRET_SIZE]; /* of what follows from an Idempotency-Key */
 	const struct route *routes;
 	size_t route_count;
 	struct {

@@ -199,7 +199,7 @@ static int identify_request(
 	text = whole;
 	memcpy(text + head, req->body, req->body_len);
 	hash_text(text, (size_t)head + req->body_len, how->request);
-	hash_uuid5(req->user, req->idempotency_key, uuid);
+	hash_secret_uuid(call->api->secret, req->user, req->idempotency_key, uuid);
 	return domain_xml_identify(domain, uuid, err);
 }
 

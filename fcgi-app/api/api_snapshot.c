@@ -120,7 +120,7 @@ static struct snapshot_request request_of(const struct api_call *call)
 	struct snapshot_request request = { 0 };
 	if (!*req->idempotency_key)
 		return request;
-	hash_uuid5(req->user, req->idempotency_key, request.uuid);
+	hash_secret_uuid(call->api->secret, req->user, req->idempotency_key, request.uuid);
 	hash_text(req->body, req->body_len, request.body);
 	return request;
 }

@@ -2,7 +2,7 @@
 #include "base/hash.h"
 
 #include <nettle/base16.h>
-#include <nettle/sha1.h>
+#include <nettle/hmac.h>
 #include <nettle/sha2.h>
 #include <string.h>
 
@@ -49,18 +49,18 @@ void hash_free(struct hash *hash)
 	free(hash);
 }
 
-/* RFC 9562 section 5.5. The NUL between the two makes "a", "bc" differ from "ab", "c". */
-void hash_uuid5(const char *user, const char *key, char ret[static UUID_SIZE])
+/*
+ * RFC 9562 section 5.8, of HMAC-SHA256 (RFC 2104). The NUL between the two makes "a", "bc" differ
+ * from "ab", "c".
+ */
+void hash_secret_uuid(const unsigned char secret[static SECRET_SIZE], const char *user,
+	const char *key, char ret[static UUID_SIZE])
 {
-	/* 82df7a56-3c1e-4d0b-9a53-b4a0f8f5b0c7 */
-	static const uint8_t namespace[] = { 0x82, 0xdf, 0x7a, 0x56, 0x3c, 0x1e, 0x4d, 0x0b, 0x9a,
-		0x53, 0xb4, 0xa0, 0xf8, 0xf5, 0xb0, 0xc7 };
-	struct sha1_ctx sha;
-	uint8_t digest[sizeof namespace];
-	sha1_init(&sha);
-	sha1_update(&sha, sizeof namespace, namespace);
-	sha1_update(&sha, strlen(user) + 1, (const uint8_t *)user);
-	sha1_update(&sha, strlen(key), (const uint8_t *)key);
-	sha1_digest(&sha, sizeof digest, digest);
-	uuid_format(digest, 5, ret);
+	struct hmac_sha256_ctx hmac;
+	uint8_t digest[16];
+	hmac_sha256_set_key(&hmac, SECRET_SIZE, secret);
+	hmac_sha256_update(&hmac, strlen(user) + 1, (const uint8_t *)user);
+	hmac_sha256_update(&hmac, strlen(key), (const uint8_t *)key);
+	hmac_sha256_digest(&hmac, sizeof digest, digest);
+	uuid_format(digest, 8, ret);
 }

@@ -2,6 +2,7 @@
 #pragma once
 /* Hashes; the only door to nettle. May be called from any thread; a struct hash is used by one. */
 #include "base/base.h"
+#include "base/secret.h"
 #include "base/uuid.h"
 
 /* The first 128 bits of SHA-256 (RFC 6234), in hexadecimal: nobody finds two texts with one hash.
@@ -18,7 +19,9 @@ void hash_free(struct hash *hash);
 DEFINE_AUTO(struct hash *, hash_free)
 
 /*
- * The UUID (RFC 9562 version 5, in a namespace of our own) for what a user requests with an
- * Idempotency-Key. It is the same on every host, and differs between users and between keys.
+ * The UUID (RFC 9562 version 8) for what a user requests with an Idempotency-Key. It is the same in
+ * all processes with this secret, differs between users and between keys, and nobody without the
+ * secret can tell it beforehand.
  */
-void hash_uuid5(const char *user, const char *key, char ret[static UUID_SIZE]);
+void hash_secret_uuid(const unsigned char secret[static SECRET_SIZE], const char *user,
+	const char *key, char ret[static UUID_SIZE]);

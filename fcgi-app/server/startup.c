@@ -50,15 +50,45 @@ int startup_check(const struct config *config)
 	return problems;
 }
 
-int startup_share_gates(const struct config *config, struct hypervisor *hypervisor, struct err *err)
+/* The path of a file beside the unix socket. */
+static int path_beside_socket(
+	const struct config *config, const char *name, char **ret, struct err *err)
 {
 	AUTO(free) char *listen = strdup(config->listen);
+	*ret = NULL;
+	return listen && asprintf(ret, "%s/%s", dirname(listen), name) >= 0 ? 0 : err_memory(err);
+}
+
+int startup_share_gates(const struct config *config, struct hypervisor *hypervisor, struct err *err)
+{
 	AUTO(free) char *path = NULL;
 	if (config->listen[0] != '/')
 		return 0;
-	if (!listen || asprintf(&path, "%s/virtgate.lock", dirname(listen)) < 0)
-		return err_memory(err);
+	if (path_beside_socket(config, "virtgate.lock", &path, err) < 0)
+		return -1;
 	return gate_share(hypervisor, path, err);
+}
+
+int startup_share_secret(const struct config *config, unsigned char ret[static SECRET_SIZE],
+	const char **ret_note, struct err *err)
+{
+	AUTO(free) char *path = NULL;
+	bool made = false;
+	*ret_note = NULL;
+	if (config->listen[0] != '/') {
+		secret_make(ret);
+		*ret_note = "a request is recognised by its Idempotency-Key in this process alone: "
+			    "virtgates share a secret for that beside a unix socket, and this one "
+			    "listens on TCP";
+		return 0;
+	}
+	if (path_beside_socket(config, "virtgate.secret", &path, err) < 0 ||
+		secret_share(path, ret, &made, err) < 0)
+		return -1;
+	if (made)
+		*ret_note = "made a new secret: a request from before is not recognised by its "
+			    "Idempotency-Key";
+	return 0;
 }
 
 int startup_check_files(const struct config *config)

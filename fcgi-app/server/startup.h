@@ -5,6 +5,7 @@
  * same code, so that what --check accepts starts. For the main thread.
  */
 #include "base/config.h"
+#include "base/secret.h"
 #include "libvirt/hypervisor.h"
 
 /*
@@ -19,6 +20,14 @@ int startup_check(const struct config *config);
  */
 int startup_share_gates(
 	const struct config *config, struct hypervisor *hypervisor, struct err *err);
+
+/*
+ * Reads the secret that all virtgates of this host share, beside the lock file; makes it if it is
+ * missing. On TCP, the secret is this process's own. *ret_note is what to say of it, or NULL.
+ * ERR_INTERNAL.
+ */
+int startup_share_secret(const struct config *config, unsigned char ret[static SECRET_SIZE],
+	const char **ret_note, struct err *err);
 
 /*
  * Prints a line to stderr for each directory of VMs' files that exists on this machine but that

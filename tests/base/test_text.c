@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/hash.h"
+#include "base/secret.h"
 #include "base/text.h"
 #include "base/uuid.h"
 
@@ -72,22 +73,28 @@ static void test_uuids_are_recognised_and_made(void **state)
 	CHECK(strcmp(made, other) != 0, "two are different");
 }
 
-/* The expected ones are of Python's uuid.uuid5(), with the two joined by a NUL. */
-static void test_a_key_and_its_user_make_a_uuid_of_their_own(void **state)
+/* The expected ones are of Python's hmac, over the two joined by a NUL. */
+static void test_a_key_and_its_user_make_a_uuid_that_needs_the_secret(void **state)
 {
 	static const struct {
 		const char *user, *key, *uuid;
 	} cases[] = {
-		{ "alice", "k-1", "34435909-152a-532f-8a22-1741626a2158" },
-		{ "alice", "k-2", "bacd29f8-9e80-556e-88f9-5437d9aaf938" },
-		{ "al", "icek-1", "c5f386bb-7a45-50a5-ab3f-b6d7b44c3d1e" },
-		{ "", "k", "e49d175d-387e-5381-b539-cd4303c91046" },
+		{ "alice", "k-1", "8ba219b1-06e2-8162-b6dd-ba74fbb417e4" },
+		{ "alice", "k-2", "00837d98-6350-8d3f-8b10-ba8b7d562243" },
+		{ "al", "icek-1", "006403b4-81b0-8b63-803f-ad5253c02878" },
+		{ "", "k", "4746d90f-3ceb-80d7-b57e-0e33b67bbc63" },
 	};
+	unsigned char secret[SECRET_SIZE];
+	unsigned char other[SECRET_SIZE];
 	(void)state;
+	memset(secret, 7, sizeof secret);
+	secret_make(other);
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
 		char made[UUID_SIZE];
-		hash_uuid5(cases[i].user, cases[i].key, made);
+		hash_secret_uuid(secret, cases[i].user, cases[i].key, made);
 		assert_string_equal(made, cases[i].uuid);
+		hash_secret_uuid(other, cases[i].user, cases[i].key, made);
+		assert_string_not_equal(made, cases[i].uuid);
 	}
 }
 
@@ -210,7 +217,7 @@ int main(void)
 		cmocka_unit_test(test_utf8_accepts_only_shortest_forms_without_nul),
 		cmocka_unit_test(test_names_are_safe_as_file_names),
 		cmocka_unit_test(test_uuids_are_recognised_and_made),
-		cmocka_unit_test(test_a_key_and_its_user_make_a_uuid_of_their_own),
+		cmocka_unit_test(test_a_key_and_its_user_make_a_uuid_that_needs_the_secret),
 		cmocka_unit_test(test_a_logged_value_cannot_leave_its_line),
 		cmocka_unit_test(test_what_changes_how_text_is_shown_is_not_plain),
 		cmocka_unit_test(test_times_are_rfc_3339),
