@@ -53,6 +53,7 @@ static inline struct http_req test_request(
 		.role = role,
 		.origin = "",
 		.sec_fetch_site = "",
+		.scheme = "https",
 		.host = "",
 		.if_match = "",
 		.if_none_match = "",

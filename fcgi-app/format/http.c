@@ -111,15 +111,42 @@ bool http_is_media_type(const char *content_type, const char *type)
 	return n == strlen(type) && !strncasecmp(content_type, type, n);
 }
 
+/* The port of "host:port", or the scheme's if it has none (RFC 9110 sections 4.2.1 and 4.2.2). */
+static const char *authority_port(const char *authority, size_t host_len, const char *scheme)
+{
+	if (authority[host_len] && authority[host_len + 1])
+		return authority + host_len + 1;
+	return strcasecmp(scheme, "https") ? "80" : "443";
+}
+
+/* The colons of an IPv6 address are in brackets. */
+static size_t authority_host_len(const char *authority)
+{
+	size_t bracketed = *authority == '[' ? strcspn(authority, "]") : 0;
+	return bracketed + strcspn(authority + bracketed, ":");
+}
+
+static bool is_same_authority(const char *a, const char *b, const char *scheme)
+{
+	size_t n = authority_host_len(a);
+	return n && n == authority_host_len(b) && !strncasecmp(a, b, n) &&
+		!strcmp(authority_port(a, n, scheme), authority_port(b, n, scheme));
+}
+
+static bool is_own_origin(const struct http_req *req)
+{
+	size_t n = strlen(req->scheme);
+	return n && !strncasecmp(req->origin, req->scheme, n) &&
+		!strncmp(req->origin + n, "://", 3) &&
+		is_same_authority(req->origin + n + 3, req->host, req->scheme);
+}
+
 bool http_is_cross_site(const struct http_req *req)
 {
-	if (*req->sec_fetch_site)
-		return strcmp(req->sec_fetch_site, "same-origin") != 0 &&
-			strcmp(req->sec_fetch_site, "none") != 0;
-	if (!*req->origin)
-		return false;
-	const char *host = strstr(req->origin, "://");
-	return !host || strcasecmp(host + 3, req->host) != 0;
+	if (*req->origin && !is_own_origin(req))
+		return true;
+	return *req->sec_fetch_site && strcmp(req->sec_fetch_site, "same-origin") != 0 &&
+		strcmp(req->sec_fetch_site, "none") != 0;
 }
 
 static int hex_digit(char c)

@@ -30,9 +30,11 @@ struct http_req {
 	const char *request_id;
 	const char *user; /* as authenticated by nginx, or "" */
 	const char *role; /* as given by nginx, or "" */
-	/* What a browser says about the requesting page (Fetch standard), or ""; and the Host. */
+	/* What a browser says about the requesting page (Fetch standard), or "". */
 	const char *origin;
 	const char *sec_fetch_site;
+	/* Where the request was sent: "http" or "https", and the Host; or "". */
+	const char *scheme;
 	const char *host;
 	/* RFC 9110 sections 13.1.1 and 13.1.2, or "". */
 	const char *if_match;
@@ -55,9 +57,9 @@ bool http_has_directive(const char *cache_control, const char *directive);
 bool http_is_media_type(const char *content_type, const char *type);
 
 /*
- * Did a page of another site make this request? By Sec-Fetch-Site (Fetch Metadata, section 2.4), or
- * by Origin (RFC 6454 section 7) from a browser without that. A client that sends neither is no
- * browser: false.
+ * Did a page of another site make this request? Sec-Fetch-Site (Fetch Metadata, section 2.4) or
+ * Origin (RFC 6454 section 7) may say so; an origin is a scheme, a host and a port, and all must be
+ * those to which the request was sent. A client that sends neither is no browser: false.
  */
 bool http_is_cross_site(const struct http_req *req);
 

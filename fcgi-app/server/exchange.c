@@ -66,6 +66,7 @@ static const struct {
 	{ "VIRTGATE_ROLE", offsetof(struct http_req, role) },
 	{ "HTTP_ORIGIN", offsetof(struct http_req, origin) },
 	{ "HTTP_SEC_FETCH_SITE", offsetof(struct http_req, sec_fetch_site) },
+	{ "REQUEST_SCHEME", offsetof(struct http_req, scheme) },
 	{ "HTTP_HOST", offsetof(struct http_req, host) },
 	{ "HTTP_IF_MATCH", offsetof(struct http_req, if_match) },
 	{ "HTTP_IF_NONE_MATCH", offsetof(struct http_req, if_none_match) },

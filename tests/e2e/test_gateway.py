@@ -108,10 +108,15 @@ def test_malformed_credentials_are_401(stranger, credentials):
 @pytest.mark.parametrize("headers,status", [
     ("Sec-Fetch-Site: cross-site\r\n", 403),
     ("Sec-Fetch-Site: same-site\r\nOrigin: https://localhost\r\n", 403),
+    ("Sec-Fetch-Site: same-origin\r\nOrigin: http://localhost\r\n", 403),
     ("Origin: https://elsewhere.example\r\n", 403),
+    ("Origin: http://localhost\r\n", 403),
+    ("Origin: https://localhost:8443\r\n", 403),
     ("Origin: null\r\n", 403),
     ("Sec-Fetch-Site: same-origin\r\nOrigin: https://localhost\r\n", 404),
+    ("Sec-Fetch-Site: same-origin\r\n", 404),
     ("Origin: https://localhost\r\n", 404),
+    ("Origin: https://localhost:443\r\n", 404),
 ])
 def test_a_page_of_another_site_cannot_change_anything(admin, headers, status):
     answer = admin.request("POST", "/v1/vms/none/start", headers=headers)

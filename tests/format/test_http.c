@@ -101,28 +101,71 @@ static void test_media_types_ignore_case_and_parameters(void **state)
 static void test_requests_of_other_sites_are_recognised(void **state)
 {
 	static const struct {
-		const char *site, *origin, *host;
+		const char *site, *origin, *scheme, *host;
 		bool cross;
 	} cases[] = {
-		{ "", "", "a.example", false },
-		{ "same-origin", "https://a.example", "a.example", false },
-		{ "none", "", "a.example", false },
-		{ "cross-site", "https://b.example", "a.example", true },
-		{ "same-site", "https://b.example", "a.example", true },
-		{ "cross-site", "", "a.example", true },
-		{ "", "https://a.example:8443", "A.example:8443", false },
-		{ "", "https://a.example", "a.example:8443", true },
-		{ "", "https://b.example", "a.example", true },
-		{ "", "https://a.example.b.example", "a.example", true },
-		{ "", "null", "a.example", true },
-		{ "", "null", "", true },
+		{ "", "", "https", "a.example", false },
+		{ "same-origin", "https://a.example", "https", "a.example", false },
+		{ "same-origin", "", "https", "a.example", false },
+		{ "none", "", "https", "a.example", false },
+		{ "cross-site", "https://b.example", "https", "a.example", true },
+		{ "same-site", "https://b.example", "https", "a.example", true },
+		{ "cross-site", "", "https", "a.example", true },
+		{ "Same-Origin", "", "https", "a.example", true },
+		{ "same-origin, cross-site", "", "https", "a.example", true },
+		/* Each of the two may say so. */
+		{ "cross-site", "https://a.example", "https", "a.example", true },
+		{ "same-origin", "https://b.example", "https", "a.example", true },
+		{ "none", "null", "https", "a.example", true },
+		/* The scheme. */
+		{ "", "https://a.example", "https", "a.example", false },
+		{ "", "http://a.example", "http", "a.example", false },
+		{ "", "http://a.example", "https", "a.example", true },
+		{ "", "https://a.example", "http", "a.example", true },
+		{ "", "https://a.example", "", "a.example", true },
+		{ "", "https://a.example", "HTTPS", "a.example", false },
+		{ "", "HTTPS://A.example", "https", "a.EXAMPLE", false },
+		{ "", "httpsx://a.example", "https", "a.example", true },
+		{ "", "ws://a.example", "https", "a.example", true },
+		{ "", "://a.example", "", "a.example", true },
+		/* The port. */
+		{ "", "https://a.example:8443", "https", "A.example:8443", false },
+		{ "", "https://a.example", "https", "a.example:8443", true },
+		{ "", "https://a.example:8443", "https", "a.example", true },
+		{ "", "https://a.example:8443", "https", "a.example:18443", true },
+		{ "", "https://a.example:443", "https", "a.example", false },
+		{ "", "https://a.example", "https", "a.example:443", false },
+		{ "", "https://a.example", "https", "a.example:", false },
+		{ "", "https://a.example:80", "https", "a.example", true },
+		{ "", "http://a.example", "http", "a.example:80", false },
+		{ "", "http://a.example", "http", "a.example:443", true },
+		{ "", "http://a.example:443", "https", "a.example", true },
+		/* The host. */
+		{ "", "https://b.example", "https", "a.example", true },
+		{ "", "https://a.example.b.example", "https", "a.example", true },
+		{ "", "https://a.example@b.example", "https", "a.example", true },
+		{ "", "https://a.example/", "https", "a.example", true },
+		{ "", "https://a.example https://b.example", "https", "a.example", true },
+		{ "", "https://[::1]:8443", "https", "[::1]:8443", false },
+		{ "", "https://[::1]", "https", "[::1]:443", false },
+		{ "", "https://[::1]:8443", "https", "[::1]", true },
+		{ "", "https://[::1]", "https", "[::2]", true },
+		{ "", "https://[::1", "https", "[::1]", true },
+		{ "", "https://", "https", "", true },
+		{ "", "https://:443", "https", ":443", true },
+		{ "", "https://a.example", "https", "", true },
+		{ "", "null", "https", "a.example", true },
+		{ "", "null", "https", "null", true },
+		{ "", "null", "https", "", true },
 	};
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
 		struct http_req req = { .sec_fetch_site = cases[i].site,
 			.origin = cases[i].origin,
+			.scheme = cases[i].scheme,
 			.host = cases[i].host };
-		CHECK(http_is_cross_site(&req) == cases[i].cross, "case %zu", i);
+		CHECK(http_is_cross_site(&req) == cases[i].cross, "%s %s %s://%s", cases[i].site,
+			cases[i].origin, cases[i].scheme, cases[i].host);
 	}
 }
 

@@ -167,8 +167,8 @@ static void check_request(const struct exchange *exchange)
 {
 	const struct http_req *req = exchange_request(exchange);
 	insist(req->target && req->content_type && req->user && req->role && req->origin &&
-			req->sec_fetch_site && req->host && req->if_match && req->if_none_match &&
-			req->idempotency_key && exchange_method(exchange),
+			req->sec_fetch_site && req->scheme && req->host && req->if_match &&
+			req->if_none_match && req->idempotency_key && exchange_method(exchange),
 		"a member is missing");
 	insist(text_is_name(req->request_id), "a request's id: %s", req->request_id);
 	insist(req->body_len <= API_BODY_MAX && !req->body[req->body_len], "a body");

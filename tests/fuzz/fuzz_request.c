@@ -87,6 +87,7 @@ static void read_request(const char *text, size_t size, struct request *ret)
 		.request_id = "id-1",
 		.origin = "",
 		.sec_fetch_site = "",
+		.scheme = "https",
 		.host = "",
 		.if_match = "",
 		.if_none_match = "",

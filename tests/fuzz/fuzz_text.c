@@ -142,7 +142,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	look_up_etag(line[1]);
 	match(line[2], line[3]);
 	select_by(line[4], line[2], line[5]);
-	struct http_req req = { .origin = line[6], .sec_fetch_site = "", .host = line[3] };
+	struct http_req req = {
+		.origin = line[6], .sec_fetch_site = "", .scheme = line[5], .host = line[3]
+	};
 	insist(!http_is_cross_site(&req) || *line[6], "who says nothing is no browser");
 	(void)http_is_media_type(line[6], "application/json");
 	for (size_t i = 0; i < ARRAY_LEN(line); i++) {
