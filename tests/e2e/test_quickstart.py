@@ -52,6 +52,16 @@ def test_a_wrong_password_is_refused(quickstart):
     assert status == "401"
 
 
+def test_wrong_passwords_are_limited_and_right_ones_are_not(quickstart):
+    _, run, printed = quickstart
+    url = re.search(r"virtgate is at (\S+)", printed)[1]
+    ask = ["-s", "--cacert", run / "nginx/virtgate/cert.pem", "--noproxy", "*",
+           "-w", "%{http_code}\n", *["-o", "/dev/null", url] * 40]
+    assert set(curl("-u", "admin:wrong", *ask).split()) == {"401", "429"}
+    password = (run / "password").read_text().strip()
+    assert set(curl("-u", f"admin:{password}", *ask).split()) == {"200"}
+
+
 def test_it_answers_for_the_names_of_this_machine_only(quickstart):
     _, run, printed = quickstart
     port = re.search(r"virtgate is at \S+:(\d+)", printed)[1]
