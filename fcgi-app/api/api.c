@@ -23,7 +23,6 @@ static enum role role_of(const struct api *api, const struct http_req *req)
 	return ROLE_NONE;
 }
 
-/* A stranger gets the same answer for every path that is not public, whether it exists or not. */
 static int check_caller(const struct api_call *call, struct err *err)
 {
 	const struct http_req *req = call->req;
@@ -108,6 +107,44 @@ static int find_route(struct api_call *call, struct err *err)
 	return -1;
 }
 
+/* A precondition that the handler ignores must not look as if it held. */
+static int check_headers(const struct api_call *call, struct err *err)
+{
+	const struct http_req *req = call->req;
+	if (!call->safe && *req->if_none_match)
+		return err_set(
+			err, ERR_BAD_REQUEST, "If-None-Match: only GET and HEAD take this header");
+	if (!call->safe && *req->if_match && !call->route->if_match)
+		return err_set(
+			err, ERR_BAD_REQUEST, "If-Match: this request does not take this header");
+	if (call->route->keyed && strlen(req->idempotency_key) > API_KEY_MAX)
+		return err_set(
+			err, ERR_BAD_REQUEST, "Idempotency-Key: longer than %d bytes", API_KEY_MAX);
+	return 0;
+}
+
+/*
+ * All that can be refused without a look into the body. A stranger gets the same answer for every
+ * path that is not public, whether it exists or not, so the caller is checked before a wrong path
+ * is reported.
+ */
+static int check_call(struct api_call *call, struct err *err)
+{
+	struct err missing;
+	int found = http_path_parse(call->req->target, &call->path, &missing);
+	if (!found)
+		found = find_route(call, &missing);
+	if (check_caller(call, err) < 0)
+		return -1;
+	if (found < 0)
+		*err = missing;
+	if (found < 0 || !call->route)
+		return found;
+	if (check_headers(call, err) < 0 || api_call_read_query(call, err) < 0)
+		return -1;
+	return api_call_check_body(call, err);
+}
+
 void api_call_init(struct api *api, const struct http_req *req, struct api_call *ret)
 {
 	enum http_method method = req->method;
@@ -117,9 +154,17 @@ void api_call_init(struct api *api, const struct http_req *req, struct api_call 
 		.role = role_of(api, req),
 		.safe = method == HTTP_GET || method == HTTP_HEAD || method == HTTP_OPTIONS,
 	};
-	ret->found = http_path_parse(req->target, &ret->path, &ret->missing);
-	if (!ret->found)
-		ret->found = find_route(ret, &ret->missing);
+	ret->refused = check_call(ret, &ret->refusal) < 0;
+}
+
+bool api_reads_body(const struct api_call *call)
+{
+	return !call->refused && call->route;
+}
+
+bool api_is_instant(const struct api_call *call)
+{
+	return !api_reads_body(call) || call->route->instant;
 }
 
 void api_call_done(struct api_call *call)
@@ -138,22 +183,6 @@ int api_deadline(const struct api_call *call)
 }
 
 /* The answer */
-
-/* A precondition that the handler ignores must not look as if it held. */
-static int check_headers(const struct api_call *call, struct err *err)
-{
-	const struct http_req *req = call->req;
-	if (!call->safe && *req->if_none_match)
-		return err_set(
-			err, ERR_BAD_REQUEST, "If-None-Match: only GET and HEAD take this header");
-	if (!call->safe && *req->if_match && !call->route->if_match)
-		return err_set(
-			err, ERR_BAD_REQUEST, "If-Match: this request does not take this header");
-	if (call->route->keyed && strlen(req->idempotency_key) > API_KEY_MAX)
-		return err_set(
-			err, ERR_BAD_REQUEST, "Idempotency-Key: longer than %d bytes", API_KEY_MAX);
-	return 0;
-}
 
 enum inventory_need api_need(const struct api_call *call)
 {
@@ -186,10 +215,8 @@ static void tag_reply(const struct api_call *call, struct api_reply *reply)
 
 static int answer_call(struct api_call *call, struct api_reply *reply, struct err *err)
 {
-	if (check_caller(call, err) < 0)
-		return -1;
-	if (call->found < 0) {
-		*err = call->missing;
+	if (call->refused) {
+		*err = call->refusal;
 		return -1;
 	}
 	if (!call->route) {
@@ -199,8 +226,7 @@ static int answer_call(struct api_call *call, struct api_reply *reply, struct er
 		return 0;
 	}
 	reply->status = call->route->status;
-	if (check_headers(call, err) < 0 || api_call_read(call, err) < 0 ||
-		call->route->handle(call, reply, err) < 0)
+	if (api_call_read_body(call, err) < 0 || call->route->handle(call, reply, err) < 0)
 		return -1;
 	tag_reply(call, reply);
 	return 0;

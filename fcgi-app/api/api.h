@@ -22,8 +22,12 @@
 
 #include <stdatomic.h>
 
-/* The largest body: the largest XML as a JSON string, with its escapes. */
-enum { API_BODY_MAX = 2 * 128 * 1024 };
+enum {
+	/* The largest body: the largest XML as a JSON string, with its escapes. */
+	API_BODY_MAX = 2 * 128 * 1024,
+	/* Where a route takes none: {}, perhaps with a line end, which some clients always send. */
+	API_NO_BODY_MAX = 4,
+};
 
 /* The longest Idempotency-Key, in bytes; the draft of that header leaves the limit to servers. */
 enum { API_KEY_MAX = 255 };
@@ -99,10 +103,13 @@ struct api_reply {
 
 /*
  * The life of a request: api_call_init() finds the caller's role and the row of the table, and
- * never waits; api_answer() may wait, and always makes a reply.
+ * refuses all that can be refused without a look into the body; it never waits. api_answer() may
+ * wait, and always makes a reply.
  */
 struct api_call;
 void api_call_init(struct api *api, const struct http_req *req, struct api_call *ret);
+bool api_reads_body(const struct api_call *call); /* api_answer() does */
+bool api_is_instant(const struct api_call *call); /* api_answer() does not wait */
 void api_call_done(struct api_call *call);
 void api_answer(struct api_call *call, struct api_reply *ret);
 int api_deadline(const struct api_call *call); /* seconds that this call may take */
@@ -133,8 +140,8 @@ struct api_call {
 	const struct http_req *req;
 	struct http_path path;
 	struct http_query query;
-	int found; /* -1: there is no such route, and `missing` says why */
-	struct err missing;
+	bool refused;              /* without a look into the body; `refusal` says why */
+	struct err refusal;        /* when refused */
 	const struct route *route; /* NULL: none, or OPTIONS, which has no row */
 	bool safe;                 /* GET, HEAD or OPTIONS */
 	bool open;                 /* the path is public */
@@ -154,8 +161,12 @@ bool api_flag(const struct api_call *call, const char *name, bool preset);
 /* The VM that the path or the query names, with the call's If-Match. */
 struct target api_target(const struct api_call *call);
 
-/* Reads query and body into the arguments, by the route's tables. */
-int api_call_read(struct api_call *call, struct err *err);
+/* Reads the query into the arguments, by the route's table. */
+int api_call_read_query(struct api_call *call, struct err *err);
+/* Refuses a body that the route does not take, by its length and media type. */
+int api_call_check_body(const struct api_call *call, struct err *err);
+/* Reads a body that was checked into the arguments, by the route's table. */
+int api_call_read_body(struct api_call *call, struct err *err);
 
 typedef int api_handler(struct api_call *call, struct api_reply *reply, struct err *err);
 
@@ -169,7 +180,7 @@ enum {
 
 /*
  * A row of the table, sorted by path, then method. An XML body becomes the argument "xml", a
- * text/plain body the argument "text". A route without a body still takes an empty one, and {}.
+ * text/plain body the argument "text". A route without a body still takes {}.
  */
 struct route {
 	const char *path; /* {name} is an argument: names are listed in api.c */

@@ -49,7 +49,7 @@ static const char *arg_name(const struct field *field)
 	return field->as ? field->as : field->name;
 }
 
-static int read_query(struct api_call *call, struct err *err)
+int api_call_read_query(struct api_call *call, struct err *err)
 {
 	const struct field *fields = call->route->query;
 	if (http_query_parse(call->req->target, &call->query, err) < 0)
@@ -130,14 +130,20 @@ static int add_member(const char *name, const struct json *value, void *data)
 	return add_arg(args->call, &arg, name, args->err);
 }
 
-static int read_body(struct api_call *call, struct err *err)
+int api_call_check_body(const struct api_call *call, struct err *err)
+{
+	size_t len = call->req->body_len;
+	if (!call->route->body && len > API_NO_BODY_MAX)
+		return err_set(err, ERR_BAD_REQUEST, "body: this request takes none");
+	return len && body_kind(call) == API_BODY_NONE ? refuse_media_type(call, err) : 0;
+}
+
+int api_call_read_body(struct api_call *call, struct err *err)
 {
 	const struct http_req *req = call->req;
 	if (!req->body_len && !call->route->fields)
 		return 0;
 	unsigned kind = req->body_len ? body_kind(call) : API_BODY_JSON;
-	if (kind == API_BODY_NONE)
-		return refuse_media_type(call, err);
 	if (kind == API_BODY_XML || kind == API_BODY_TEXT) {
 		const char *name = kind == API_BODY_XML ? "xml" : "text";
 		const struct arg whole = { name, req->body, req->body_len, false };
@@ -151,9 +157,4 @@ static int read_body(struct api_call *call, struct err *err)
 		return -1;
 	struct member_args args = { call, err };
 	return json_each(call->body, add_member, &args);
-}
-
-int api_call_read(struct api_call *call, struct err *err)
-{
-	return read_query(call, err) < 0 ? -1 : read_body(call, err);
 }

@@ -38,7 +38,7 @@ struct worker {
 	_Atomic int64_t deadline; /* clock_ms() */
 	_Atomic int64_t began_at; /* clock_us() */
 	const struct api_call *call;
-	const char *ref; /* the VM's, from the path; or NULL */
+	const char *ref; /* the VM's, from path or query; or NULL */
 	struct connection *connection;
 };
 
@@ -126,7 +126,7 @@ static void make_reply(
 	const struct exchange *exchange, struct api_call *call, struct api_reply *ret)
 {
 	const struct err *failure = exchange_failure(exchange);
-	if (failure)
+	if (failure && api_reads_body(call))
 		api_answer_error(call, failure, ret);
 	else
 		api_answer(call, ret);
@@ -144,7 +144,7 @@ static void serve_request(struct worker *worker, struct connection *connection)
 	metrics_begin(server->api->metrics);
 	api_call_init(server->api, exchange_request(exchange), &call);
 	worker_begin_turn(worker, &call, connection, began_at);
-	if (call.route && !call.route->instant)
+	if (!api_is_instant(&call))
 		intake_block(server->intake);
 	make_reply(exchange, &call, &reply);
 	bool in_time = worker_end_turn(worker);
@@ -224,7 +224,7 @@ static void answer_overdue(
 	api_call_init(server->api, exchange_request(*exchange), &call);
 	(void)err_set(&err, ERR_OVERLOADED, "all %d workers are busy with requests that take long",
 		server->config->workers);
-	if (!call.route || call.route->instant)
+	if (api_is_instant(&call))
 		make_reply(*exchange, &call, &reply);
 	else
 		api_answer_error(&call, &err, &reply);

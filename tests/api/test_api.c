@@ -323,8 +323,9 @@ static void test_parameters_are_strict(void **state)
 		{ { "POST", "/v1/vms/test/start", .body = "<x/>", .media = "text/xml" }, 415,
 			"send application/json" },
 		{ { "POST", "/v1/vms/test/suspend", .body = "{\"mode\":\"x\"}" }, 400,
-			"'mode' is not a field" },
-		{ { "GET", "/v1/vms", .body = "{\"a\":1}" }, 400, "'a' is not a field" },
+			"body: this request takes none" },
+		{ { "GET", "/v1/vms", .body = "{\"a\":1}" }, 400, "this request takes none" },
+		{ { "GET", "/v1/vms", .body = "{}\r\n" }, 200, "items" },
 		{ { "GET", "/nowhere" }, 404, "not_found" },
 		{ { "GET", "/v1/vms/" }, 404, "not_found" },
 		{ { "GET", "/v1/vms/a/b/c" }, 404, "not_found" },
@@ -333,6 +334,53 @@ static void test_parameters_are_strict(void **state)
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++)
 		expect(&cases[i].r, cases[i].status, cases[i].part);
+}
+
+/* A body that nobody may look into: only its length is known. */
+static void expect_refusal(struct http_req req, size_t body_len, int status)
+{
+	struct api_call call;
+	struct api_reply reply;
+	req.body = NULL;
+	req.body_len = body_len;
+	req.content_type = "application/json";
+	api_call_init(&api, &req, &call);
+	CHECK(!api_reads_body(&call), "%s %s", http_method_name(req.method), req.target);
+	CHECK(api_is_instant(&call), "%s %s", http_method_name(req.method), req.target);
+	api_answer(&call, &reply);
+	CHECK(reply.status == status, "%s %s: %d instead of %d: %s", http_method_name(req.method),
+		req.target, reply.status, status, reply.body);
+	api_reply_done(&reply);
+	api_call_done(&call);
+}
+
+static void test_what_is_refused_has_its_body_not_read(void **state)
+{
+	enum { SOME = 1000 };
+	(void)state;
+	for (size_t i = 0; i < route_count; i++) {
+		const struct route *route = &routes[i];
+		struct http_req req = test_request(route->method, route->path, "admin");
+		char target[64];
+		(void)snprintf(target, sizeof target, "%s%s", route->path,
+			route->query && route->query->required ? "?name=test" : "");
+		req.target = target;
+		if (!route->body)
+			expect_refusal(req, SOME, 400);
+		req.role = "viewer";
+		if (route->role > ROLE_VIEWER)
+			expect_refusal(req, SOME, 403);
+		req.role = req.user = "";
+		if (route->role != ROLE_NONE)
+			expect_refusal(req, SOME, 401);
+	}
+	expect_refusal(test_request(HTTP_POST, "/nowhere", "admin"), SOME, 404);
+	expect_refusal(test_request(HTTP_POST, "/healthz", "admin"), SOME, 405);
+	expect_refusal(test_request(HTTP_POST, "/v1/vms?x=1", "admin"), SOME, 400);
+	expect_refusal(test_request(HTTP_OPTIONS, "/v1/vms", "admin"), SOME, 204);
+	struct http_req typed = test_request(HTTP_POST, "/v1/vms", "admin");
+	typed.if_match = "\"a\"";
+	expect_refusal(typed, SOME, 400);
 }
 
 static void test_a_vm_that_is_not_there_is_404_everywhere(void **state)
@@ -996,6 +1044,7 @@ int main(void)
 		cmocka_unit_test(test_pages_of_other_sites_may_read_and_change_nothing),
 		cmocka_unit_test(test_a_problem_has_the_members_of_rfc_9457),
 		cmocka_unit_test(test_parameters_are_strict),
+		cmocka_unit_test(test_what_is_refused_has_its_body_not_read),
 		cmocka_unit_test(test_a_vm_that_is_not_there_is_404_everywhere),
 		cmocka_unit_test(test_actions_go_by_state),
 		cmocka_unit_test(test_a_save_that_was_dropped_is_not_restored),

@@ -434,7 +434,7 @@ def test_empty_nul_and_overlong_fields_are_400_by_field(admin, route):
 def test_fields_are_refused_where_a_route_takes_no_body(admin, new_vm):
     vm = new_vm(start=True)
     answer = admin.post(f"/v1/vms/{vm['uuid']}/suspend", json={"mode": "acpi"})
-    assert answer.status == 400 and "'mode'" in answer.json["detail"]
+    assert answer.status == 400 and answer.json["detail"] == "body: this request takes none"
     assert admin.get(f"/v1/vms/{vm['uuid']}").json["state"] == "running"
     assert admin.post(f"/v1/vms/{vm['uuid']}/suspend", json={}).status == 200
 
@@ -469,7 +469,7 @@ def test_each_xml_media_type_is_accepted(admin, new_name, kind):
 @each_route
 @pytest.mark.parametrize("size", [300 << 10, 1 << 20], ids=["300 KiB", "1 MiB"])
 def test_a_large_body_is_413_and_the_connection_stays_usable(clients, route, size):
-    client = clients("viewer" if route.path == "/shutdown" else "admin")
+    client = clients("admin")
     for kind in "application/json", "application/xml":
         answer = client.request(route.method, target_of(route), body=b" " * size, type=kind)
         assert answer.status == 413 and answer.code == "body_too_large"

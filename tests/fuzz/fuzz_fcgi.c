@@ -184,8 +184,8 @@ static void answer(struct exchange *exchange, struct api_reply *ret)
 	struct api_call call;
 	api.route_count = route_count;
 	api_call_init(&api, req, &call);
-	if (failure || call.found < 0) {
-		api_answer_error(&call, failure ? failure : &call.missing, ret);
+	if (failure || call.refused) {
+		api_answer_error(&call, failure ? failure : &call.refusal, ret);
 	} else {
 		*ret = (struct api_reply){ .status = 200, .type = "text/plain" };
 		ret->body = fuzz_text((const uint8_t *)req->body, req->body_len);
