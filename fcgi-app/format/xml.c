@@ -232,6 +232,26 @@ struct xml *xml_new(const char *root)
 	return (struct xml *)doc;
 }
 
+struct xml *xml_copy_without(const struct xml *doc, const char *name)
+{
+	enum { ATTRIBUTES_ONLY = 2 }; /* and namespaces: see xmlDocCopyNode() */
+	xmlNode *from = xmlDocGetRootElement(to_doc(doc));
+	AUTO(xml_free) struct xml *copy = (struct xml *)xmlNewDoc(chars("1.0"));
+	xmlNode *root = copy ? xmlDocCopyNode(from, to_doc(copy), ATTRIBUTES_ONLY) : NULL;
+	if (!root)
+		return NULL;
+	(void)xmlDocSetRootElement(to_doc(copy), root);
+	for (xmlNode *n = from->children; n; n = n->next) {
+		if (n->type == XML_ELEMENT_NODE && !strcmp((const char *)n->name, name))
+			continue;
+		xmlNode *child = xmlDocCopyNode(n, to_doc(copy), 1);
+		if (!child)
+			return NULL;
+		(void)xmlAddChild(root, child);
+	}
+	return TAKE(copy);
+}
+
 void xml_free(struct xml *doc)
 {
 	xmlFreeDoc(to_doc(doc));

@@ -31,6 +31,8 @@ int xml_parse(const char *text, size_t len, const char *what, struct xml **ret, 
 /* Parses text from libvirt, of any size: its escapes can exceed the limits. ERR_INTERNAL. */
 int xml_parse_trusted(const char *text, struct xml **ret, struct err *err);
 struct xml *xml_new(const char *root);
+/* A copy without those children of the root that have this name. */
+struct xml *xml_copy_without(const struct xml *doc, const char *name);
 void xml_free(struct xml *doc);
 DEFINE_AUTO(struct xml *, xml_free)
 char *xml_text(const struct xml *doc);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "vm/create.h"
 
+#include "definition/domain_schema.h"
 #include "definition/metadata.h"
 #include "definition/policy.h"
 #include "definition/serial_log.h"
@@ -170,12 +171,15 @@ static int make_domain(struct creation *creation, struct err *err)
 {
 	const struct create_how *how = creation->how;
 	struct lease *lease = &creation->lease;
+	bool left = false;
 	AUTO(free) char *xml = xml_text(creation->domain->doc);
 	if (!xml)
 		return err_memory(err);
+	if (domain_schema_check_defined(lease, creation->domain->doc, &left, err) < 0)
+		return -1;
 	AUTO(virDomainFree) virDomainPtr dom = how->persistent
-		? virDomainDefineXMLFlags(lease->conn, xml, VIR_DOMAIN_DEFINE_VALIDATE)
-		: virDomainCreateXML(lease->conn, xml, VIR_DOMAIN_START_VALIDATE);
+		? virDomainDefineXMLFlags(lease->conn, xml, left ? VIR_DOMAIN_DEFINE_VALIDATE : 0)
+		: virDomainCreateXML(lease->conn, xml, left ? VIR_DOMAIN_START_VALIDATE : 0);
 	if (!dom) {
 		(void)virt_fail(lease, how->persistent ? VIRT_DEFINE : VIRT_CREATE, err);
 		/* Somebody else may have made the VM; libvirt has no code of its own for that. */

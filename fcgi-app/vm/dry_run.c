@@ -2,6 +2,7 @@
 #include "vm/dry_run.h"
 
 #include "base/text.h"
+#include "definition/domain_schema.h"
 #include "definition/policy.h"
 #include "storage/bootable.h"
 #include "storage/carrier.h"
@@ -12,9 +13,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
-
-/* The package of libvirt's library, on which virtgate depends, contains the schemas. */
-#define SCHEMA "/usr/share/libvirt/schemas/domain.rng"
 
 void dry_run_done(struct dry_run *dry_run)
 {
@@ -50,21 +48,18 @@ static void add_finding(struct dry_run *to, enum severity severity, const char *
 	text_mask_malformed(f->text);
 }
 
-/*
- * The schema is of the version of this machine's libvirt library; the host may have another.
- * libxml2 allows one thread at a time to validate with a schema.
- */
-static void check_schema(struct check *check)
+static int check_schema(struct check *check, struct err *err)
 {
-	static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-	static struct xml_schema *schema;
-	struct err err;
-	LOCK(&lock);
-	if (!schema && xml_schema_load(SCHEMA, &schema, &err) < 0)
+	bool checked = false;
+	if (domain_schema_check(check->domain->doc, &checked, err) < 0) {
+		if (err->kind != ERR_INVALID_XML)
+			return -1;
+		add_finding(check->ret, SEVERITY_ERROR, "schema", "", "%s", err->text);
+	} else if (!checked) {
 		add_finding(check->ret, SEVERITY_INFO, "schema", "",
 			"not checked: libvirt's schema cannot be read here");
-	else if (xml_validate(check->domain->doc, schema, &err) < 0)
-		add_finding(check->ret, SEVERITY_ERROR, "schema", "", "%s", err.text);
+	}
+	return 0;
 }
 
 static int check_names(struct check *check, struct err *err)
@@ -260,7 +255,8 @@ static int dry_run_read(struct lease *lease, void *data, struct err *err)
 	/* The policy's refusals fail a dry run, and this is one of them. */
 	if (create_check_logs(lease, domain, check->config, err) < 0)
 		return -1;
-	check_schema(check);
+	if (check_schema(check, err) < 0)
+		return -1;
 	check_changes(check);
 	if (check_command(check, err) < 0 || check_networks(check, err) < 0)
 		return -1;

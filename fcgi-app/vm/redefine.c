@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "vm/redefine.h"
 
+#include "definition/domain_schema.h"
 #include "definition/metadata.h"
 #include "format/etag.h"
 #include "vm/create.h"
@@ -107,11 +108,14 @@ int redefine_vm(const struct config *config, struct host *host, struct domain_xm
 		create_check_logs(&hold.lease, domain, config, err) < 0 ||
 		domain_xml_accelerate(domain, (enum accel)config->accel, &hold.lease, err) < 0)
 		return -1;
+	bool left = false;
 	AUTO(free) char *xml = xml_text(domain->doc);
 	if (!xml)
 		return err_memory(err);
-	AUTO(virDomainFree) virDomainPtr dom =
-		virDomainDefineXMLFlags(hold.lease.conn, xml, VIR_DOMAIN_DEFINE_VALIDATE);
+	if (domain_schema_check_defined(&hold.lease, domain->doc, &left, err) < 0)
+		return -1;
+	AUTO(virDomainFree) virDomainPtr dom = virDomainDefineXMLFlags(
+		hold.lease.conn, xml, left ? VIR_DOMAIN_DEFINE_VALIDATE : 0);
 	if (!dom)
 		return virt_fail(&hold.lease, VIRT_DEFINE, err);
 	inventory_touch(host->inventory, domain->uuid);
