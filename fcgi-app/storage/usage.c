@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "storage/usage.h"
 
-#include "base/uuid.h"
 #include "files/image_chain.h"
-#include "libvirt/domain.h"
+#include "storage/documents.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -11,18 +10,11 @@
 #include <string.h>
 #include <sys/stat.h>
 
-/* Each costs a question to libvirt, which takes a millisecond or two. */
-enum { SNAPSHOTS_MAX = 4096 }; /* stated in usage.h */
-
 struct search {
 	struct used_file *files;
 	size_t count;
 	char owner[96]; /* in words, of the XML that is searched */
 	bool out_of_memory;
-	/* usage_find() alone: */
-	struct lease *lease;
-	const char *except_uuid;
-	size_t snapshots; /* of all VMs so far */
 };
 
 static void mark_unknown(const struct search *search)
@@ -133,10 +125,13 @@ void usage_look_at_disk(
 }
 
 /* Searches a <domain>, or a <domainsnapshot>, which contains the domain of that time. */
-static int search_document(struct search *search, const struct xml_node *root, struct err *err)
+static int search_document(
+	const struct xml_node *root, const char *owner, void *data, struct err *err)
 {
+	struct search *search = data;
 	static const char *const places[] = { "devices/disk", "disks/disk", "domain/devices/disk",
 		"inactiveDomain/devices/disk" };
+	(void)snprintf(search->owner, sizeof search->owner, "%s", owner);
 	match_tree(search, root);
 	for (size_t i = 0; i < ARRAY_LEN(places); i++)
 		for (const struct xml_node *n = xml_find(root, places[i]); n; n = xml_next(n))
@@ -144,120 +139,28 @@ static int search_document(struct search *search, const struct xml_node *root, s
 	return search->out_of_memory ? err_memory(err) : 0;
 }
 
-static int search_definition(struct search *search, virDomainPtr dom, struct err *err)
+/* What libvirt has and does not show may use any file. */
+static int search_unreadable(
+	enum document_kind kind, const char *owner, void *data, struct err *err)
 {
-	static const unsigned flags[] = { VIR_DOMAIN_XML_INACTIVE, 0 };
-	for (size_t i = 0; i < ARRAY_LEN(flags); i++) {
-		AUTO(xml_free) struct xml *doc = NULL;
-		if (domain_read_xml(search->lease, dom, flags[i], &doc, err) < 0)
-			return err->kind == ERR_VM_NOT_FOUND ? 0 : -1; /* deleted meanwhile */
-		if (search_document(search, xml_root(doc), err) < 0)
-			return -1;
-	}
+	struct search *search = data;
+	(void)kind;
+	(void)err;
+	(void)snprintf(search->owner, sizeof search->owner, "%s", owner);
+	mark_unknown(search);
 	return 0;
-}
-
-/* After a failed read. What libvirt has and does not show may use any file. */
-static int search_unreadable(const struct search *search, const struct err *err)
-{
-	if (search->lease->broken)
-		return -1;
-	if (err->kind != ERR_VM_NOT_FOUND && err->kind != ERR_SNAPSHOT_NOT_FOUND)
-		mark_unknown(search);
-	return 0;
-}
-
-static int search_save(struct search *search, virDomainPtr dom, struct err *err)
-{
-	AUTO(xml_free) struct xml *doc = NULL;
-	if (domain_read_saved_xml(search->lease, dom, &doc, err) < 0)
-		return search_unreadable(search, err);
-	return search_document(search, xml_root(doc), err);
-}
-
-static int search_snapshot(struct search *search, virDomainSnapshotPtr snap, struct err *err)
-{
-	AUTO(xml_free) struct xml *doc = NULL;
-	AUTO(free) char *text = virDomainSnapshotGetXMLDesc(snap, 0);
-	if (!text) {
-		(void)virt_fail(search->lease, VIRT_SNAPSHOT_READ, err);
-		return search_unreadable(search, err);
-	}
-	if (xml_parse_trusted(text, &doc, err) < 0)
-		return -1;
-	return search_document(search, xml_root(doc), err);
-}
-
-static int search_snapshots(struct search *search, virDomainPtr dom, struct err *err)
-{
-	virDomainSnapshotPtr *all = NULL;
-	int n = virDomainListAllSnapshots(dom, &all, 0);
-	if (n < 0) {
-		(void)virt_fail(search->lease, VIRT_SNAPSHOT_READ, err);
-		return search_unreadable(search, err);
-	}
-	search->snapshots += (size_t)n;
-	if (search->snapshots > SNAPSHOTS_MAX)
-		mark_unknown(search);
-	int rc = 0;
-	for (int i = 0; i < n; i++) {
-		if (!rc && search->snapshots <= SNAPSHOTS_MAX)
-			rc = search_snapshot(search, all[i], err);
-		(void)virDomainSnapshotFree(all[i]);
-	}
-	free(all);
-	return rc;
-}
-
-/* A VM uses the files that it can return to as much as those that it has now. */
-static const struct owner_kind {
-	unsigned filter;   /* lists the VMs that have it */
-	const char *words; /* before the VM */
-	int (*search)(struct search *search, virDomainPtr dom, struct err *err);
-} owner_kinds[] = {
-	{ 0, "", search_definition },
-	{ VIR_CONNECT_LIST_DOMAINS_MANAGEDSAVE, "the managed save of ", search_save },
-	{ VIR_CONNECT_LIST_DOMAINS_HAS_SNAPSHOT, "a snapshot of ", search_snapshots },
-};
-
-static int search_vm(
-	struct search *search, const struct owner_kind *kind, virDomainPtr dom, struct err *err)
-{
-	char uuid[UUID_SIZE];
-	if (virDomainGetUUIDString(dom, uuid) < 0 || !strcmp(uuid, search->except_uuid))
-		return 0;
-	(void)snprintf(search->owner, sizeof search->owner, "%sVM '%.64s'", kind->words,
-		virDomainGetName(dom));
-	return kind->search(search, dom, err);
-}
-
-static int search_vms(struct search *search, const struct owner_kind *kind, struct err *err)
-{
-	virDomainPtr *all = NULL;
-	int n = virConnectListAllDomains(search->lease->conn, &all, kind->filter);
-	if (n < 0)
-		return virt_fail(search->lease, VIRT_READ, err);
-	int rc = 0;
-	for (int i = 0; i < n; i++) {
-		if (!rc)
-			rc = search_vm(search, kind, all[i], err);
-		(void)virDomainFree(all[i]);
-	}
-	free(all);
-	return rc;
 }
 
 int usage_find(struct lease *lease, const char *except_uuid, struct used_file *files, size_t count,
 	struct err *err)
 {
-	struct search search = {
-		.files = files,
-		.count = count,
-		.lease = lease,
+	struct search search = { .files = files, .count = count };
+	const struct documents documents = {
 		.except_uuid = except_uuid,
+		.snapshots = true,
+		.each = search_document,
+		.unreadable = search_unreadable,
+		.data = &search,
 	};
-	for (size_t i = 0; i < ARRAY_LEN(owner_kinds); i++)
-		if (search_vms(&search, &owner_kinds[i], err) < 0)
-			return -1;
-	return 0;
+	return documents_each(lease, &documents, err);
 }

@@ -18,10 +18,6 @@ struct used_file {
 void usage_look_at_disk(
 	const struct xml_node *disk, const char *owner, struct used_file *files, size_t count);
 
-/*
- * Searches the definitions and running domains of all VMs but this one, their managed saves and
- * the domains that their snapshots contain. Of more than 4096 snapshots in all, the rest counts as
- * unreadable.
- */
+/* Searches the documents (documents.h) of all VMs but this one. */
 int usage_find(struct lease *lease, const char *except_uuid, struct used_file *files, size_t count,
 	struct err *err);
