@@ -53,6 +53,8 @@ $(BUILD)/tests/libvirt/test_domain: LDLIBS += -Wl,--wrap=virConnectGetLibVersion
 	-Wl,--wrap=virDomainGetControlInfo -Wl,--wrap=virDomainGetXMLDesc
 $(BUILD)/tests/server/test_server: $(BUILD)/obj/server/server.o
 $(BUILD)/tests/server/test_server: LDLIBS += $(BUILD)/obj/server/server.o -Wl,--wrap=thread_start
+$(BUILD)/tests/storage/test_guard: LDLIBS += -Wl,--wrap=gate_enter_within \
+	-Wl,--wrap=gate_enter_shared
 $(BUILD)/tests/vm/test_unreadable: LDLIBS += -Wl,--wrap=virDomainGetInfo
 $(BUILD)/tests/vm/test_remove: LDLIBS += -Wl,--wrap=hostpath_open
 $(BUILD)/tests/vm/test_stop: LDLIBS += -Wl,--wrap=virDomainShutdownFlags \

@@ -40,7 +40,8 @@ int api_patch_vm(struct api_call *call, struct api_reply *reply, struct err *err
 	const struct target target = api_target(call);
 	struct patched patched;
 	const enum patch_apply apply = patch_apply_of(api_text(call, "apply"));
-	if (patch_vm(call->api->host, &target, call->body, apply, &patched, err) < 0)
+	if (patch_vm(call->api->config, call->api->host, &target, call->body, apply, &patched,
+		    err) < 0)
 		return -1;
 	return api_reply_answer(call, &patched, reply, err);
 }

@@ -91,7 +91,8 @@ const struct route routes[] = {
 		.errors = HOST "|vm_busy", .summary = "Return one VM with its devices." },
 	{ "/v1/vms/{ref}", HTTP_PATCH, ROLE_OPERATOR, api_patch_vm, 200, PATCH, api_patch_query,
 		patch_fields, .answer = api_patch_answer,
-		.errors = VM "|invalid_spec|unsupported|invalid_xml|denied_by_hypervisor",
+		.errors = VM "|invalid_spec|unsupported|invalid_xml|policy_denied|"
+			     "denied_by_hypervisor",
 		.example = "{\"title\":\"the front\",\"labels\":{\"tier\":null}}", .if_match = true,
 		.summary = "Change members of a VM, in its definition or its running guest." },
 	{ "/v1/vms/{ref}", HTTP_DELETE, ROLE_ADMIN, api_vm_delete, 200,

@@ -273,11 +273,9 @@ int policy_each_path(const struct xml_node *domain, const struct config *config,
 
 static int policy_recheck_path(const struct policy_path *path, void *data, struct err *err)
 {
-	const bool *off = data;
+	const enum hostpath_kind *images = data;
 	const char *below = hostpath_below(path->root, path->value);
-	enum hostpath_kind kind = path->kind;
-	if (kind == HOSTPATH_IMAGE)
-		kind = *off ? HOSTPATH_IDLE_IMAGE : HOSTPATH_SEEN_IMAGE;
+	enum hostpath_kind kind = path->kind == HOSTPATH_IMAGE ? *images : path->kind;
 	const char *why = below ? hostpath_refusal(path->root, path->value, kind) : NULL;
 	if (!why)
 		return 0;
@@ -290,12 +288,12 @@ static int policy_recheck_path(const struct policy_path *path, void *data, struc
 		path->where, below, why);
 }
 
-int policy_recheck(
-	const struct xml_node *domain, const struct config *config, bool off, struct err *err)
+int policy_recheck(const struct xml_node *domain, const struct config *config,
+	enum hostpath_kind images, struct err *err)
 {
 	if (config->policy == POLICY_OFF)
 		return 0;
-	return policy_each_path(domain, config, policy_recheck_path, &off, err);
+	return policy_each_path(domain, config, policy_recheck_path, &images, err);
 }
 
 void policy_print(FILE *out)

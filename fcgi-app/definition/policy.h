@@ -60,12 +60,12 @@ int policy_each_path(const struct xml_node *domain, const struct config *config,
 
 /*
  * Looks at the files of a <domain> that libvirt keeps once more: links and headers may have changed
- * since the definition was checked. ERR_POLICY_DENIED. With `off`, for a VM that does not run, no
- * other VM may be writing to the images either: ERR_STORAGE_UNAVAILABLE. A path outside the
- * directories passes: an administrator put it there.
+ * since the definition was checked. ERR_POLICY_DENIED. `images` is one of the kinds for qcow2
+ * images; with HOSTPATH_IDLE_IMAGE, ERR_STORAGE_UNAVAILABLE if another VM is writing to one. A path
+ * outside the directories passes: an administrator put it there.
  */
-int policy_recheck(
-	const struct xml_node *domain, const struct config *config, bool off, struct err *err);
+int policy_recheck(const struct xml_node *domain, const struct config *config,
+	enum hostpath_kind images, struct err *err);
 
 /* Prints the table. */
 void policy_print(FILE *out);

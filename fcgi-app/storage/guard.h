@@ -1,34 +1,47 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 /*
- * Checks a VM's files just before libvirt opens them, and locks its images until the guard is left.
- * The check: the files and their backing files lie where the policy allows, and no other VM
- * writes to the images. The locks (gate.h)
- * keep everybody who shares them from letting libvirt open the same images meanwhile: a guest that
- * starts in between could write a header into one, and libvirt would follow it as root.
+ * Checks a VM's files just before libvirt opens them or takes them into a definition, and locks its
+ * images, with their whole chains, until the guard is left. The check: the files and their backing
+ * files lie where the policy allows, and no other VM writes to the images. The locks (gate.h) keep
+ * everybody who shares them from letting libvirt open or name the same images meanwhile: a guest
+ * that starts in between could write a header into one, and libvirt would follow it as root. Who
+ * writes to an image has it alone; those who only read it, as their backing file or a cdrom, share
+ * it.
  *	AUTO_GUARD struct guard guard = { 0 };
- *	if (guard_enter(&guard, hypervisor, domain, config, true, err) < 0)
+ *	if (guard_enter(&guard, lease, domain, config, GUARD_OFF, err) < 0)
  *		return -1;
  */
 #include "base/config.h"
 #include "format/xml.h"
 #include "libvirt/gate.h"
 
-enum { GUARD_IMAGES_MAX = 32 }; /* the policy allows no more; the rest is checked, not locked */
 struct guard {
-	struct gate gates[GUARD_IMAGES_MAX];
+	LIST_HEAD(, guarded) gates; /* owned */
 	size_t count;
 };
 
-/*
- * Checks and locks the files of a <domain>. With `off` the VM does not run, so nobody may be
- * writing to its images. ERR_POLICY_DENIED, ERR_STORAGE_UNAVAILABLE, ERR_VM_BUSY. After a failure
- * guard_leave() releases the locks that were taken. A guard may be entered twice, for two domains.
- */
-int guard_enter(struct guard *guard, struct hypervisor *hypervisor, const struct xml_node *domain,
-	const struct config *config, bool off, struct err *err);
+enum guard_for {
+	GUARD_DEFINE,  /* a definition: virtgate has to read all headers */
+	GUARD_OFF,     /* the VM does not run, so nobody may be writing to its images */
+	GUARD_RUNNING, /* the VM runs, and its QEMU may be writing to them */
+};
 
-/* Locks images without a check. ERR_VM_BUSY. */
+/*
+ * Locks and checks the files of a <domain>. ERR_POLICY_DENIED, ERR_STORAGE_UNAVAILABLE,
+ * ERR_VM_BUSY. After a failure guard_leave() releases the locks that were taken. A guard may be
+ * entered again, also for another domain.
+ */
+int guard_enter(struct guard *guard, struct lease *lease, const struct xml_node *domain,
+	const struct config *config, enum guard_for what, struct err *err);
+
+/* The two halves of guard_enter(). An image that does not exist is locked by its path. */
+int guard_lock(
+	struct guard *guard, struct lease *lease, const struct xml_node *domain, struct err *err);
+int guard_check(const struct xml_node *domain, const struct config *config, enum guard_for what,
+	struct err *err);
+
+/* Locks images for a writer, without a check. ERR_VM_BUSY. */
 struct image_id {
 	uint64_t dev, inode;
 };

@@ -13,6 +13,7 @@
  *	local_claim()           the image stays
  *	bootable_check()        the memory alone is checked: QEMU decides
  *	guard_enter()           no image is locked; the policy still checks paths
+ *	formats_check()         no objection
  *
  * disk_make() and carrier_make() write beneath VIRTGATE_IMAGES of this machine even then, as both
  * machines may share it. They fail if it does not exist.

@@ -7,7 +7,7 @@
 #include "definition/serial_log.h"
 #include "storage/bootable.h"
 #include "storage/carrier.h"
-#include "storage/guard.h"
+#include "storage/formats.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -116,6 +116,16 @@ int create_check_logs(struct lease *lease, const struct domain_xml *domain,
 	return policy_each_path(xml_root(domain->doc), config, check_log_path, &check, err);
 }
 
+int create_guard_images(struct guard *guard, struct lease *lease, const struct domain_xml *domain,
+	const struct config *config, struct err *err)
+{
+	const struct xml_node *root = xml_root(domain->doc);
+	if (guard_lock(guard, lease, root, err) < 0 ||
+		formats_check(lease, root, config, FORMATS_DEFINE, err) < 0)
+		return -1;
+	return guard_check(root, config, GUARD_DEFINE, err);
+}
+
 /* Starting. libvirt's test driver runs nothing, so it starts anything. */
 
 static int check_vm_bootable(struct creation *creation, struct err *err)
@@ -126,11 +136,11 @@ static int check_vm_bootable(struct creation *creation, struct err *err)
 		creation->lease.hypervisor, xml_root(creation->domain->doc), creation->config, err);
 }
 
-/* The wait for the VM's lock may have taken seconds since the policy looked at the files. */
-static int guard_first_start(struct creation *creation, struct guard *guard, struct err *err)
+/* The images are locked already. */
+static int check_first_start(struct creation *creation, struct err *err)
 {
-	if (guard_enter(guard, creation->lease.hypervisor, xml_root(creation->domain->doc),
-		    creation->config, true, err) < 0)
+	const struct xml_node *root = xml_root(creation->domain->doc);
+	if (guard_check(root, creation->config, GUARD_OFF, err) < 0)
 		return -1;
 	return check_vm_bootable(creation, err);
 }
@@ -220,6 +230,24 @@ static void undo_files(struct creation *creation)
 		(void)carrier_remove(creation->config, uuid);
 }
 
+static int make_guarded(struct creation *creation, struct guard *guard, struct err *err)
+{
+	const struct config *config = creation->config;
+	const struct create_how *how = creation->how;
+	struct domain_xml *domain = creation->domain;
+	struct lease *lease = &creation->lease;
+	/* Those that were just made are to be locked, too. */
+	if (create_guard_images(guard, lease, domain, config, err) < 0)
+		return -1;
+	if (!how->start)
+		warn_unless_bootable(creation);
+	else if (check_first_start(creation, err) < 0)
+		return -1;
+	if (domain_xml_accelerate(domain, (enum accel)config->accel, lease, err) < 0)
+		return -1;
+	return make_domain(creation, err);
+}
+
 static int create_new(struct creation *creation, struct err *err)
 {
 	const struct config *config = creation->config;
@@ -227,17 +255,15 @@ static int create_new(struct creation *creation, struct err *err)
 	struct domain_xml *domain = creation->domain;
 	struct lease *lease = &creation->lease;
 	AUTO_GUARD struct guard guard = { 0 };
+	/* Images that are yet to be made are locked by their paths. */
 	if (create_check_free(lease, domain, err) < 0 ||
-		create_check_logs(lease, domain, config, err) < 0)
+		create_check_logs(lease, domain, config, err) < 0 ||
+		guard_lock(&guard, lease, xml_root(domain->doc), err) < 0)
 		return -1;
 	if (how->carrier && carrier_make(config, domain->uuid, err) < 0)
 		return -1;
-	bool made = !how->disks || !disk_make(how->disks, config, err);
-	if (made && !how->start)
-		warn_unless_bootable(creation);
-	if (made && (!how->start || !guard_first_start(creation, &guard, err)) &&
-		!domain_xml_accelerate(domain, (enum accel)config->accel, lease, err) &&
-		!make_domain(creation, err))
+	if ((!how->disks || !disk_make(how->disks, config, err)) &&
+		!make_guarded(creation, &guard, err))
 		return 0;
 	undo_files(creation);
 	return -1;

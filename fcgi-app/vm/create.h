@@ -5,6 +5,7 @@
  */
 #include "definition/domain_xml.h"
 #include "storage/disk.h"
+#include "storage/guard.h"
 #include "vm/host.h"
 
 struct create_how {
@@ -37,4 +38,12 @@ int create_check_free(struct lease *lease, const struct domain_xml *domain, stru
  * the VM's present definition has it.
  */
 int create_check_logs(struct lease *lease, const struct domain_xml *domain,
+	const struct config *config, struct err *err);
+
+/*
+ * Before libvirt gets the document as a definition: locks its images, compares their formats with
+ * those of all VMs, and then checks their headers, which no guest can write any longer. The wait
+ * for the locks may have taken seconds since the policy looked at them.
+ */
+int create_guard_images(struct guard *guard, struct lease *lease, const struct domain_xml *domain,
 	const struct config *config, struct err *err);

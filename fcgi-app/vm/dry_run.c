@@ -6,6 +6,7 @@
 #include "definition/policy.h"
 #include "storage/bootable.h"
 #include "storage/carrier.h"
+#include "storage/formats.h"
 #include "storage/local.h"
 
 #include <net/if.h>
@@ -252,8 +253,9 @@ static int dry_run_read(struct lease *lease, void *data, struct err *err)
 		return err_memory(err);
 	if (check_names(check, err) < 0)
 		return -1;
-	/* The policy's refusals fail a dry run, and this is one of them. */
-	if (create_check_logs(lease, domain, check->config, err) < 0)
+	/* The policy's refusals fail a dry run, and these are among them. */
+	if (create_check_logs(lease, domain, check->config, err) < 0 ||
+		formats_check(lease, xml_root(domain->doc), check->config, FORMATS_DEFINE, err) < 0)
 		return -1;
 	if (check_schema(check, err) < 0)
 		return -1;

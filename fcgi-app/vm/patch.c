@@ -2,6 +2,8 @@
 #include "vm/patch.h"
 
 #include "base/text.h"
+#include "storage/formats.h"
+#include "storage/guard.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -133,6 +135,22 @@ static int edit_sides(struct patch *patch, struct err *err)
 	const struct json *autostart = json_member(patch->fields, "autostart");
 	patch->autostart = autostart ? json_get_bool(autostart) : vm->autostart;
 	return 0;
+}
+
+/*
+ * libvirt starts the VM with the host, and virtgate is not asked then. So what a start would check
+ * is checked now; none of it can change while every definition is checked as well (formats.h), but
+ * another tool, or an older virtgate, may have made this one.
+ */
+static int check_autostart(const struct patch *patch, const struct config *config, struct err *err)
+{
+	struct lease *lease = &patch->hold->lease;
+	if (!patch->autostart || patch->hold->vm.autostart || !patch->config.before)
+		return 0;
+	const struct xml_node *root = xml_root(patch->config.before);
+	if (formats_check(lease, root, config, FORMATS_DEFINE, err) < 0)
+		return -1;
+	return guard_check(root, config, GUARD_RUNNING, err);
 }
 
 /*
@@ -273,13 +291,14 @@ static unsigned differing_members(const struct patch *patch)
 	return differing;
 }
 
-int patch_vm(struct host *host, const struct target *target, const struct json *fields,
-	enum patch_apply apply, struct patched *ret, struct err *err)
+int patch_vm(const struct config *config, struct host *host, const struct target *target,
+	const struct json *fields, enum patch_apply apply, struct patched *ret, struct err *err)
 {
 	AUTO_HOLD struct hold hold = { 0 };
 	AUTO_PATCH struct patch patch = { .hold = &hold, .fields = fields, .live.live = true };
 	if (domain_hold(host->hypervisor, target, &hold, err) < 0 ||
-		choose_sides(&patch, apply, err) < 0 || edit_sides(&patch, err) < 0)
+		choose_sides(&patch, apply, err) < 0 || edit_sides(&patch, err) < 0 ||
+		check_autostart(&patch, config, err) < 0)
 		return -1;
 	int rc = apply_patch(&patch, err);
 	inventory_touch(host->inventory, hold.vm.uuid);

@@ -34,5 +34,5 @@ struct patched {
  * ERR_INVALID_SPEC for a value that this VM cannot have, ERR_UNSUPPORTED for a member that cannot
  * be changed in this VM.
  */
-int patch_vm(struct host *host, const struct target *target, const struct json *fields,
-	enum patch_apply apply, struct patched *ret, struct err *err);
+int patch_vm(const struct config *config, struct host *host, const struct target *target,
+	const struct json *fields, enum patch_apply apply, struct patched *ret, struct err *err);

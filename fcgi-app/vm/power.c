@@ -2,6 +2,7 @@
 #include "vm/power.h"
 
 #include "storage/bootable.h"
+#include "storage/formats.h"
 #include "storage/guard.h"
 #include "vm/guest.h"
 
@@ -74,8 +75,9 @@ static int guard_start(
 	int rc = hold->vm.managed_save && !virt_is_test(&hold->lease)
 		? domain_read_saved_xml(&hold->lease, hold->dom, &doc, err)
 		: domain_read_xml(&hold->lease, hold->dom, VIR_DOMAIN_XML_INACTIVE, &doc, err);
-	if (rc < 0 ||
-		guard_enter(guard, hold->lease.hypervisor, xml_root(doc), config, true, err) < 0)
+	if (rc < 0 || guard_lock(guard, &hold->lease, xml_root(doc), err) < 0 ||
+		formats_check(&hold->lease, xml_root(doc), config, FORMATS_START, err) < 0 ||
+		guard_check(xml_root(doc), config, GUARD_OFF, err) < 0)
 		return -1;
 	return virt_is_test(&hold->lease)
 		? 0

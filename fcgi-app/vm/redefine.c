@@ -104,8 +104,10 @@ int redefine_vm(const struct config *config, struct host *host, struct domain_xm
 	const char *if_match, struct vm *ret, struct err *err)
 {
 	AUTO_HOLD struct hold hold = { 0 };
+	AUTO_GUARD struct guard guard = { 0 };
 	if (hold_replaceable(host, domain, if_match, &hold, err) < 0 ||
 		create_check_logs(&hold.lease, domain, config, err) < 0 ||
+		create_guard_images(&guard, &hold.lease, domain, config, err) < 0 ||
 		domain_xml_accelerate(domain, (enum accel)config->accel, &hold.lease, err) < 0)
 		return -1;
 	bool left = false;

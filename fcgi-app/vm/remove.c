@@ -189,7 +189,6 @@ static int guard_images(struct removal *removal, struct hypervisor *hypervisor, 
 		ids[i] = (struct image_id){ removal->files[i].dev, removal->files[i].inode };
 	return guard_hold(&removal->guard, hypervisor, ids, removal->count, err);
 }
-_Static_assert((int)DISKS_MAX <= (int)GUARD_IMAGES_MAX, "the guard holds all of them");
 
 static void remove_images(struct removal *removal, struct lease *lease)
 {

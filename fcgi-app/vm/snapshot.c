@@ -264,7 +264,7 @@ int snapshot_guard_off(
 		return 0;
 	if (domain_read_xml(&hold->lease, hold->dom, VIR_DOMAIN_XML_INACTIVE, &doc, err) < 0)
 		return -1;
-	return guard_enter(guard, hold->lease.hypervisor, xml_root(doc), config, true, err);
+	return guard_enter(guard, &hold->lease, xml_root(doc), config, GUARD_OFF, err);
 }
 
 int snapshot_guard(struct hold *hold, const struct xml *doc, const struct config *config,
@@ -274,5 +274,6 @@ int snapshot_guard(struct hold *hold, const struct xml *doc, const struct config
 	if (!domain)
 		return err_set(
 			err, ERR_INTERNAL, "libvirt's document of the snapshot has no domain");
-	return guard_enter(guard, hold->lease.hypervisor, domain, config, !hold->vm.active, err);
+	return guard_enter(guard, &hold->lease, domain, config,
+		hold->vm.active ? GUARD_RUNNING : GUARD_OFF, err);
 }

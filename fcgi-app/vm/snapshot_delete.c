@@ -64,8 +64,7 @@ static int guard_one(struct deletion *deletion, virDomainSnapshotPtr snap, struc
 
 /*
  * For a VM that is off, libvirt opens its present images and, to delete the snapshots from them,
- * the images that it had then. A full guard leaves images out without an error, so a guard that
- * is full may not hold all.
+ * the images that it had then.
  */
 static int guard_deletion(struct deletion *deletion, struct err *err)
 {
@@ -76,17 +75,16 @@ static int guard_deletion(struct deletion *deletion, struct err *err)
 	if (snapshot_guard_off(hold, deletion->how->config, &deletion->guard, err) < 0 ||
 		guard_one(deletion, deletion->snap, err) < 0)
 		return -1;
-	bool few = descendants->count <= SNAPSHOTS_LISTED_MAX;
-	for (int i = 0; few && i < descendants->count; i++)
+	if (descendants->count > SNAPSHOTS_LISTED_MAX) {
+		(void)err_set(err, ERR_SNAPSHOT_UNSUPPORTED,
+			"the VM is off, and there are more than %d descendants",
+			SNAPSHOTS_LISTED_MAX);
+		return err_hint(err, "delete them one at a time, or with metadata_only=1");
+	}
+	for (int i = 0; i < descendants->count; i++)
 		if (guard_one(deletion, descendants->list[i], err) < 0)
 			return -1;
-	if (!descendants->count || (few && deletion->guard.count < GUARD_IMAGES_MAX))
-		return 0;
-	(void)err_set(err, ERR_SNAPSHOT_UNSUPPORTED,
-		"the VM is off, and there are more than %d descendants, or they have %d or more "
-		"disk images",
-		SNAPSHOTS_LISTED_MAX, GUARD_IMAGES_MAX);
-	return err_hint(err, "delete them one at a time, or with metadata_only=1");
+	return 0;
 }
 
 /* The snapshot and the descendants that are deleted with it. */

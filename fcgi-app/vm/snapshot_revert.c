@@ -2,6 +2,7 @@
 #include "vm/snapshot.h"
 
 #include "definition/snapshot_check.h"
+#include "storage/formats.h"
 #include "storage/local.h"
 
 /* A revert that fails after libvirt has stopped the VM leaves it off. */
@@ -39,6 +40,16 @@ static int reach_state(virDomainPtr dom, enum snapshot_state wanted)
 	return 0;
 }
 
+/* The snapshot contains the domain that the VM becomes again, and its definition then. */
+static int guard_revert(struct hold *hold, const struct xml *doc, const struct config *config,
+	struct guard *guard, struct err *err)
+{
+	if (guard_lock(guard, &hold->lease, xml_root(doc), err) < 0 ||
+		formats_check(&hold->lease, xml_root(doc), config, FORMATS_DEFINE, err) < 0)
+		return -1;
+	return snapshot_guard(hold, doc, config, guard, err);
+}
+
 static int revert_held(struct hold *hold, virDomainSnapshotPtr snap,
 	const struct snapshot_revert *revert, struct err *err)
 {
@@ -68,8 +79,7 @@ int snapshot_revert(const struct snapshot_revert *revert, struct vm *ret, struct
 	if (domain_hold(hypervisor, &revert->target, &hold, err) < 0 ||
 		snapshot_lookup(&hold.lease, hold.dom, revert->name, &snap, err) < 0 ||
 		snapshot_read_xml(&hold.lease, snap, &doc, err) < 0 ||
-		/* The snapshot contains the domain that the VM becomes again. */
-		snapshot_guard(&hold, doc, revert->config, &guard, err) < 0 ||
+		guard_revert(&hold, doc, revert->config, &guard, err) < 0 ||
 		snapshot_check_revert(xml_root(doc), err) < 0 ||
 		/* The test driver has no images. */
 		(!virt_is_test(&hold.lease) &&

@@ -333,19 +333,25 @@ static void test_an_image_that_a_qemu_writes_to_is_refused(void **state)
 	write_qcow2("over.qcow2", "plain.qcow2", "qcow2", false);
 	assert_int_equal(domain_xml_read(disk, strlen(disk), &domain, &err), 0);
 	assert_int_equal(domain_xml_settle(&domain, &config, &err), 0);
-	assert_int_equal(policy_recheck(xml_root(domain.doc), &config, true, &err), 0);
+	assert_int_equal(
+		policy_recheck(xml_root(domain.doc), &config, HOSTPATH_IDLE_IMAGE, &err), 0);
 	for (size_t i = 0; i < ARRAY_LEN(files); i++) {
 		char path[128];
 		struct flock lock = { .l_type = F_RDLCK, .l_start = 101, .l_len = 1 };
 		(void)snprintf(path, sizeof path, "%s/%s", images, files[i]);
 		AUTO(close) int fd = open(path, O_RDWR | O_CLOEXEC);
 		assert_int_equal(fcntl(fd, F_OFD_SETLK, &lock), 0); /* as QEMU does */
-		assert_int_equal(policy_recheck(xml_root(domain.doc), &config, true, &err), -1);
+		assert_int_equal(
+			policy_recheck(xml_root(domain.doc), &config, HOSTPATH_IDLE_IMAGE, &err),
+			-1);
 		assert_int_equal(err.kind, ERR_STORAGE_UNAVAILABLE);
 		CHECK(strstr(err.text, "another running VM"), "%s", err.text);
-		assert_int_equal(policy_recheck(xml_root(domain.doc), &config, false, &err), 0);
+		assert_int_equal(
+			policy_recheck(xml_root(domain.doc), &config, HOSTPATH_SEEN_IMAGE, &err),
+			0);
 	}
-	assert_int_equal(policy_recheck(xml_root(domain.doc), &config, true, &err), 0);
+	assert_int_equal(
+		policy_recheck(xml_root(domain.doc), &config, HOSTPATH_IDLE_IMAGE, &err), 0);
 }
 
 /* Without descriptors to check a file, it is neither allowed nor a violation. */
@@ -486,10 +492,14 @@ static void test_files_that_changed_since_are_found_at_the_start(void **state)
 		assert_int_equal(domain_xml_settle(&domain, &config, &err), 0);
 		assert_int_equal(policy_check(domain.doc, &config, &report, &err), 0);
 		assert_int_equal(report.count, 0);
-		assert_int_equal(policy_recheck(xml_root(domain.doc), &config, true, &err), 0);
+		assert_int_equal(
+			policy_recheck(xml_root(domain.doc), &config, HOSTPATH_IDLE_IMAGE, &err),
+			0);
 		assert_int_equal(unlink(path), 0);
 		assert_int_equal(symlink(other, path), 0);
-		assert_int_equal(policy_recheck(xml_root(domain.doc), &config, true, &err), -1);
+		assert_int_equal(
+			policy_recheck(xml_root(domain.doc), &config, HOSTPATH_IDLE_IMAGE, &err),
+			-1);
 		assert_int_equal(err.kind, ERR_POLICY_DENIED);
 		CHECK(strstr(err.text, "'swap'") && strstr(err.text, "links followed"), "%s",
 			err.text);
@@ -500,7 +510,8 @@ static void test_files_that_changed_since_are_found_at_the_start(void **state)
 	assert_int_equal(domain_xml_read(disk, strlen(disk), &domain, &err), 0);
 	assert_int_equal(domain_xml_settle(&domain, &config, &err), 0);
 	write_qcow2("swap", "/etc/shadow", "raw", false);
-	assert_int_equal(policy_recheck(xml_root(domain.doc), &config, true, &err), -1);
+	assert_int_equal(
+		policy_recheck(xml_root(domain.doc), &config, HOSTPATH_IDLE_IMAGE, &err), -1);
 	CHECK(strstr(err.text, "backing file outside"), "%s", err.text);
 }
 
@@ -515,7 +526,7 @@ static void test_files_outside_the_directories_are_not_checked_again(void **stat
 					   "</domain>",
 				 &doc, &err),
 		0);
-	assert_int_equal(policy_recheck(xml_root(doc), &config, true, &err), 0);
+	assert_int_equal(policy_recheck(xml_root(doc), &config, HOSTPATH_IDLE_IMAGE, &err), 0);
 }
 
 static void test_every_violation_is_reported(void **state)

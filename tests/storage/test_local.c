@@ -132,9 +132,9 @@ static void test_images_are_locked_here(void **state)
 	assert_int_equal(xml_parse_trusted(text, &doc, &err), 0);
 	for (int i = 0; i < 2; i++) {
 		AUTO_GUARD struct guard guard = { 0 };
-		struct hypervisor *hypervisor = i ? remote : here;
+		struct lease lease = { .hypervisor = i ? remote : here };
 		assert_int_equal(
-			guard_enter(&guard, hypervisor, xml_root(doc), &config, true, &err), 0);
+			guard_enter(&guard, &lease, xml_root(doc), &config, GUARD_OFF, &err), 0);
 		assert_int_equal(guard.count, i ? 0 : 1);
 	}
 }
