@@ -185,8 +185,9 @@ static int subscribe(struct events *events, virConnectPtr conn)
 		events->registered = true;
 	}
 	(void)virConnectRegisterCloseCallback(conn, on_lost, events, NULL);
+	/* libvirt's macro alone casts between types of which clang 19 warns. */
 	int callback = virConnectDomainEventRegisterAny(conn, NULL, VIR_DOMAIN_EVENT_ID_LIFECYCLE,
-		VIR_DOMAIN_EVENT_CALLBACK(on_lifecycle), events, on_released);
+		VIR_DOMAIN_EVENT_CALLBACK((void (*)(void))on_lifecycle), events, on_released);
 	LOCK(&events->lock);
 	if (callback < 0) { /* libvirt will not call on_released() */
 		events->registered = false;
