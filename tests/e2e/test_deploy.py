@@ -4,6 +4,7 @@
 import contextlib
 import os
 import re
+import shutil
 import subprocess
 
 import pytest
@@ -11,6 +12,7 @@ from backends import Site
 from gateway import BINARY, PATIENCE, REPO
 
 EX_CONFIG = 78
+OPTIONAL = "libvirt-daemon-driver-network"
 SAMPLE = REPO / "deploy/virtgate.conf"
 HELP_ROW = re.compile(
     r"^  --[a-z-]+ +(?P<name>VIRTGATE_\w+)(?: \((?P<values>.*?)\))?(?: \[(?P<preset>.*)\])?\n"
@@ -96,3 +98,40 @@ def test_two_instances_share_one_lock():
         assert locks == [[str(site.dir / "virtgate.lock")]] * 2
     finally:
         site.stop()
+
+
+# deploy/deps, with an apt that has some packages, as an ordinary user without sudo
+
+
+def names_to_install(tmp_path, lists):
+    """What deploy/deps asks for where nothing is installed, and apt has the packages of its lists."""
+    tools = {"apt-get": "exit 9", "dpkg-query": "", "id": "echo 1000",
+             "apt-cache": f"cd {lists} && cat -- \"$@\" 2>/dev/null"}
+    for name, script in tools.items():
+        (tmp_path / name).write_text(f"#!/bin/sh\n{script}\n")
+        (tmp_path / name).chmod(0o755)
+    for name in "bash cat cut sed sh tr xargs".split():
+        (tmp_path / name).symlink_to(shutil.which(name))
+    deps = tmp_path / "deps"
+    deps.write_text((REPO / "deploy/deps").read_text().replace("|/usr/lib/", f"|{tmp_path}/none/"))
+    run = subprocess.run(["bash", deps, "check"], env={"PATH": str(tmp_path)},
+                         capture_output=True, text=True)
+    assert run.returncode == 1, run
+    announced = re.findall(r"^  (\S+) ", run.stdout, re.M)
+    assert announced == run.stderr.partition("apt-get install ")[2].split(), run
+    return announced
+
+
+@pytest.mark.parametrize("lacks", [[], [OPTIONAL], [OPTIONAL, "gcc"]])
+def test_a_package_that_apt_lacks_is_not_asked_for_where_another_has_its_file(tmp_path, lacks):
+    rows = re.findall(r"^([\w.+-]+)(\|/\S*|(?:\|[\w.+-]+)*) +- ", (REPO / "deploy/deps").read_text(), re.M)
+    assert [name for name, others in rows if others.startswith("|/")] == [OPTIONAL]
+    (tmp_path / "lists").mkdir()
+    for name, _ in rows:
+        if name not in lacks:
+            (tmp_path / "lists" / name).write_text(f"Package: {name}\n")
+    (tmp_path / "bin").mkdir()
+    names = names_to_install(tmp_path / "bin", tmp_path / "lists")
+    # Without all others, apt's lists are old, and nothing is known.
+    assert (OPTIONAL in names) == (lacks != [OPTIONAL])
+    assert "gcc" in names
