@@ -18,6 +18,8 @@
 #   make check-tsan      in process, and the load test, under TSan
 #   make check-valgrind  the load test, shorter, under valgrind
 #   make check-slow      real Linux guests, of packages that apt fetches (root; a minute)
+#   make check-systemd   the units of deploy/ on a booted Debian, in a container; two minutes, and some
+#                        more for the first one (root)
 #   make faults          the tests that inject faults, with hangs of a minute; prints what clients
 #                        saw (docs/reliability.md; root; some minutes)
 #   make soak            mixed requests and random faults for SOAK_SECONDS (600), in the order of
@@ -28,7 +30,7 @@
 #   make format          formats the C files (clang-format 14)
 
 .PHONY: quick check-all check-tree check-openapi check-covered check-unit run-unit check-gateway \
-	check-qemu check-faults check-style check-tsan check-valgrind check-slow run-slow faults soak \
+	check-qemu check-faults check-style check-tsan check-valgrind check-slow run-slow check-systemd faults soak \
 	bench check-fuzz fuzz fuzzers format unit-tests $(FUZZERS:%=fuzz-%) $(FUZZERS:%=check-fuzz-%)
 
 ASAN := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
@@ -146,6 +148,10 @@ check-slow:
 run-slow: all
 	tests/slow/build
 	tests/e2e/namespace env $(PYTEST) -vv -s tests/slow
+
+check-systemd: all
+	@deploy/deps systemd
+	tests/systemd/run
 
 FAULT_TABLE := $(BUILD)/faults.md
 
