@@ -182,6 +182,22 @@ int api_deadline(const struct api_call *call)
 	return call->safe ? config->read_deadline : config->action_deadline;
 }
 
+void api_late_error(const struct api_call *call, const char *ref, struct err *err)
+{
+	int seconds = api_deadline(call);
+	if (!call->route || call->route->method == HTTP_GET) {
+		(void)err_set(err, ERR_DEADLINE_EXCEEDED,
+			"the host or the VM did not answer within %d s", seconds);
+		return;
+	}
+	(void)err_set(err, ERR_DEADLINE_EXCEEDED,
+		"the operation did not complete within %d s; it continues and may still succeed",
+		seconds);
+	AUTO(free) char *encoded = ref ? http_encode_segment(ref) : NULL;
+	(void)err_hint(err, "before you retry, look at the result: GET /v1/vms%s%.200s",
+		encoded ? "/" : "", encoded ? encoded : "");
+}
+
 /* The answer */
 
 enum inventory_need api_need(const struct api_call *call)
@@ -237,6 +253,14 @@ void api_answer(struct api_call *call, struct api_reply *ret)
 	struct err err;
 	*ret = (struct api_reply){ .role = call->role };
 	if (answer_call(call, ret, &err) < 0)
+		api_reply_error(call, &err, ret);
+}
+
+void api_finish(struct api_call *call, struct api_later *later, struct api_reply *ret)
+{
+	struct err err;
+	*ret = (struct api_reply){ .role = call->role, .status = call->route->status };
+	if (later->finish(later, call, ret, &err) < 0)
 		api_reply_error(call, &err, ret);
 }
 

@@ -35,6 +35,8 @@ enum { API_KEY_MAX = 255 };
 #define API_PATCH_TYPE "application/merge-patch+json"
 
 struct route;
+struct api_call;
+struct api_reply;
 
 /* What all requests share: set before the first request, then constant except the atomic members.
  */
@@ -60,6 +62,24 @@ enum api_reply_kind {
 	API_REPLY_BODY,     /* `body`, or none if that is NULL */
 	API_REPLY_REDIRECT, /* a file that nginx sends, from its internal location `redirect` */
 	API_REPLY_STREAM,   /* `stream` writes it, from another thread, after the worker is free */
+	API_REPLY_LATER,    /* `later` makes the reply, after a wait that needs no thread */
+};
+
+/* Who waits for a reply: made by the server. Both may be called from any thread, and return at
+ * once. */
+struct api_waiter {
+	bool (*is_gone)(struct api_waiter *waiter); /* has the client gone? */
+	void (*ready)(struct api_waiter *waiter);   /* the wait is over; called once, and last */
+};
+
+/* A reply that has to be waited for. drop() is called, or wait() and then api_finish(). */
+struct api_later {
+	/* Begins the wait and returns at once; ready() may be called before that. */
+	void (*wait)(struct api_later *later, struct api_waiter *waiter);
+	/* Makes the reply or an error, as a handler does, and frees itself. */
+	int (*finish)(struct api_later *later, struct api_call *call, struct api_reply *reply,
+		struct err *err);
+	void (*drop)(struct api_later *later); /* nobody will wait */
 };
 
 /* What a stream writes to; one thread at a time. The stream owns it from start() to end(). */
@@ -81,6 +101,7 @@ struct api_reply {
 	enum api_reply_kind kind;
 	char *redirect;            /* owned; or NULL */
 	struct api_stream *stream; /* owned until it is started; or NULL */
+	struct api_later *later;   /* owned until it is waited for; or NULL */
 	const char *type;          /* a literal */
 	char *body;                /* owned, unless shared is set */
 	size_t body_len;
@@ -112,10 +133,17 @@ bool api_reads_body(const struct api_call *call); /* api_answer() does */
 bool api_is_instant(const struct api_call *call); /* api_answer() does not wait */
 void api_call_done(struct api_call *call);
 void api_answer(struct api_call *call, struct api_reply *ret);
+/* After the wait for a reply: makes it, and frees `later`. */
+void api_finish(struct api_call *call, struct api_later *later, struct api_reply *ret);
 int api_deadline(const struct api_call *call); /* seconds that this call may take */
 /* For a request that is not to be acted upon: a reply that says why. */
 void api_answer_error(const struct api_call *call, const struct err *err, struct api_reply *ret);
 void api_reply_done(struct api_reply *reply);
+/*
+ * ERR_DEADLINE_EXCEEDED: the call has taken longer than api_deadline(). The call's owner may be
+ * changing its arguments, so `ref` is the VM's or NULL.
+ */
+void api_late_error(const struct api_call *call, const char *ref, struct err *err);
 
 /* Counters for all routes. NULL: out of memory. */
 struct metrics *api_metrics_new(const struct route *routes, size_t count);
@@ -228,6 +256,8 @@ void api_reply_shared(struct api_reply *reply, struct rendering *rendering, cons
  */
 int api_reply_redirect(
 	struct api_reply *reply, const char *const segments[], const char *type, struct err *err);
+/* A reply that has to be waited for; `later` becomes the reply's. */
+void api_reply_later(struct api_reply *reply, struct api_later *later);
 /* Replies with a stream, which becomes the reply's. */
 void api_reply_stream(struct api_reply *reply, struct api_stream *stream, const char *type);
 /* Sets Location to the path of these segments, which are encoded; NULL ends them. */

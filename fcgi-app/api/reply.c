@@ -20,6 +20,8 @@ void api_reply_done(struct api_reply *reply)
 	api_reply_drop_body(reply);
 	if (reply->stream)
 		reply->stream->drop(reply->stream);
+	if (reply->later)
+		reply->later->drop(reply->later);
 	free(reply->redirect);
 	free(reply->location);
 	json_free(reply->violations);
@@ -84,6 +86,12 @@ void api_reply_stream(struct api_reply *reply, struct api_stream *stream, const 
 	reply->kind = API_REPLY_STREAM;
 	reply->stream = stream;
 	reply->type = type;
+}
+
+void api_reply_later(struct api_reply *reply, struct api_later *later)
+{
+	reply->kind = API_REPLY_LATER;
+	reply->later = later;
 }
 
 /* Errors */

@@ -209,6 +209,8 @@ enum exchange_end exchange_answer(struct exchange *x, const struct api_reply *re
 		out_header(x, "X-Accel-Redirect", reply->redirect);
 		out_text(x, "\r\n");
 		break;
+	case API_REPLY_LATER: /* is never written: api_finish() makes another reply of it */
+		return EXCHANGE_BROKEN;
 	case API_REPLY_STREAM:
 		out_header(x, "X-Accel-Buffering", "no");
 		out_text(x, "\r\n");

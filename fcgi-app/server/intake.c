@@ -12,6 +12,7 @@
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/queue.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/time.h>
 
@@ -72,6 +73,7 @@ struct connection {
 	int64_t queued_at;                   /* clock_ms() */
 	struct fastcgi *partial;             /* of the request that arrives; or NULL */
 	_Atomic int64_t partial_since;       /* clock_ms() */
+	struct later *later;                 /* of intake_resume(); or NULL */
 	LIST_ENTRY(connection) all;
 	STAILQ_ENTRY(connection) queued;
 };
@@ -115,14 +117,26 @@ struct fastcgi **intake_partial(struct connection *connection)
 	return &connection->partial;
 }
 
+static int epoll_arm_for(const struct intake *intake, int fd, unsigned events, void *tag, int op)
+{
+	struct epoll_event event = { .events = events | EPOLLONESHOT, .data.ptr = tag };
+	return epoll_ctl(intake->epoll, op, fd, &event);
+}
+
 /* Arms a descriptor for one event, which will carry the tag. */
 static int epoll_arm(const struct intake *intake, int fd, void *tag, int op)
 {
-	struct epoll_event event = {
-		.events = EPOLLIN | EPOLLRDHUP | EPOLLONESHOT,
-		.data.ptr = tag,
-	};
-	return epoll_ctl(intake->epoll, op, fd, &event);
+	return epoll_arm_for(intake, fd, EPOLLIN | EPOLLRDHUP, tag, op);
+}
+
+/* nginx may keep more connections than the usual limit of 1024 descriptors. */
+static void allow_many_files(void)
+{
+	struct rlimit limit;
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+		return;
+	limit.rlim_cur = limit.rlim_max;
+	(void)setrlimit(RLIMIT_NOFILE, &limit);
 }
 
 int intake_new(const struct config *config, struct intake **ret, struct err *err)
@@ -132,6 +146,7 @@ int intake_new(const struct config *config, struct intake **ret, struct err *err
 		return err_memory(err);
 	*intake = (struct intake){ .config = config, .listener.fd = -1 };
 	STAILQ_INIT(&intake->queue);
+	allow_many_files();
 	(void)pthread_mutex_init(&intake->lock, NULL);
 	cond_init_monotonic(&intake->overload_woken);
 
@@ -369,6 +384,21 @@ static struct connection *queue_take(struct intake *intake, int ms)
 	return first;
 }
 
+/* A socket is nearly always ready to be written to: the event comes at once. */
+void intake_resume(struct intake *intake, struct connection *connection, struct later *later)
+{
+	connection->later = later;
+	/* Not for the state, but to make `later` visible to whoever gets the event. */
+	atomic_store(&connection->state, CONNECTION_TAKEN);
+	if (epoll_arm_for(intake, connection->fd, EPOLLOUT, connection, EPOLL_CTL_MOD) < 0)
+		queue_add(intake, connection);
+}
+
+struct later *intake_later(struct connection *connection)
+{
+	return TAKE(connection->later);
+}
+
 /* Milliseconds until the first request is overdue; if the queue is empty, until one that arrives
  * now is. */
 static int queue_patience(struct intake *intake)
@@ -483,20 +513,31 @@ static bool overload_watch(struct intake *intake)
 	return !intake->over;
 }
 
+/* Puts a queued connection back into the set. */
+static void queue_undo(struct intake *intake, struct connection *connection)
+{
+	if (connection->later)
+		intake_resume(intake, connection, connection->later);
+	else
+		intake_give(intake, connection, connection->partial ? INTAKE_PARTIAL : INTAKE_KEPT);
+}
+
 /* Puts queued connections back into the set while a worker is idle there: it does not see them. */
 static void overload_hand_on(struct intake *intake)
 {
 	struct connection *connection = NULL;
 	while (atomic_load(&intake->idle) && (connection = queue_take(intake, 0)))
-		intake_give(intake, connection, connection->partial ? INTAKE_PARTIAL : INTAKE_KEPT);
+		queue_undo(intake, connection);
 }
 
 struct connection *intake_take_overdue(struct intake *intake)
 {
 	while (overload_watch(intake)) {
 		struct connection *overdue = queue_take(intake, INTAKE_PATIENCE_MS);
-		if (overdue)
+		if (overdue && !overdue->later)
 			return overdue;
+		if (overdue) /* it was acted upon, and only a worker can finish it */
+			queue_undo(intake, overdue);
 		struct epoll_event event;
 		struct connection *ready = NULL;
 		if (epoll_wait(intake->epoll, &event, 1, queue_patience(intake)) == 1)

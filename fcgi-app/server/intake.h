@@ -22,6 +22,7 @@ enum { INTAKE_PATIENCE_MS = 30 };
 
 struct intake;
 struct connection;
+struct later;
 
 /* Opens the listening socket, as listener.h says. *config is used until intake_free(). */
 int intake_new(const struct config *config, struct intake **ret, struct err *err);
@@ -60,6 +61,13 @@ void intake_give(struct intake *intake, struct connection *connection, enum inta
  */
 enum { INTAKE_STALL_MS = 10000 };
 void intake_end_stalled(struct intake *intake, int stall_ms);
+
+/*
+ * Hands a connection that somebody has taken to any worker, which gets it from intake_take() and
+ * `later` with it; it is NULL if the connection brings a request.
+ */
+void intake_resume(struct intake *intake, struct connection *connection, struct later *later);
+struct later *intake_later(struct connection *connection); /* NULL from now on */
 
 /* How many connections are owned by a thread or queued. */
 int intake_taken_count(struct intake *intake);

@@ -7,6 +7,7 @@
 #include "base/wait.h"
 #include "server/exchange.h"
 #include "server/intake.h"
+#include "server/later.h"
 #include "server/notify.h"
 #include "server/request_log.h"
 #include "server/stream.h"
@@ -16,7 +17,6 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/queue.h>
-#include <sys/resource.h>
 
 /* When draining, how long a new connection may take to bring its request. */
 enum { NEW_CONNECTION_MS = 500 };
@@ -47,6 +47,7 @@ struct server {
 	struct api *api;
 	struct intake *intake;
 	struct wait_places *places;
+	atomic_int later; /* requests that wait for their reply without a worker */
 	SLIST_HEAD(worker_list, worker) workers; /* used by the main thread alone */
 	pthread_t overload;
 	bool has_overload;
@@ -67,7 +68,7 @@ static void worker_begin_turn(struct worker *worker, const struct api_call *call
 	worker->ref = api_text(call, "ref");
 	worker->connection = connection;
 	worker->began_at = began_at;
-	atomic_store(&worker->deadline, clock_ms() + (int64_t)api_deadline(call) * 1000);
+	atomic_store(&worker->deadline, began_at / 1000 + (int64_t)api_deadline(call) * 1000);
 	(void)atomic_fetch_add(&worker->turn, 1);
 }
 
@@ -134,33 +135,65 @@ static void make_reply(
 
 /* Workers */
 
+/* Writes the reply, unless the watchdog has written its own. */
+static void finish_request(struct worker *worker, const struct api_call *call,
+	struct connection *connection, struct api_reply *reply, bool in_time)
+{
+	struct exchange *exchange = worker->exchange;
+	struct server *server = worker->server;
+	int64_t began_at = worker->began_at;
+	enum exchange_end end = EXCHANGE_BROKEN;
+	if (in_time)
+		end = send_reply(exchange, call, reply, began_at);
+	else
+		request_log_late(exchange, reply, clock_us() - began_at);
+	if (reply->stop)
+		(void)kill(getpid(), SIGTERM);
+	if (in_time) {
+		end_request(server, &worker->exchange, connection, reply, end);
+		return;
+	}
+	api_reply_done(reply);
+	exchange_done(exchange);
+}
+
 static void serve_request(struct worker *worker, struct connection *connection)
 {
 	struct exchange *exchange = worker->exchange;
 	struct server *server = worker->server;
-	int64_t began_at = clock_us();
 	__attribute__((cleanup(api_call_done))) struct api_call call;
 	struct api_reply reply;
 	metrics_begin(server->api->metrics);
 	api_call_init(server->api, exchange_request(exchange), &call);
-	worker_begin_turn(worker, &call, connection, began_at);
+	worker_begin_turn(worker, &call, connection, clock_us());
 	if (!api_is_instant(&call))
 		intake_block(server->intake);
 	make_reply(exchange, &call, &reply);
 	bool in_time = worker_end_turn(worker);
-	enum exchange_end end = EXCHANGE_BROKEN;
-	if (in_time)
-		end = send_reply(exchange, &call, &reply, began_at);
-	else
-		request_log_late(exchange, &reply, clock_us() - began_at);
-	if (reply.stop)
-		(void)kill(getpid(), SIGTERM);
-	if (in_time) {
-		end_request(server, &worker->exchange, connection, &reply, end);
+	bool later = in_time && reply.kind == API_REPLY_LATER;
+	atomic_fetch_add(&server->later, later);
+	if (later &&
+		later_start(&reply, &call, &worker->exchange, server->intake, connection,
+			worker->began_at))
 		return;
-	}
-	api_reply_done(&reply);
-	exchange_done(exchange);
+	atomic_fetch_sub(&server->later, later);
+	finish_request(worker, &call, connection, &reply, in_time);
+}
+
+/* Replies to a request that has waited for its reply without a worker. */
+static void resume_request(
+	struct worker *worker, struct connection *connection, struct later *later)
+{
+	struct server *server = worker->server;
+	struct api_reply reply;
+	atomic_fetch_sub(&server->later, 1);
+	exchange_free(worker->exchange);
+	worker->exchange = later->exchange;
+	worker_begin_turn(worker, &later->call, connection, later->began_at);
+	intake_block(server->intake);
+	api_finish(&later->call, later->reply, &reply);
+	finish_request(worker, &later->call, connection, &reply, worker_end_turn(worker));
+	later_done(later);
 }
 
 /* After a request: does the worker go on? One that was stuck does if it is needed again. */
@@ -201,7 +234,10 @@ static void *work(void *data)
 	wait_places_join(worker->server->places);
 	note_begin(worker->server);
 	while (needed && (connection = intake_take(intake))) {
-		if (read_request(worker->server, worker->exchange, connection))
+		struct later *later = intake_later(connection);
+		if (later)
+			resume_request(worker, connection, later);
+		else if (read_request(worker->server, worker->exchange, connection))
 			serve_request(worker, connection);
 		needed = worker_goes_on(worker);
 	}
@@ -307,23 +343,6 @@ int server_start(struct server *server, struct err *err)
 
 /* The watchdog */
 
-static void deadline_exceeded(const struct worker *worker, struct err *err)
-{
-	const struct route *route = worker->call->route;
-	int seconds = api_deadline(worker->call);
-	if (!route || route->method == HTTP_GET) {
-		(void)err_set(err, ERR_DEADLINE_EXCEEDED,
-			"the host or the VM did not answer within %d s", seconds);
-		return;
-	}
-	(void)err_set(err, ERR_DEADLINE_EXCEEDED,
-		"the operation did not complete within %d s; it continues and may still succeed",
-		seconds);
-	AUTO(free) char *ref = worker->ref ? http_encode_segment(worker->ref) : NULL;
-	(void)err_hint(err, "before you retry, look at the result: GET /v1/vms%s%.200s",
-		ref ? "/" : "", ref ? ref : "");
-}
-
 static void worker_set_stuck(struct worker *worker)
 {
 	struct server *server = worker->server;
@@ -351,7 +370,7 @@ static void expire_turn(struct worker *worker, unsigned turn)
 	 */
 	if (!atomic_compare_exchange_strong(&worker->turn, &turn, 0))
 		return;
-	deadline_exceeded(worker, &err);
+	api_late_error(worker->call, worker->ref, &err);
 	api_answer_error(worker->call, &err, &reply);
 	enum exchange_end end =
 		send_reply(worker->exchange, worker->call, &reply, worker->began_at);
@@ -401,7 +420,7 @@ static void free_ended_workers(struct server *server)
 
 /*
  * When the watchdog looks again, by clock_ms(). A request that begins meanwhile cannot expire
- * before the shortest of the deadlines has passed.
+ * before the shortest of the deadlines has passed; one that was put off may be expired late.
  */
 static int64_t next_expiry(const struct server *server)
 {
@@ -461,7 +480,7 @@ static bool answers_older(const struct server *server, int64_t us)
 	SLIST_FOREACH(worker, &server->workers, link)
 		if (atomic_load(&worker->turn) & 1 && atomic_load(&worker->began_at) <= us)
 			return true;
-	return false;
+	return atomic_load(&server->later);
 }
 
 /*
@@ -550,16 +569,6 @@ void server_free(struct server *server)
 	free(server);
 }
 
-/* nginx may keep more connections than the usual limit of 1024 descriptors. */
-static void allow_many_files(void)
-{
-	struct rlimit limit;
-	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
-		return;
-	limit.rlim_cur = limit.rlim_max;
-	(void)setrlimit(RLIMIT_NOFILE, &limit);
-}
-
 int server_new(const struct config *config, struct api *api, struct server **ret, struct err *err)
 {
 	struct server *server = calloc(1, sizeof *server);
@@ -570,7 +579,6 @@ int server_new(const struct config *config, struct api *api, struct server **ret
 	(void)pthread_mutex_init(&server->expiry, NULL);
 	cond_init_monotonic(&server->changed);
 	server->places = wait_places_new(config->workers);
-	allow_many_files();
 	(void)signal(SIGPIPE, SIG_IGN);
 	if (!server->places)
 		(void)err_memory(err);

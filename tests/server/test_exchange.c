@@ -7,6 +7,7 @@
 #include "fastcgi.h"
 
 #include "base/thread.h"
+#include "server/later.h"
 #include "server/stream.h"
 
 #include <signal.h>
@@ -58,9 +59,48 @@ static int reply_stream(struct api_call *call, struct api_reply *reply, struct e
 	return 0;
 }
 
+/* A reply that the test makes when it likes. */
+static struct {
+	struct api_later later;
+	struct api_waiter *waiter;
+	int dropped;
+} put_off;
+
+static void put_off_wait(struct api_later *later, struct api_waiter *waiter)
+{
+	assert_ptr_equal(later, &put_off.later);
+	put_off.waiter = waiter;
+}
+
+static int put_off_finish(
+	struct api_later *later, struct api_call *call, struct api_reply *reply, struct err *err)
+{
+	struct json *object = json_new_object();
+	assert_ptr_equal(later, &put_off.later);
+	json_put_string(object, "ref", api_text(call, "ref"));
+	return api_reply_json(reply, object, err);
+}
+
+static void put_off_drop(struct api_later *later)
+{
+	assert_ptr_equal(later, &put_off.later);
+	put_off.dropped++;
+}
+
+static int reply_later(struct api_call *call, struct api_reply *reply, struct err *err)
+{
+	(void)call;
+	(void)err;
+	memset(&put_off, 0, sizeof put_off);
+	put_off.later = (struct api_later){ put_off_wait, put_off_finish, put_off_drop };
+	api_reply_later(reply, &put_off.later);
+	return 0;
+}
+
 static const struct route routes[] = {
 	{ "/body", HTTP_GET, ROLE_NONE, reply_body, 200, .summary = "" },
 	{ "/file/{ref}", HTTP_GET, ROLE_NONE, reply_redirect, 200, .summary = "" },
+	{ "/later/{ref}", HTTP_POST, ROLE_NONE, reply_later, 201, .summary = "" },
 	{ "/stream", HTTP_GET, ROLE_NONE, reply_stream, 200, .summary = "" },
 };
 
@@ -231,6 +271,87 @@ static void test_a_stream_learns_that_its_client_has_gone(void **state)
 	assert_int_equal(intake_taken_count(intake), 0);
 }
 
+/* The worker's side: takes a request whose reply is put off. */
+static void put_off_one(void)
+{
+	struct api_call call;
+	struct api_reply reply;
+	struct connection *connection = intake_take(intake);
+	assert_null(intake_later(connection));
+	assert_int_equal(exchange_read(exchange, intake_fd(connection), intake_partial(connection)),
+		FASTCGI_WHOLE);
+	api_call_init(&api, exchange_request(exchange), &call);
+	api_answer(&call, &reply);
+	assert_int_equal(reply.kind, API_REPLY_LATER);
+	assert_true(later_start(&reply, &call, &exchange, intake, connection, clock_us()));
+	api_call_done(&call);
+}
+
+/* The same once the reply can be made. */
+static enum exchange_end finish_one(void)
+{
+	struct api_reply reply;
+	struct connection *connection = intake_take(intake);
+	struct later *later = intake_later(connection);
+	assert_non_null(later);
+	assert_null(intake_later(connection));
+	exchange_free(exchange);
+	exchange = later->exchange;
+	api_finish(&later->call, later->reply, &reply);
+	enum exchange_end end = exchange_answer(exchange, &reply);
+	api_reply_done(&reply);
+	later_done(later);
+	exchange_done(exchange);
+	intake_give(intake, connection, end == EXCHANGE_KEPT ? INTAKE_KEPT : INTAKE_CLOSE);
+	return end;
+}
+
+static void test_a_reply_is_put_off_while_the_worker_serves_others(void **state)
+{
+	char text[2048] = "";
+	char other[2048] = "";
+	(void)state;
+	int fd = nginx_connect(path);
+	int second = nginx_connect(path);
+	nginx_send(fd, "POST", "/later/a%20b");
+	put_off_one();
+	assert_false(nginx_receive(fd, text, sizeof text, 0));
+	CHECK(!text[0], "%s", text);
+	assert_int_equal(intake_taken_count(intake), 1);
+	nginx_send(second, "GET", "/body");
+	assert_int_equal(serve_one(), EXCHANGE_KEPT);
+	assert_true(nginx_receive(second, other, sizeof other, 0));
+
+	assert_false(put_off.waiter->is_gone(put_off.waiter));
+	put_off.waiter->ready(put_off.waiter);
+	assert_int_equal(finish_one(), EXCHANGE_KEPT);
+	assert_true(nginx_receive(fd, text, sizeof text, 0));
+	CHECK(strstr(text, "Status: 201 Created\r\n") == text, "%s", text);
+	CHECK(strstr(text, "\r\n\r\n{\"ref\":\"a b\"}"), "%s", text);
+	assert_int_equal(intake_taken_count(intake), 0);
+
+	other[0] = '\0';
+	nginx_send(fd, "GET", "/body");
+	assert_int_equal(serve_one(), EXCHANGE_KEPT);
+	assert_true(nginx_receive(fd, other, sizeof other, 0));
+	assert_int_equal(put_off.dropped, 0);
+	(void)close(fd);
+	(void)close(second);
+}
+
+static void test_a_reply_that_is_put_off_learns_that_its_client_has_gone(void **state)
+{
+	(void)state;
+	int fd = nginx_connect(path);
+	nginx_send(fd, "POST", "/later/a");
+	put_off_one();
+	(void)close(fd);
+	assert_true(put_off.waiter->is_gone(put_off.waiter));
+	put_off.waiter->ready(put_off.waiter);
+	assert_int_equal(finish_one(), EXCHANGE_BROKEN);
+	assert_int_equal(intake_taken_count(intake), 0);
+}
+
 static void test_a_stream_without_a_body_is_not_started(void **state)
 {
 	char text[2048] = "";
@@ -259,6 +380,11 @@ int main(void)
 			test_a_stream_learns_that_its_client_has_gone, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(
 			test_a_stream_without_a_body_is_not_started, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(
+			test_a_reply_is_put_off_while_the_worker_serves_others, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(
+			test_a_reply_that_is_put_off_learns_that_its_client_has_gone, set_up,
+			tear_down),
 	};
 	if (!mkdtemp(directory))
 		return 1;
