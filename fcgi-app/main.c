@@ -9,6 +9,7 @@
 #include "server/notify.h"
 #include "server/server.h"
 #include "server/startup.h"
+#include "vm/stop_watch.h"
 
 #include <malloc.h>
 #include <signal.h>
@@ -101,6 +102,8 @@ static int serve(struct api *api)
 		return print_error(&err, EXIT_FAILURE);
 	if (host_watch(api->host, &err) < 0 || api_docs_prepare(api, &err) < 0)
 		return print_error(&err, EXIT_FAILURE);
+	AUTO(stop_watch_free) struct stop_watch *stops = stop_watch_new(api->host);
+	api->stops = stops;
 	(void)malloc_trim(0); /* frees what rendering the document needed */
 	ask_host(api->host);
 	if (server_start(server, &err) < 0)

@@ -43,7 +43,8 @@ struct api_reply;
 struct api {
 	const struct config *config;
 	struct host *host;
-	struct metrics *metrics;           /* from api_metrics_new() */
+	struct stop_watch *stops; /* waits for VMs that stop; NULL: each request waits itself */
+	struct metrics *metrics;  /* from api_metrics_new() */
 	unsigned char secret[SECRET_SIZE]; /* of what follows from an Idempotency-Key */
 	const struct route *routes;
 	size_t route_count;

@@ -4,6 +4,7 @@
 #include "api/vm_json.h"
 #include "base/clock.h"
 #include "vm/power.h"
+#include "vm/stop_watch.h"
 
 #include <string.h>
 
@@ -85,13 +86,101 @@ struct stop_how api_power_stop_how(const struct api_call *call)
 	};
 }
 
+static int reply_stopped(const struct api_call *call, const struct stop *stop,
+	struct api_reply *reply, struct err *err)
+{
+	const struct stopped stopped = { { stop->vm, .changed = stop->changed }, stop->way };
+	return api_reply_answer(call, &stopped, reply, err);
+}
+
+/* A stop whose guest was asked, and that is waited for. */
+struct later_stop {
+	struct api_later later;      /* the first member */
+	struct watched_stop watched; /* of api->stops */
+	struct stop_watch *watch;
+	struct long_work work;
+	struct api_waiter *waiter;
+};
+
+static void later_stop_done(struct later_stop *stop)
+{
+	long_work_end(&stop->work);
+	free(stop);
+}
+DEFINE_AUTO(struct later_stop *, later_stop_done)
+
+static struct later_stop *later_stop_of(struct watched_stop *watched)
+{
+	return (struct later_stop *)(void *)((char *)watched -
+		offsetof(struct later_stop, watched));
+}
+
+static bool has_client_gone(struct watched_stop *watched)
+{
+	struct api_waiter *waiter = later_stop_of(watched)->waiter;
+	return waiter->is_gone(waiter);
+}
+
+static void end_wait(struct watched_stop *watched)
+{
+	struct api_waiter *waiter = later_stop_of(watched)->waiter;
+	waiter->ready(waiter);
+}
+
+static void wait_for_stop(struct api_later *later, struct api_waiter *waiter)
+{
+	struct later_stop *stop = (struct later_stop *)later;
+	stop->waiter = waiter;
+	stop_watch_add(stop->watch, &stop->watched);
+}
+
+static int finish_stop(
+	struct api_later *later, struct api_call *call, struct api_reply *reply, struct err *err)
+{
+	AUTO(later_stop_done) struct later_stop *stop = (struct later_stop *)later;
+	struct watched_stop *watched = &stop->watched;
+	struct host *host = call->api->host;
+	if (watched->stop.waiting && stop_finish(host, &watched->how, &watched->stop, err) < 0)
+		return -1;
+	inventory_touch(host->inventory, watched->stop.vm.uuid);
+	return reply_stopped(call, &watched->stop, reply, err);
+}
+
+static void drop_stop(struct api_later *later)
+{
+	later_stop_done((struct later_stop *)later);
+}
+
+/* The reply is made when the guest has stopped; nobody waits for that here. */
+static int begin_stop(struct api_call *call, const struct target *target,
+	const struct stop_how *how, struct api_reply *reply, struct err *err)
+{
+	AUTO(later_stop_done) struct later_stop *later = calloc(1, sizeof *later);
+	if (!later)
+		return err_memory(err);
+	*later = (struct later_stop){
+		.later = { wait_for_stop, finish_stop, drop_stop },
+		.watched = { .how = *how, .is_gone = has_client_gone, .over = end_wait },
+		.watch = call->api->stops,
+		.work.kind = LONG_WORK_PARKED,
+	};
+	struct stop *stop = &later->watched.stop;
+	if (stop_ask(call->api->host, target, how, &later->work, stop, err) < 0)
+		return -1;
+	if (!stop->waiting)
+		return reply_stopped(call, stop, reply, err);
+	api_reply_later(reply, &TAKE(later)->later);
+	return 0;
+}
+
 int api_power_stop(struct api_call *call, struct api_reply *reply, struct err *err)
 {
 	const struct target target = api_target(call);
 	const struct stop_how how = api_power_stop_how(call);
 	struct stop stop;
+	if (call->api->stops)
+		return begin_stop(call, &target, &how, reply, err);
 	if (stop_run(call->api->host, &target, &how, &stop, err) < 0)
 		return -1;
-	const struct stopped stopped = { { stop.vm, .changed = stop.changed }, stop.way };
-	return api_reply_answer(call, &stopped, reply, err);
+	return reply_stopped(call, &stop, reply, err);
 }

@@ -37,7 +37,7 @@ void long_works_free(struct long_works *works)
 
 /* How many are running; the lock is held. */
 struct long_count {
-	int all, calls;
+	int all, calls, parked;
 };
 
 /* Of this user; NULL: of all. */
@@ -50,13 +50,17 @@ static struct long_count count_running(const struct long_works *works, const cha
 			continue;
 		count.all++;
 		count.calls += work->kind == LONG_WORK_CALL;
+		count.parked += work->kind == LONG_WORK_PARKED;
 	}
 	return count;
 }
 
 static bool has_place(struct long_count count, int max, int max_calls, enum long_work_kind kind)
 {
-	return count.all < max && (kind != LONG_WORK_CALL || count.calls < max_calls);
+	if (kind == LONG_WORK_PARKED)
+		return count.parked < max * LONG_WORK_PARKED_TIMES;
+	return count.all - count.parked < max &&
+		(kind != LONG_WORK_CALL || count.calls < max_calls);
 }
 
 static int half_of(int max)

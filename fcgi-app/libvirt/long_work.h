@@ -12,9 +12,12 @@
 #include <sys/queue.h>
 
 enum long_work_kind {
-	LONG_WORK_WAIT, /* waits for a VM, outside of libvirt */
-	LONG_WORK_CALL, /* is inside a libvirt call, and keeps a connection all that time */
+	LONG_WORK_WAIT,   /* waits for a VM, outside of libvirt */
+	LONG_WORK_CALL,   /* is inside a libvirt call, and keeps a connection all that time */
+	LONG_WORK_PARKED, /* waits for a VM without a worker: has places of its own */
 };
+/* So many more operations may wait without a worker than with one. */
+enum { LONG_WORK_PARKED_TIMES = 16 };
 
 /*
  * The limit of a hypervisor, for hypervisor.c alone: max operations at a time, max_calls of them

@@ -102,8 +102,7 @@ static int ask_guest(struct hold *hold, const struct target *target, const struc
 		check_guest_reacts(hold->vm.state, err) < 0)
 		return -1;
 	if (work &&
-		long_work_begin(hold->lease.hypervisor, LONG_WORK_WAIT, target->user, work, err) <
-			0)
+		long_work_begin(hold->lease.hypervisor, work->kind, target->user, work, err) < 0)
 		return -1;
 	return send_request(hold, ways, stop, err);
 }
@@ -176,6 +175,29 @@ static int read_stop(struct lease *lease, struct stop *stop, struct err *err)
 	return 0;
 }
 
+struct stops {
+	struct stop *const *list;
+	size_t count;
+};
+
+/* What was read stays so when the connection is lost half-way. */
+static int read_stops(struct lease *lease, void *data, struct err *err)
+{
+	const struct stops *stops = data;
+	for (size_t i = 0; i < stops->count; i++)
+		if (stops->list[i]->waiting && read_stop(lease, stops->list[i], err) < 0 &&
+			lease->broken)
+			return -1;
+	return 0;
+}
+
+void stop_read(struct host *host, struct stop *const stops[], size_t count)
+{
+	struct stops all = { stops, count };
+	struct err ignored; /* the host may come back before the time is over */
+	(void)lease_read(host->hypervisor, read_stops, &all, &ignored);
+}
+
 struct stop_wait {
 	struct events *events; /* NULL: the host is not watched */
 	struct stop *const *stops;
@@ -207,13 +229,17 @@ static bool is_late(const struct stop *stop, const struct stop_how *how)
 	return clock_ms() - stop->asked_at >= (int64_t)how->timeout * 1000;
 }
 
+bool stop_is_waited_for(const struct stop *stop, const struct stop_how *how)
+{
+	return stop->waiting && !is_late(stop, how) && !atomic_load(how->hurry) &&
+		(!how->deadline || clock_ms() < how->deadline);
+}
+
 static bool is_worth_waiting(const struct stop_wait *wait)
 {
-	const struct stop_how *how = wait->how;
 	for (size_t i = 0; i < wait->count; i++)
-		if (wait->stops[i]->waiting && !is_late(wait->stops[i], how))
-			return !atomic_load(how->hurry) &&
-				(!how->deadline || clock_ms() < how->deadline);
+		if (stop_is_waited_for(wait->stops[i], wait->how))
+			return true;
 	return false;
 }
 

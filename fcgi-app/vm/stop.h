@@ -44,13 +44,18 @@ int stop_run(struct host *host, const struct target *target, const struct stop_h
 	struct stop *ret, struct err *err);
 
 /*
- * Kills the VM or asks its guest. `work` is entered if the guest must be waited for; pass NULL if
- * the caller has entered long work already.
+ * Kills the VM or asks its guest. `work`, whose kind is set, is entered if the guest must be waited
+ * for; pass NULL if the caller has entered long work already.
  */
 int stop_ask(struct host *host, const struct target *target, const struct stop_how *how,
 	struct long_work *work, struct stop *ret, struct err *err);
 /* Returns when each of them is off, or may not be waited for any longer. */
 void stop_wait(
 	struct host *host, struct stop *const stops[], size_t count, const struct stop_how *how);
+/* Reads those that are waiting once, without waiting. */
+void stop_read(struct host *host, struct stop *const stops[], size_t count);
+/* Is it still waiting, and may be: neither its time is over, nor the deadline, nor is there hurry?
+ */
+bool stop_is_waited_for(const struct stop *stop, const struct stop_how *how);
 /* For a stop that is still waiting: kills the VM, or sets the error that says why it still runs. */
 int stop_finish(struct host *host, const struct stop_how *how, struct stop *stop, struct err *err);

@@ -194,6 +194,15 @@ static void test_one_user_has_at_most_half_of_the_long_work(void **state)
 	assert_int_equal(err.kind, ERR_HOST_BUSY);
 	assert_string_equal(err.text,
 		"host 'local' is already running as many long operations as one user may have");
+	/* What waits without a worker has places of its own: sixteen times as many. */
+	static struct long_work parked[8 * LONG_WORK_PARKED_TIMES / 2];
+	for (size_t i = 0; i < ARRAY_LEN(parked); i++)
+		assert_true(long_work_try(eight, LONG_WORK_PARKED, "greedy", &parked[i]));
+	assert_false(long_work_try(eight, LONG_WORK_PARKED, "greedy", &more));
+	assert_true(long_work_try(eight, LONG_WORK_PARKED, "modest", &more));
+	long_work_end(&more);
+	for (size_t i = 0; i < ARRAY_LEN(parked); i++)
+		long_work_end(&parked[i]);
 	/* Nobody and the others have their own halves; NULL is nobody, as "" is. */
 	assert_true(long_work_try(eight, LONG_WORK_CALL, NULL, &more));
 	long_work_end(&more);

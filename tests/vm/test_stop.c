@@ -7,7 +7,7 @@
 
 #include "base/clock.h"
 #include "base/thread.h"
-#include "vm/stop.h"
+#include "vm/stop_watch.h"
 
 #include <stdatomic.h>
 #include <stdio.h>
@@ -216,6 +216,72 @@ static void test_the_deadline_ends_the_wait(void **state)
 	assert_true(runs("seven"));
 }
 
+/* A stop that is watched, and whether its client has gone and its wait is over. */
+struct watching {
+	struct watched_stop watched; /* the first member */
+	atomic_bool gone, over;
+};
+
+static bool watching_is_gone(struct watched_stop *watched)
+{
+	return atomic_load(&((struct watching *)watched)->gone);
+}
+
+static void watching_is_over(struct watched_stop *watched)
+{
+	assert_false(atomic_exchange(&((struct watching *)watched)->over, true));
+}
+
+static void watch_stop(struct stop_watch *watch, struct watching *watching, const char *vm,
+	const struct stop_how *how)
+{
+	const struct target target = { .ref = vm, .if_match = "" };
+	struct err err;
+	start_vm(vm);
+	*watching = (struct watching){
+		.watched = { .how = *how, .is_gone = watching_is_gone, .over = watching_is_over }
+	};
+	assert_int_equal(stop_ask(host, &target, how, NULL, &watching->watched.stop, &err), 0);
+	assert_true(watching->watched.stop.waiting);
+	stop_watch_add(watch, &watching->watched);
+}
+
+static void test_one_thread_waits_for_many_stops(void **state)
+{
+	enum { OFF, AGAIN, GONE, GONE_KILL, LATE, DRAINED, COUNT };
+	static const char *const names[COUNT] = { "off", "again", "gone", "gone-kill", "late",
+		"drained" };
+	const struct stop_how patient_kill = { .timeout = 60, .kill = true, .hurry = &hurry };
+	const struct stop_how brief = { .timeout = 1, .hurry = &hurry };
+	const struct stop_how *const hows[COUNT] = { &patient, &patient, &patient, &patient_kill,
+		&brief, &patient };
+	struct watching all[COUNT];
+	struct stop_watch *watch = stop_watch_new(host);
+	(void)state;
+	assert_non_null(watch);
+	atomic_store(&hurry, false);
+	for (size_t i = 0; i < COUNT; i++)
+		watch_stop(watch, &all[i], names[i], hows[i]);
+	AWAIT(atomic_load(&all[LATE].over));
+	assert_true(all[LATE].watched.stop.waiting);
+	assert_null(do_deed(&(struct deed){ .vm = names[OFF], .act = destroy }));
+	AWAIT(atomic_load(&all[OFF].over));
+	assert_false(all[OFF].watched.stop.waiting);
+	assert_int_equal(all[OFF].watched.stop.vm.state, VM_SHUTOFF);
+	assert_null(do_deed(&(struct deed){ .vm = names[AGAIN], .act = restart }));
+	AWAIT(atomic_load(&all[AGAIN].over));
+	assert_int_equal(all[AGAIN].watched.stop.vm.state, VM_RUNNING);
+	/* A VM that is to be killed in the end is, whoever still waits for it. */
+	atomic_store(&all[GONE_KILL].gone, true);
+	atomic_store(&all[GONE].gone, true);
+	AWAIT(atomic_load(&all[GONE].over));
+	assert_true(all[GONE].watched.stop.waiting);
+	assert_false(atomic_load(&all[GONE_KILL].over) || atomic_load(&all[DRAINED].over));
+	atomic_store(&hurry, true);
+	AWAIT(atomic_load(&all[DRAINED].over) && atomic_load(&all[GONE_KILL].over));
+	stop_watch_free(watch);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -225,6 +291,7 @@ int main(void)
 		cmocka_unit_test(test_a_vm_that_was_started_again_is_not_killed),
 		cmocka_unit_test(test_draining_ends_the_wait_and_kills_nothing),
 		cmocka_unit_test(test_the_deadline_ends_the_wait),
+		cmocka_unit_test(test_one_thread_waits_for_many_stops),
 	};
 	host = test_host_new(4);
 	if (!host)
