@@ -178,7 +178,11 @@ static int add_carrier(struct api_call *call, struct domain_xml *domain, struct 
 {
 	char path[CARRIER_PATH_SIZE];
 	carrier_path(call->api->config, domain->uuid, path);
-	return spec_add_disk(xml_root(domain->doc), path, err);
+	if (spec_add_disk(xml_root(domain->doc), path, err) < 0 ||
+		metadata_set_carrier(xml_root(domain->doc), path, err) < 0)
+		return -1;
+	domain_xml_sort(domain);
+	return 0;
 }
 
 /* With an Idempotency-Key, user and key make the VM's uuid, and the request is hashed. */

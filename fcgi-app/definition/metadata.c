@@ -199,22 +199,44 @@ int metadata_merge_labels(struct xml_node *domain, const struct json *labels, st
 
 /* Disks */
 
-int metadata_add_disk(struct xml_node *domain, const char *path, struct err *err)
+/* An element of ours, disk or carrier, that records a path. */
+static int add_record(
+	struct xml_node *domain, const char *element, const char *path, struct err *err)
 {
 	struct xml_node *vm = ensure_ours(domain);
-	struct xml_node *disk = vm ? xml_add(vm, "disk", NULL) : NULL;
-	return disk && !xml_set_attr(disk, "path", path) ? 0 : err_memory(err);
+	struct xml_node *record = vm ? xml_add(vm, element, NULL) : NULL;
+	return record && !xml_set_attr(record, "path", path) ? 0 : err_memory(err);
 }
 
-bool metadata_has_disk(const struct xml_node *domain, const char *path)
+static bool has_record(const struct xml_node *domain, const char *element, const char *path)
 {
 	const struct xml_node *vm = find_ours(domain);
 	for (const struct xml_node *n = vm ? xml_first(vm) : NULL; n; n = xml_sibling(n)) {
-		AUTO(free) char *is = is_ours(n, "disk") ? xml_attr(n, "path") : NULL;
+		AUTO(free) char *is = is_ours(n, element) ? xml_attr(n, "path") : NULL;
 		if (is && !strcmp(is, path))
 			return true;
 	}
 	return false;
+}
+
+int metadata_add_disk(struct xml_node *domain, const char *path, struct err *err)
+{
+	return add_record(domain, "disk", path, err);
+}
+
+bool metadata_has_disk(const struct xml_node *domain, const char *path)
+{
+	return has_record(domain, "disk", path);
+}
+
+int metadata_set_carrier(struct xml_node *domain, const char *path, struct err *err)
+{
+	return add_record(domain, "carrier", path, err);
+}
+
+bool metadata_is_carrier(const struct xml_node *domain, const char *path)
+{
+	return has_record(domain, "carrier", path);
 }
 
 /* The request */
@@ -242,7 +264,7 @@ static void drop_claims_below(struct xml_node *node)
 {
 	for (struct xml_node *n = xml_first(node), *next; n; n = next) {
 		next = xml_sibling(n);
-		if (is_ours(n, "disk") || is_ours(n, "request"))
+		if (is_ours(n, "disk") || is_ours(n, "carrier") || is_ours(n, "request"))
 			xml_remove(n);
 		else
 			drop_claims_below(n);
@@ -256,6 +278,15 @@ void metadata_drop_claims(struct xml_node *domain)
 		drop_claims_below(metadata);
 }
 
+/* Each record once, though two disks may have one path. */
+static int keep_record(struct xml_node *domain, const struct xml_node *replaced,
+	const char *element, const char *path, struct err *err)
+{
+	if (!has_record(replaced, element, path) || has_record(domain, element, path))
+		return 0;
+	return add_record(domain, element, path, err);
+}
+
 int metadata_keep_claims(struct xml_node *domain, const struct xml_node *replaced, struct err *err)
 {
 	const struct xml_node *disk = xml_find(domain, "devices/disk");
@@ -266,8 +297,9 @@ int metadata_keep_claims(struct xml_node *domain, const struct xml_node *replace
 	for (; disk; disk = xml_next(disk)) {
 		const struct xml_node *source = xml_child(disk, "source");
 		AUTO(free) char *path = source ? xml_attr(source, "file") : NULL;
-		if (path && metadata_has_disk(replaced, path) && !metadata_has_disk(domain, path) &&
-			metadata_add_disk(domain, path, err) < 0)
+		if (path &&
+			(keep_record(domain, replaced, "disk", path, err) < 0 ||
+				keep_record(domain, replaced, "carrier", path, err) < 0))
 			return -1;
 	}
 	return 0;
@@ -355,7 +387,7 @@ static const char *disk_record_refusal(const struct xml_node *disk)
 {
 	AUTO(free) char *path = xml_attr(disk, "path");
 	if (xml_first(disk) || count_attrs(disk) != 1 || xml_has_text(disk) || !path)
-		return "a disk has a path, and nothing else";
+		return "a disk or carrier has a path, and nothing else";
 	return *path == '/' && strlen(path) <= METADATA_PATH_MAX
 		? NULL
 		: "a disk's path is absolute and has at most 1023 bytes";
@@ -382,6 +414,7 @@ static const struct part {
 	{ "label", new_label_refusal, METADATA_LABELS_MAX, "a VM has at most 64 labels" },
 	{ "disk", disk_record_refusal, METADATA_DISKS_MAX,
 		"a VM has at most 16 disks of virtgate's" },
+	{ "carrier", disk_record_refusal, 1, "a VM has at most one carrier disk" },
 	{ "request", request_refusal, 1, "a VM has at most one request" },
 };
 _Static_assert(METADATA_LABELS_MAX == 64 && METADATA_DISKS_MAX == 16, "stated in parts[]");
@@ -394,7 +427,7 @@ static const char *part_refusal(const struct xml_node *node, int counts[static A
 		const char *why = parts[i].refusal(node);
 		return !why && ++counts[i] > parts[i].most ? parts[i].too_many : why;
 	}
-	return "only labels, disks and a request are allowed";
+	return "only labels, disks, a carrier and a request are allowed";
 }
 
 const char *metadata_refusal(const struct xml_node *node)

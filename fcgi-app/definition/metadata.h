@@ -6,11 +6,13 @@
  *	<virtgate:vm xmlns:virtgate="urn:virtgate:vm:1">
  *	  <virtgate:label name="tier">web</virtgate:label>
  *	  <virtgate:disk path="/var/lib/libvirt/images/web.qcow2"/>
+ *	  <virtgate:carrier path="/var/lib/libvirt/images/carrier-….qcow2"/>
  *	  <virtgate:request hash="00112233445566778899aabbccddeeff"/>
  *	</virtgate:vm>
- * A disk is an image that virtgate made for this VM and may remove with the VM. The request is the
- * one, with an Idempotency-Key, that made the VM. A client must not be able to claim either; below,
- * both are called claims. Thread-safe: no state.
+ * A disk is an image that virtgate made for this VM and may remove with the VM; the carrier is one
+ * that it removes always. The request is the one, with an Idempotency-Key, that made the VM. A
+ * client must not be able to claim any of them; below, they are called claims. Thread-safe: no
+ * state.
  */
 #include "base/hash.h"
 #include "format/field.h"
@@ -54,6 +56,10 @@ int metadata_merge_labels(struct xml_node *domain, const struct json *labels, st
 /* Records an image that virtgate makes for this <domain>; is one recorded? */
 int metadata_add_disk(struct xml_node *domain, const char *path, struct err *err);
 bool metadata_has_disk(const struct xml_node *domain, const char *path);
+
+/* The same of the carrier disk, of which a VM has one at most. */
+int metadata_set_carrier(struct xml_node *domain, const char *path, struct err *err);
+bool metadata_is_carrier(const struct xml_node *domain, const char *path);
 
 /* Records the request that makes a <domain>; reads it, "" if none is recorded. */
 int metadata_set_request(struct xml_node *domain, const char *hash, struct err *err);

@@ -60,7 +60,8 @@ int hostpath_open(const char *root, const char *path);
 
 /*
  * Creates a file beneath the root, which must not exist, and opens it for writing; follows no link.
- * Only its owner may use it: an image has a guest's disk, and in snapshots its memory. -1 and errno.
+ * Only its owner may use it: an image has a guest's disk, and in snapshots its memory. -1 and
+ * errno.
  */
 int hostpath_create(const char *root, const char *path);
 

@@ -28,10 +28,10 @@ DEFINE_AUTO(struct inventory *, inventory_free)
 
 enum inventory_need {
 	/*
-	 * Takes the last list if no fresh one arrives within INVENTORY_WAIT_MS, or sooner if too many
-	 * workers wait (wait.h), and if the fetch of the last one began at most INVENTORY_STALE_MS
-	 * ago. Without such a list it waits until the running fetch has taken wait_ms:
-	 * ERR_HYPERVISOR_UNAVAILABLE.
+	 * Takes the last list if no fresh one arrives within INVENTORY_WAIT_MS, or sooner if too
+	 * many workers wait (wait.h), and if the fetch of the last one began at most
+	 * INVENTORY_STALE_MS ago. Without such a list it waits until the running fetch has taken
+	 * wait_ms: ERR_HYPERVISOR_UNAVAILABLE.
 	 */
 	INVENTORY_STALE_OK,
 	/* A list whose fetch began after the call. ERR_DEADLINE_EXCEEDED. */

@@ -2,7 +2,6 @@
 #include "vm/remove.h"
 
 #include "definition/metadata.h"
-#include "storage/carrier.h"
 #include "storage/disk.h"
 #include "storage/guard.h"
 #include "storage/local.h"
@@ -20,6 +19,8 @@ void removed_done(struct removed *removed)
 	free(removed->disks);
 }
 
+enum { REMOVED_MAX = DISKS_MAX + 1 }; /* the carrier disk is no disk of the spec */
+
 /* One call of remove_vm(). */
 struct removal {
 	const struct config *config;
@@ -28,9 +29,9 @@ struct removal {
 	struct xml *guest;      /* of the VM that ran; NULL: it was off */
 	struct removed *ret;
 	/* The disks that may be removed: each one's file, and which of ret->disks it is. */
-	struct used_file files[DISKS_MAX];
-	size_t at[DISKS_MAX];
-	char *paths[DISKS_MAX]; /* owned */
+	struct used_file files[REMOVED_MAX];
+	size_t at[REMOVED_MAX];
+	char *paths[REMOVED_MAX]; /* owned */
 	size_t count;
 	struct guard guard;
 };
@@ -55,16 +56,18 @@ static const char *reason_to_keep(
 {
 	if (!file)
 		return "it is not a file";
-	if (!asked)
+	const struct xml_node *definition = xml_root(removal->definition);
+	bool carrier = metadata_is_carrier(definition, file); /* goes without being asked for */
+	if (!asked && !carrier)
 		return "the request does not have disks=1";
-	if (!metadata_has_disk(xml_root(removal->definition), file))
+	if (!carrier && !metadata_has_disk(definition, file))
 		return "virtgate did not make it";
 	const char *why = local_claim(removal->hypervisor, removal->config->images, file, ret);
-	if (!why && removal->count == DISKS_MAX)
-		why = "virtgate removes at most 16 disks";
+	if (!why && removal->count == REMOVED_MAX)
+		why = "virtgate removes at most 17 disks";
 	return why;
 }
-_Static_assert(DISKS_MAX == 16, "said in reason_to_keep()");
+_Static_assert(REMOVED_MAX == 17, "said in reason_to_keep()");
 
 /* A source that is not a file is a device, a volume, or something on a network. */
 static char *source_name(const struct xml_node *source)
@@ -184,7 +187,7 @@ static void find_own_uses(struct removal *removal, const struct xml *doc)
 /* As for a start, so that no VM that is started meanwhile opens the images. */
 static int guard_images(struct removal *removal, struct hypervisor *hypervisor, struct err *err)
 {
-	struct image_id ids[DISKS_MAX];
+	struct image_id ids[REMOVED_MAX];
 	for (size_t i = 0; i < removal->count; i++)
 		ids[i] = (struct image_id){ removal->files[i].dev, removal->files[i].inode };
 	return guard_hold(&removal->guard, hypervisor, ids, removal->count, err);
@@ -206,22 +209,9 @@ static void remove_images(struct removal *removal, struct lease *lease)
 			: !known ? "virtgate could not find out whether another VM uses it"
 				 : local_remove(removal->config->images, file);
 		disk->removed = !why;
+		if (!why && metadata_is_carrier(xml_root(removal->definition), file->path))
+			removal->ret->carrier = true;
 		(void)snprintf(disk->reason, sizeof disk->reason, "%s", why ? why : "");
-	}
-}
-
-/* The carrier disk is removed without being asked for, so its row says so. */
-static void report_carrier(const struct config *config, struct removed *ret)
-{
-	char path[CARRIER_PATH_SIZE];
-	carrier_path(config, ret->ref.uuid, path);
-	const char *shown = local_shown(config->images, path);
-	for (size_t i = 0; ret->carrier && i < ret->disk_count; i++) {
-		struct removed_disk *disk = &ret->disks[i];
-		if (disk->source && !strcmp(disk->source, shown)) {
-			disk->removed = true;
-			disk->reason[0] = '\0';
-		}
 	}
 }
 
@@ -241,8 +231,6 @@ int remove_vm(const struct config *config, struct host *host, const struct targe
 	inventory_touch(host->inventory, hold.vm.uuid);
 	if (hold.vm.persistent && undefine_domain(&hold, &removed, err) < 0)
 		return -1;
-	removed.carrier = carrier_remove(config, hold.vm.uuid);
-	report_carrier(config, &removed);
 	remove_images(&removal, &hold.lease);
 	*ret = removed;
 	removed = (struct removed){ 0 };

@@ -29,9 +29,10 @@ void removed_done(struct removed *removed);
 #define AUTO_REMOVED __attribute__((cleanup(removed_done)))
 
 /*
- * Stops the VM and removes its definition, everything that libvirt keeps for it, and its carrier
- * disk. With `disks`, also removes the images that virtgate has made for the VM, except those that
- * something else refers to; an image that stays, for whatever reason, is no failure.
+ * Stops the VM and removes its definition, everything that libvirt keeps for it, and the carrier
+ * disk that virtgate has made for it; with `disks`, also the other images that virtgate has made
+ * for it. What something else refers to stays; an image that stays, for whatever reason, is no
+ * failure.
  */
 int remove_vm(const struct config *config, struct host *host, const struct target *target,
 	bool disks, struct removed *ret, struct err *err);

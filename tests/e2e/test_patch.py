@@ -490,6 +490,26 @@ def test_a_delete_always_removes_the_carrier_disk(keep, spec, store, images):
     assert not list(images.iterdir())
 
 
+def test_a_delete_keeps_the_carrier_disk_of_another_vm(keep, spec, delete, store, images, new_name):
+    vm = keep(spec(carrier_disk=True))
+    carrier = images / f"carrier-{vm['uuid']}.qcow2"
+    user = keep(spec({"source": carrier.name, "format": "qcow2"}))
+    assert delete(vm, "") == {carrier.name: f"VM '{user['name']}' uses it"}
+    # A name is no proof: a client chooses the uuid, and what metadata it sends is dropped.
+    claims = "".join(f"<v:{what} path='{carrier}'/>" for what in ("carrier", "disk"))
+    disk = (f"<devices><disk type='file' device='disk'><driver name='qemu' type='qcow2'/>"
+            f"<source file='{carrier}'/><target dev='vda'/></disk></devices>")
+    for inside in "", disk:
+        xml = test_domain(new_name(), f"<uuid>{vm['uuid']}</uuid><metadata>"
+                          f"<v:vm xmlns:v='urn:virtgate:vm:1'>{claims}</v:vm></metadata>{inside}")
+        same = keep({"xml": xml})
+        assert same["uuid"] == vm["uuid"]
+        assert store.request("PUT", f"/v1/vms/{vm['uuid']}/xml", xml=xml).status == 200
+        assert delete(same) == ({carrier.name: NOT_MADE} if inside else {})
+    assert delete(user) == {carrier.name: NOT_MADE}
+    assert carrier.exists()
+
+
 @pytest.mark.parametrize("start", [False, True])
 def test_a_delete_keeps_a_disk_that_another_vm_uses(keep, spec, delete, images, start):
     vm = keep(spec(*({"source": s, "format": "raw", "capacity_bytes": MIB} for s in "abcd")))

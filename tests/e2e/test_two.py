@@ -69,3 +69,16 @@ def test_one_key_makes_one_vm_with_its_disk(pair):
         assert [answer.status for answer in answers] == [201, 201], answers
         assert answers[0].body == answers[1].body
         assert a.delete(f"/v1/vms/{name}?disks=1").json["disks"][0]["removed"] is True
+
+
+def test_one_file_gets_one_format(pair):
+    """One VM takes a file that does not exist yet as raw, and another has it made as qcow2."""
+    a, b = pair
+    for turn in range(20):
+        file = f"turn-{turn}.img"
+        disks = [{"source": file, "format": "raw"}, {"source": file, "capacity_bytes": 1 << 20}]
+        answers = both(pair, lambda client, n: client.post("/v1/vms", json={
+            "name": f"{'ab'[n]}-{turn}", "memory_kib": 8192, "disks": [disks[n]]}))
+        assert sorted(answer.status for answer in answers) == [201, 422], answers
+        for name in f"a-{turn}", f"b-{turn}":
+            assert b.delete(f"/v1/vms/{name}?disks=1").status in (200, 404)
