@@ -24,7 +24,7 @@ HARDENING := -fstack-protector-strong -fstack-clash-protection -D_FORTIFY_SOURCE
 LIBS := libvirt json-c libxml-2.0 nettle
 ALL_CFLAGS = -std=gnu17 -D_GNU_SOURCE -iquote fcgi-app -DVIRTGATE_VERSION='"$(VERSION)"' -pthread $(WARNINGS) \
 	$(shell pkg-config --cflags $(LIBS)) $(CFLAGS) $(SANITIZE)
-LDLIBS = $(shell pkg-config --libs $(LIBS))
+LDLIBS = $(shell pkg-config --libs $(LIBS)) -lfcgi
 LDFLAGS_PROGRAM := -pie -Wl,-z,relro,-z,now,-z,noexecstack
 
 SOURCES := $(sort $(wildcard fcgi-app/*.c fcgi-app/*/*.c))

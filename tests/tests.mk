@@ -172,7 +172,6 @@ BENCH_TOOLS := $(patsubst tests/%.c,$(BUILD)/tests/%,\
 
 $(BUILD)/tests/bench/plain_server: $(BUILD)/obj/server/server.o
 $(BUILD)/tests/bench/plain_server: LDLIBS += $(BUILD)/obj/server/server.o
-$(BUILD)/tests/bench/plain_pool $(BUILD)/tests/bench/plain_loop: LDLIBS += -lfcgi
 
 bench:
 	@deploy/deps bench

@@ -1,14 +1,19 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 /*
- * An exchange: one request from nginx by FastCGI, and its reply. What was read stays valid until
- * exchange_done().
+ * An exchange: one request from nginx by FastCGI, and its reply. The door to libfcgi, which parses
+ * the parameters and writes the reply; fastcgi.h collects the request before. What was read stays
+ * valid until exchange_done().
  *
  * One thread at a time uses an exchange, with one exception: while the thread that has it only
  * reads the request, another thread may call exchange_answer().
  */
 #include "api/api.h"
 #include "server/fastcgi.h"
+
+/* Once per process, before the first exchange. Replaces the handler of SIGPIPE. -1: out of memory.
+ */
+int exchange_init(void);
 
 struct exchange;
 struct exchange *exchange_new(void); /* NULL: out of memory */

@@ -4,11 +4,13 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/uio.h>
 
 /* Section 8 of the specification. */
-enum { VERSION = 1, HEADER = 8, RESPONDER = 1, KEEP_CONN = 1, CONTENT_MAX = 65528 };
-enum record { BEGIN_REQUEST = 1, END_REQUEST = 3, PARAMS = 4, STDIN = 5, STDOUT = 6 };
+enum { VERSION = 1, HEADER = 8, BEGIN = 8, RESPONDER = 1, KEEP_CONN = 1 };
+enum record { BEGIN_REQUEST = 1, PARAMS = 4, STDIN = 5, NONE };
+
+/* Where the parameters begin in the head. */
+enum { PARAMS_AT = HEADER + BEGIN + HEADER };
 
 /* Memory that a request keeps for the next one. */
 enum { SPARE_BYTES = 8 * 1024 };
@@ -21,18 +23,17 @@ struct grown {
 
 struct fastcgi {
 	size_t body_max;
-	enum record expected; /* STDOUT: none, the request is whole */
+	enum record expected; /* NONE: the request is whole */
 	unsigned id;
-	bool keep;
 	size_t received; /* bytes, also of headers and padding */
 
 	/* The record that is arriving. */
 	unsigned char header[HEADER];
 	size_t header_len, content_left, padding_left;
 
-	unsigned char begin[8]; /* the content of BEGIN_REQUEST */
+	unsigned char begin[BEGIN]; /* the content of BEGIN_REQUEST */
 	size_t begin_len;
-	struct grown params; /* when whole: each name and each value ends in a NUL */
+	struct grown head; /* for libfcgi: BEGIN_REQUEST, all PARAMS as one record, their end */
 	struct grown body;
 	size_t body_len; /* as it was sent */
 };
@@ -47,7 +48,7 @@ struct fastcgi *fastcgi_new(size_t body_max)
 
 void fastcgi_free(struct fastcgi *request)
 {
-	free(request->params.data);
+	free(request->head.data);
 	free(request->body.data);
 	free(request);
 }
@@ -85,7 +86,7 @@ void fastcgi_reset(struct fastcgi *request)
 	*request = (struct fastcgi){
 		.body_max = request->body_max,
 		.expected = BEGIN_REQUEST,
-		.params = grown_emptied(request->params),
+		.head = grown_emptied(request->head),
 		.body = grown_emptied(request->body),
 	};
 }
@@ -105,48 +106,55 @@ static bool read_length(const unsigned char **at, const unsigned char *end, size
 	return true;
 }
 
-/* A NUL in a text would end it there for some of its readers. */
-static char *move_text(char *to, const unsigned char **from, size_t len)
+/* libfcgi adds a pair's lengths without a look at their sum, and takes them for those of texts. */
+static bool params_are_good(const struct grown *head)
 {
-	if (memchr(*from, '\0', len))
-		return NULL;
-	memmove(to, *from, len);
-	*from += len;
-	to[len] = '\0';
-	return to + len + 1;
-}
-
-/* Lengths become NULs, in place: a pair has at least two bytes of lengths, and gets two NULs. */
-static bool params_split(struct grown *params)
-{
-	const unsigned char *at = (const unsigned char *)params->data;
-	const unsigned char *end = at + params->len;
-	char *to = params->data;
+	const unsigned char *at = (const unsigned char *)head->data + PARAMS_AT;
+	const unsigned char *end = (const unsigned char *)head->data + head->len;
 	while (at < end) {
 		size_t name = 0;
 		size_t value = 0;
 		if (!read_length(&at, end, &name) || !read_length(&at, end, &value) ||
-			name > (size_t)(end - at) || value > (size_t)(end - at) - name)
+			name > (size_t)(end - at) || value > (size_t)(end - at) - name ||
+			memchr(at, '\0', name + value))
 			return false;
-		to = move_text(to, &at, name);
-		to = to ? move_text(to, &at, value) : NULL;
-		if (!to)
-			return false;
+		at += name + value;
 	}
-	params->len = (size_t)(to - params->data);
 	return true;
 }
 
-const char *fastcgi_param(const struct fastcgi *request, const char *name)
+struct header {
+	unsigned char bytes[HEADER];
+};
+
+static struct header make_header(const struct fastcgi *request, enum record type, size_t len)
 {
-	const char *end = request->params.data + request->params.len;
-	for (const char *at = request->params.data; at < end; at += strlen(at) + 1) {
-		const char *value = at + strlen(at) + 1;
-		if (!strcmp(at, name))
-			return value;
-		at = value;
-	}
-	return NULL;
+	return (struct header){ { VERSION, (unsigned char)type, (unsigned char)(request->id >> 8),
+		(unsigned char)request->id, (unsigned char)(len >> 8), (unsigned char)len } };
+}
+
+/* Makes one record of all parameters, whose length is known only now, and ends them. */
+static bool end_params(struct fastcgi *request)
+{
+	struct header params = make_header(request, PARAMS, request->head.len - PARAMS_AT);
+	struct header end = make_header(request, PARAMS, 0);
+	memcpy(request->head.data + PARAMS_AT - HEADER, &params, HEADER);
+	return params_are_good(&request->head) && grown_add(&request->head, &end, HEADER);
+}
+
+static bool begin_head(struct fastcgi *request)
+{
+	struct header begin = make_header(request, BEGIN_REQUEST, BEGIN);
+	struct header params = { { 0 } }; /* end_params() replaces it */
+	return grown_add(&request->head, &begin, HEADER) &&
+		grown_add(&request->head, request->begin, BEGIN) &&
+		grown_add(&request->head, &params, HEADER);
+}
+
+const void *fastcgi_head(const struct fastcgi *request, size_t *ret_len)
+{
+	*ret_len = request->head.len;
+	return request->head.data;
 }
 
 const char *fastcgi_body(const struct fastcgi *request)
@@ -161,12 +169,7 @@ size_t fastcgi_body_len(const struct fastcgi *request)
 
 bool fastcgi_keeps(const struct fastcgi *request)
 {
-	return request->keep;
-}
-
-unsigned fastcgi_id(const struct fastcgi *request)
-{
-	return request->id;
+	return request->begin[2] & KEEP_CONN;
 }
 
 /* Records; false: the request is broken. */
@@ -193,14 +196,13 @@ static bool add_content(struct fastcgi *request, const unsigned char *bytes, siz
 		request->begin_len += len;
 		return true;
 	case PARAMS:
-		return request->params.len + len <= FASTCGI_PARAMS_MAX &&
-			grown_add(&request->params, bytes, len);
+		return request->head.len + len <= PARAMS_AT + FASTCGI_PARAMS_MAX &&
+			grown_add(&request->head, bytes, len);
 	case STDIN:
 		request->body_len += len;
 		return request->body_len > request->body_max ||
 			grown_add(&request->body, bytes, len);
-	case END_REQUEST:
-	case STDOUT:
+	case NONE:
 		break;
 	}
 	return false;
@@ -213,19 +215,17 @@ static bool end_record(struct fastcgi *request)
 	request->header_len = 0;
 	switch (request->expected) {
 	case BEGIN_REQUEST:
-		request->keep = request->begin[2] & KEEP_CONN;
 		request->expected = PARAMS;
-		return !request->begin[0] && request->begin[1] == RESPONDER;
+		return !request->begin[0] && request->begin[1] == RESPONDER && begin_head(request);
 	case PARAMS:
 		if (empty)
 			request->expected = STDIN;
-		return !empty || params_split(&request->params);
+		return !empty || end_params(request);
 	case STDIN:
 		if (empty)
-			request->expected = STDOUT;
+			request->expected = NONE;
 		return true;
-	case END_REQUEST:
-	case STDOUT:
+	case NONE:
 		break;
 	}
 	return false;
@@ -265,7 +265,7 @@ static bool take_all(struct fastcgi *request, const unsigned char *bytes, size_t
 {
 	request->received += len;
 	while (len) {
-		size_t n = request->expected == STDOUT ? 0 : take_bytes(request, bytes, len);
+		size_t n = request->expected == NONE ? 0 : take_bytes(request, bytes, len);
 		if (!n)
 			return false;
 		bytes += n;
@@ -278,7 +278,7 @@ enum fastcgi_step fastcgi_receive(struct fastcgi *request, int fd)
 {
 	enum { PIECE = 16 * 1024 };
 	unsigned char bytes[PIECE];
-	while (request->expected != STDOUT) {
+	while (request->expected != NONE) {
 		ssize_t n = recv(fd, bytes, sizeof bytes, MSG_DONTWAIT);
 		if (n < 0 && errno == EINTR)
 			continue;
@@ -288,95 +288,4 @@ enum fastcgi_step fastcgi_receive(struct fastcgi *request, int fd)
 			return FASTCGI_BROKEN;
 	}
 	return FASTCGI_WHOLE;
-}
-
-/* The reply */
-
-/* Sends all that the vector has; it is changed. */
-static void send_all(struct fastcgi_writer *writer, struct iovec *iov, size_t count)
-{
-	struct msghdr message = { .msg_iov = iov, .msg_iovlen = count };
-	while (message.msg_iovlen && !writer->failed) {
-		ssize_t n = sendmsg(writer->fd, &message, MSG_NOSIGNAL);
-		if (n < 0 && errno != EINTR)
-			writer->failed = true;
-		size_t sent = n < 0 ? 0 : (size_t)n;
-		while (message.msg_iovlen && sent >= message.msg_iov->iov_len) {
-			sent -= message.msg_iov->iov_len;
-			message.msg_iov++;
-			message.msg_iovlen--;
-		}
-		if (message.msg_iovlen) {
-			message.msg_iov->iov_base = (char *)message.msg_iov->iov_base + sent;
-			message.msg_iov->iov_len -= sent;
-		}
-	}
-}
-
-struct header {
-	unsigned char bytes[HEADER];
-};
-
-static struct header make_header(const struct fastcgi_writer *writer, enum record type, size_t len)
-{
-	return (struct header){ { VERSION, (unsigned char)type, (unsigned char)(writer->id >> 8),
-		(unsigned char)writer->id, (unsigned char)(len >> 8), (unsigned char)len } };
-}
-
-static struct iovec make_piece(const void *bytes, size_t len)
-{
-	const union {
-		const void *in;
-		void *out; /* sendmsg() only reads it */
-	} pointer = { bytes };
-	return (struct iovec){ pointer.out, len };
-}
-
-/* Sends the buffer as a record, then the bytes as another one, then the tail; each may be empty. */
-static void send_records(struct fastcgi_writer *writer, const void *bytes, size_t len,
-	const void *tail, size_t tail_len)
-{
-	struct header headers[] = { make_header(writer, STDOUT, writer->len),
-		make_header(writer, STDOUT, len) };
-	struct iovec iov[] = {
-		make_piece(&headers[0], writer->len ? HEADER : 0),
-		make_piece(writer->buffer, writer->len),
-		make_piece(&headers[1], len ? HEADER : 0),
-		make_piece(bytes, len),
-		make_piece(tail, tail_len),
-	};
-	send_all(writer, iov, ARRAY_LEN(iov));
-	writer->len = 0;
-}
-
-void fastcgi_write(struct fastcgi_writer *writer, const void *bytes, size_t len)
-{
-	const char *from = bytes;
-	while (len > sizeof writer->buffer - writer->len && !writer->failed) {
-		size_t n = smaller(len, CONTENT_MAX);
-		send_records(writer, from, n, NULL, 0);
-		from += n;
-		len -= n;
-	}
-	if (writer->failed)
-		return;
-	memcpy(writer->buffer + writer->len, from, len);
-	writer->len += len;
-}
-
-bool fastcgi_flush(struct fastcgi_writer *writer)
-{
-	if (writer->len)
-		send_records(writer, NULL, 0, NULL, 0);
-	return !writer->failed;
-}
-
-bool fastcgi_end(struct fastcgi_writer *writer)
-{
-	struct {
-		struct header end_of_stdout, end;
-		unsigned char body[8]; /* application status 0, FCGI_REQUEST_COMPLETE */
-	} tail = { make_header(writer, STDOUT, 0), make_header(writer, END_REQUEST, 8), { 0 } };
-	send_records(writer, NULL, 0, &tail, sizeof tail);
-	return !writer->failed;
 }

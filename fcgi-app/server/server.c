@@ -579,13 +579,14 @@ int server_new(const struct config *config, struct api *api, struct server **ret
 	(void)pthread_mutex_init(&server->expiry, NULL);
 	cond_init_monotonic(&server->changed);
 	server->places = wait_places_new(config->workers);
-	(void)signal(SIGPIPE, SIG_IGN);
-	if (!server->places)
+	int rc = exchange_init();
+	(void)signal(SIGPIPE, SIG_IGN); /* libfcgi has installed a handler of its own */
+	if (rc < 0 || !server->places)
 		(void)err_memory(err);
-	if (!server->places || intake_new(config, &server->intake, err) < 0) {
-		server_free(server);
-		return -1;
+	else if (!intake_new(config, &server->intake, err)) {
+		*ret = server;
+		return 0;
 	}
-	*ret = server;
-	return 0;
+	server_free(server);
+	return -1;
 }

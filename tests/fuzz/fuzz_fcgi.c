@@ -227,6 +227,7 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 {
 	(void)argc;
 	(void)argv;
+	insist(!exchange_init(), "libfcgi");
 	(void)signal(SIGPIPE, SIG_IGN);
 	return 0;
 }

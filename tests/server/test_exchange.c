@@ -386,7 +386,7 @@ int main(void)
 			test_a_reply_that_is_put_off_learns_that_its_client_has_gone, set_up,
 			tear_down),
 	};
-	if (!mkdtemp(directory))
+	if (exchange_init() < 0 || !mkdtemp(directory))
 		return 1;
 	(void)signal(SIGPIPE, SIG_IGN);
 	(void)snprintf(path, sizeof path, "%s/socket", directory);
