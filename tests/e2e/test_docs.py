@@ -130,7 +130,7 @@ def test_the_cookbook_works_as_it_stands(gateway, admin, new_vm, tmp_path):
     assert [file.name for file in gateway.images.iterdir()] == ["hello_qemu-x86_64"]
     assert [file.name for file in tmp_path.iterdir()] == ["curl.conf"]
 
-    first, second = printed["Create it once, even if the line breaks"]
+    first, second = printed["Create it once, even if the connection fails"]
     assert first == second and len(first) == 36
     assert printed["Who am I, and what is here?"][0].startswith("admin is admin; libvirt ")
     assert "test is running" in printed["Who am I, and what is here?"]
