@@ -17,6 +17,7 @@
 #   make check-fuzz    * a short run of each fuzzer, with QEMU's command lines judged (root)
 #   make check-tsan      in process, and the load test, under TSan
 #   make check-valgrind  the load test, shorter, under valgrind
+#   make pentest         attacks through nginx, HTTP/2 and FastCGI, in tables; check-gateway runs a part
 #   make check-slow      real Linux guests, of packages that apt fetches (root; a minute)
 #   make check-systemd   the units of deploy/ on a booted Debian, in a container; two minutes, and some
 #                        more for the first one (root)
@@ -30,7 +31,8 @@
 #   make format          formats the C files (clang-format 14)
 
 .PHONY: quick check-all check-tree check-openapi check-covered check-unit run-unit check-gateway \
-	check-qemu check-faults check-style check-tsan check-valgrind check-slow run-slow check-systemd faults soak \
+	check-qemu check-faults check-style check-tsan check-valgrind pentest check-slow run-slow check-systemd \
+	faults soak \
 	bench check-fuzz fuzz fuzzers format unit-tests $(FUZZERS:%=fuzz-%) $(FUZZERS:%=check-fuzz-%)
 
 ASAN := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
@@ -106,6 +108,9 @@ check-gateway: all
 	@$(MAKE) --no-print-directory $(ASAN_BUILD) $(BUILD)/asan/virtgate
 	VIRTGATE_BIN=$(BUILD)/asan/virtgate VIRTGATE_TEST_REQUESTS=4000 $(PYTEST) -m 'not qemu' tests/e2e
 
+# What attacks the running system.
+ATTACKS := pentest names limits open_paths
+
 # The linter comes from npm, as the lock file has it.
 LINTER := $(BUILD)/openapi/node_modules/.bin/spectral
 
@@ -139,6 +144,13 @@ check-tsan: all
 
 check-valgrind: all
 	VIRTGATE_BIN=tests/e2e/valgrind VIRTGATE_TEST_REQUESTS=1000 VIRTGATE_TEST_PATIENCE=5 $(PYTEST) tests/e2e/test_load.py
+
+pentest:
+	@deploy/deps check
+	@$(MAKE) --no-print-directory -j$(JOBS) all
+	@$(MAKE) --no-print-directory -j$(JOBS) $(ASAN_BUILD) $(BUILD)/asan/virtgate
+	VIRTGATE_BIN=$(BUILD)/asan/virtgate VIRTGATE_TEST_ATTACKS=all VIRTGATE_TEST_PATIENCE=3 $(PYTEST) --durations=8 \
+		$(ATTACKS:%=tests/e2e/test_%.py)
 
 check-slow:
 	@deploy/deps slow
