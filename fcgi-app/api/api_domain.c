@@ -306,7 +306,8 @@ int api_domain_put(struct api_call *call, struct api_reply *reply, struct err *e
 		return -1;
 	const char *if_match = call->req->if_match;
 	if (api_flag(call, "dry_run", false))
-		return redefine_check(call->api->host, &domain, if_match, err) < 0
+		return redefine_check(call->api->config, call->api->host, &domain, if_match, err) <
+				0
 			? -1
 			: reply_dry_run(call, &domain, NULL, reply, err);
 	if (redefine_vm(call->api->config, call->api->host, &domain, if_match, &vm, err) < 0)

@@ -18,11 +18,17 @@ struct about_host {
 	struct host_info info;
 };
 
+/* -1: no limit that virtgate sets. */
+struct about_limits {
+	int64_t memory_kib, vcpus, vms, disk_bytes;
+};
+
 struct about {
 	const char *name, *version, *user, *role, *openapi;
 	size_t host_count;
 	struct about_host hosts[1];
 	struct about_features features;
+	struct about_limits limits;
 };
 
 /* What a client would do differently by; which paths there are, the OpenAPI document says. */
@@ -36,6 +42,18 @@ static const struct field feature_fields[] = {
 		.says = "how virtgate chooses a domain's type (VIRTGATE_ACCEL)" },
 	{ "policy", .type = FIELD_FLAG, FROM(struct about_features, policy),
 		.says = "virtgate checks domain XML by its policy (VIRTGATE_POLICY)" },
+	{ 0 },
+};
+
+static const struct field limit_fields[] = {
+	{ "memory_kib", FIELD_COUNT, FROM(struct about_limits, memory_kib),
+		.says = "memory of a VM (VIRTGATE_MAX_MEMORY); null: as much as the host has" },
+	{ "vcpus", FIELD_COUNT, FROM(struct about_limits, vcpus),
+		.says = "CPUs of a VM (VIRTGATE_MAX_VCPUS)" },
+	{ "vms", FIELD_COUNT, FROM(struct about_limits, vms),
+		.says = "VMs on the host (VIRTGATE_MAX_VMS); null: no limit" },
+	{ "disk_bytes", FIELD_COUNT, FROM(struct about_limits, disk_bytes),
+		.says = "capacity of an image that virtgate makes (VIRTGATE_MAX_DISK)" },
 	{ 0 },
 };
 
@@ -60,6 +78,8 @@ const struct field api_host_about_answer[] = {
 	{ "hosts", .type = FIELD_LIST, .of = host_fields,
 		FROM_LIST(struct about, hosts, host_count) },
 	{ "features", .type = FIELD_OBJECT, .of = feature_fields, FROM(struct about, features) },
+	{ "limits", .type = FIELD_OBJECT, .of = limit_fields, FROM(struct about, limits),
+		.says = "what a request can ask for at most, whatever the caller's role" },
 	{ "openapi", .type = FIELD_TEXT, FROM(struct about, openapi),
 		.says = "the path of the OpenAPI document", .example = "\"/v1/openapi.json\"" },
 	{ 0 },
@@ -146,6 +166,19 @@ const struct field api_host_shutdown_answer[] = {
 	{ 0 },
 };
 
+/* Where no setting bounds them, a spec does (spec.c). */
+static struct about_limits limits_of(const struct config *config)
+{
+	enum { KIB_PER_MIB = 1024, SPEC_VCPUS = 256, SPEC_DISK_GIB = 1 << 16 };
+	int disk_gib = config->max_disk ? config->max_disk : SPEC_DISK_GIB;
+	return (struct about_limits){
+		.memory_kib = config->max_memory ? (int64_t)config->max_memory * KIB_PER_MIB : -1,
+		.vcpus = config->max_vcpus ? config->max_vcpus : SPEC_VCPUS,
+		.vms = config->max_vms ? config->max_vms : -1,
+		.disk_bytes = (int64_t)disk_gib << 30,
+	};
+}
+
 int api_host_about(struct api_call *call, struct api_reply *reply, struct err *err)
 {
 	const struct host *host = call->api->host;
@@ -159,6 +192,7 @@ int api_host_about(struct api_call *call, struct api_reply *reply, struct err *e
 		.hosts = { { .name = hypervisor_name(host->hypervisor) } },
 		.features = { -1, -1, call->api->config->accel,
 			call->api->config->policy == POLICY_ON },
+		.limits = limits_of(call->api->config),
 	};
 	struct about_host *seen = &about.hosts[0];
 	struct err ignored; /* /readyz reports it */

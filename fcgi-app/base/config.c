@@ -69,6 +69,16 @@ static const struct setting settings[] = {
 			"VMs" },
 	{ "drain", SETTING_NUMBER, AT(drain), "30", 0, 3600,
 		.help = "seconds that running requests get to finish after SIGTERM" },
+	{ "max-memory", SETTING_NUMBER, AT(max_memory), "0", 0, 1 << 20,
+		.help = "MiB of memory that a request may give to a VM; 0: as much as\n"
+			"the host has" },
+	{ "max-vcpus", SETTING_NUMBER, AT(max_vcpus), "64", 0, 256,
+		.help = "vcpus that a request may give to a VM; 0: 256" },
+	{ "max-vms", SETTING_NUMBER, AT(max_vms), "10000", 0, 1000000,
+		.help = "VMs of the host, also those that are off, beyond which none\n"
+			"is created; 0: no limit" },
+	{ "max-disk", SETTING_NUMBER, AT(max_disk), "2048", 0, 1 << 16,
+		.help = "GiB of an image that virtgate creates; 0: 65536" },
 	{ "anonymous-role", SETTING_WORD, AT(anonymous), "none", .words = ROLE_NAMES,
 		.help = "role of a request without a user; none: refuse the request" },
 };

@@ -60,6 +60,11 @@ struct config {
 	int action_deadline;
 	int long_deadline;
 	int drain; /* seconds */
+	/* Limits of VMs. 0: none but the policy's; for memory, what the host has. */
+	int max_memory; /* MiB of a VM */
+	int max_vcpus;
+	int max_vms;
+	int max_disk; /* GiB of an image that virtgate makes */
 	enum accel accel;
 	enum role anonymous; /* of a request without a user */
 	enum policy_mode policy;

@@ -8,6 +8,7 @@
 #include "storage/bootable.h"
 #include "storage/carrier.h"
 #include "storage/formats.h"
+#include "vm/limits.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -257,6 +258,7 @@ static int create_new(struct creation *creation, struct err *err)
 	AUTO_GUARD struct guard guard = { 0 };
 	/* Images that are yet to be made are locked by their paths. */
 	if (create_check_free(lease, domain, err) < 0 ||
+		limits_check_new(config, lease, xml_root(domain->doc), how->disks, err) < 0 ||
 		create_check_logs(lease, domain, config, err) < 0 ||
 		guard_lock(&guard, lease, xml_root(domain->doc), err) < 0)
 		return -1;

@@ -8,6 +8,7 @@
 #include "storage/carrier.h"
 #include "storage/formats.h"
 #include "storage/local.h"
+#include "vm/limits.h"
 
 #include <net/if.h>
 #include <stdarg.h>
@@ -254,6 +255,10 @@ static int dry_run_read(struct lease *lease, void *data, struct err *err)
 	if (check_names(check, err) < 0)
 		return -1;
 	/* The policy's refusals fail a dry run, and these are among them. */
+	const struct create_how *how = check->how;
+	if (how &&
+		limits_check_new(check->config, lease, xml_root(domain->doc), how->disks, err) < 0)
+		return -1;
 	if (create_check_logs(lease, domain, check->config, err) < 0 ||
 		formats_check(lease, xml_root(domain->doc), check->config, FORMATS_DEFINE, err) < 0)
 		return -1;

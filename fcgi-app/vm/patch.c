@@ -4,6 +4,7 @@
 #include "base/text.h"
 #include "storage/formats.h"
 #include "storage/guard.h"
+#include "vm/limits.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -117,6 +118,22 @@ static int edit_side(const struct json *fields, struct patch_side *side, struct 
 			side->changed |= IN(i);
 	}
 	return 0;
+}
+
+static int check_side_size(const struct patch *patch, const struct patch_side *side,
+	const struct config *config, struct err *err)
+{
+	if (!side->changed)
+		return 0;
+	return limits_check_size(
+		config, &patch->hold->lease, xml_root(side->after), xml_root(side->before), err);
+}
+
+static int check_sizes(const struct patch *patch, const struct config *config, struct err *err)
+{
+	if (check_side_size(patch, &patch->config, config, err) < 0)
+		return -1;
+	return check_side_size(patch, &patch->live, config, err);
 }
 
 /* Everything that can be checked without a change is checked before the first change. */
@@ -298,7 +315,7 @@ int patch_vm(const struct config *config, struct host *host, const struct target
 	AUTO_PATCH struct patch patch = { .hold = &hold, .fields = fields, .live.live = true };
 	if (domain_hold(host->hypervisor, target, &hold, err) < 0 ||
 		choose_sides(&patch, apply, err) < 0 || edit_sides(&patch, err) < 0 ||
-		check_autostart(&patch, config, err) < 0)
+		check_sizes(&patch, config, err) < 0 || check_autostart(&patch, config, err) < 0)
 		return -1;
 	int rc = apply_patch(&patch, err);
 	inventory_touch(host->inventory, hold.vm.uuid);

@@ -5,6 +5,7 @@
 #include "definition/metadata.h"
 #include "format/etag.h"
 #include "vm/create.h"
+#include "vm/limits.h"
 
 #include <string.h>
 
@@ -51,19 +52,18 @@ static int check_no_secrets(struct hold *hold, const char *shown, struct err *er
 }
 
 /* The new definition keeps the records of the images that virtgate has made for the VM. */
-static int keep_records(const char *replaced, const struct domain_xml *domain, struct err *err)
+static int keep_records(
+	const struct xml_node *replaced, const struct domain_xml *domain, struct err *err)
 {
-	AUTO(xml_free) struct xml *doc = NULL;
-	if (xml_parse_trusted(replaced, &doc, err) < 0 ||
-		metadata_keep_claims(xml_root(domain->doc), xml_root(doc), err) < 0)
+	if (metadata_keep_claims(xml_root(domain->doc), replaced, err) < 0)
 		return -1;
 	domain_xml_sort(domain);
 	return 0;
 }
 
 /* Holds the VM whose definition the document may replace. */
-static int hold_replaceable(struct host *host, const struct domain_xml *domain,
-	const char *if_match, struct hold *ret, struct err *err)
+static int hold_replaceable(const struct config *config, struct host *host,
+	const struct domain_xml *domain, const char *if_match, struct hold *ret, struct err *err)
 {
 	/* The entity tag is the definition's, not the VM's. */
 	const struct target target = { .ref = domain->uuid, .if_match = "" };
@@ -90,14 +90,19 @@ static int hold_replaceable(struct host *host, const struct domain_xml *domain,
 	}
 	if (check_no_secrets(ret, now, err) < 0)
 		return -1;
-	return keep_records(now, domain, err);
+	AUTO(xml_free) struct xml *replaced = NULL;
+	if (xml_parse_trusted(now, &replaced, err) < 0 ||
+		limits_check_size(
+			config, &ret->lease, xml_root(domain->doc), xml_root(replaced), err) < 0)
+		return -1;
+	return keep_records(xml_root(replaced), domain, err);
 }
 
-int redefine_check(
-	struct host *host, const struct domain_xml *domain, const char *if_match, struct err *err)
+int redefine_check(const struct config *config, struct host *host, const struct domain_xml *domain,
+	const char *if_match, struct err *err)
 {
 	AUTO_HOLD struct hold hold = { 0 };
-	return hold_replaceable(host, domain, if_match, &hold, err);
+	return hold_replaceable(config, host, domain, if_match, &hold, err);
 }
 
 int redefine_vm(const struct config *config, struct host *host, struct domain_xml *domain,
@@ -105,7 +110,7 @@ int redefine_vm(const struct config *config, struct host *host, struct domain_xm
 {
 	AUTO_HOLD struct hold hold = { 0 };
 	AUTO_GUARD struct guard guard = { 0 };
-	if (hold_replaceable(host, domain, if_match, &hold, err) < 0 ||
+	if (hold_replaceable(config, host, domain, if_match, &hold, err) < 0 ||
 		create_check_logs(&hold.lease, domain, config, err) < 0 ||
 		create_guard_images(&guard, &hold.lease, domain, config, err) < 0 ||
 		domain_xml_accelerate(domain, (enum accel)config->accel, &hold.lease, err) < 0)

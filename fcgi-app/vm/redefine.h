@@ -24,5 +24,5 @@ int redefine_vm(const struct config *config, struct host *host, struct domain_xm
 	const char *if_match, struct vm *ret, struct err *err);
 
 /* The checks of redefine_vm() that need the VM, without a change. */
-int redefine_check(
-	struct host *host, const struct domain_xml *domain, const char *if_match, struct err *err);
+int redefine_check(const struct config *config, struct host *host, const struct domain_xml *domain,
+	const char *if_match, struct err *err);

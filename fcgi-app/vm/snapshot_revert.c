@@ -4,6 +4,7 @@
 #include "definition/snapshot_check.h"
 #include "storage/formats.h"
 #include "storage/local.h"
+#include "vm/limits.h"
 
 /* A revert that fails after libvirt has stopped the VM leaves it off. */
 static int explain_failed_revert(struct hold *hold, enum virt_op op, struct err *err)
@@ -68,6 +69,23 @@ static int revert_held(struct hold *hold, virDomainSnapshotPtr snap,
 	return 0;
 }
 
+/* An old snapshot must not bring back more than a VM may have by now, and more than it has. */
+static int check_size(struct hold *hold, const struct xml_node *snapshot,
+	const struct config *config, struct err *err)
+{
+	static const char *const domains[] = { "domain", "inactiveDomain" };
+	AUTO(xml_free) struct xml *now = NULL;
+	if (domain_read_xml(&hold->lease, hold->dom, VIR_DOMAIN_XML_INACTIVE, &now, err) < 0)
+		return -1;
+	for (size_t i = 0; i < ARRAY_LEN(domains); i++) {
+		const struct xml_node *domain = xml_child(snapshot, domains[i]);
+		if (domain &&
+			limits_check_size(config, &hold->lease, domain, xml_root(now), err) < 0)
+			return -1;
+	}
+	return 0;
+}
+
 int snapshot_revert(const struct snapshot_revert *revert, struct vm *ret, struct err *err)
 {
 	struct hypervisor *hypervisor = revert->host->hypervisor;
@@ -79,6 +97,7 @@ int snapshot_revert(const struct snapshot_revert *revert, struct vm *ret, struct
 	if (domain_hold(hypervisor, &revert->target, &hold, err) < 0 ||
 		snapshot_lookup(&hold.lease, hold.dom, revert->name, &snap, err) < 0 ||
 		snapshot_read_xml(&hold.lease, snap, &doc, err) < 0 ||
+		check_size(&hold, xml_root(doc), revert->config, err) < 0 ||
 		guard_revert(&hold, doc, revert->config, &guard, err) < 0 ||
 		snapshot_check_revert(xml_root(doc), err) < 0 ||
 		/* The test driver has no images. */

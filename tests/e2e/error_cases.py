@@ -50,6 +50,9 @@ def wrong(what, rows, document, code, status=422, target=VMS, **how):
     return Case(what, rows, ["none"], ("POST", target, {"xml": document}), status, code, **how)
 
 
+# So that what is too large reaches libvirt.
+LIMITS = {"max_memory": 1 << 20, "max_vcpus": 0}
+
 # The test driver starts any VM, as nothing really runs, and has no limits of a machine.
 ANYTHING = (201, None)
 # libvirt 9.0.0 leaks the disk's name when it refuses one (virDomainSnapshotDiskDefParseXML), and the

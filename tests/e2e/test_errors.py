@@ -4,7 +4,14 @@
 import re
 
 import pytest
-from error_cases import CASES, LEAKS, NOT_PROVOKED, check, table
+from error_cases import CASES, LEAKS, LIMITS, NOT_PROVOKED, check, table
+from gateway import running_gateway
+
+
+@pytest.fixture(scope="module")
+def gateway():
+    with running_gateway(**LIMITS) as gateway:
+        yield gateway
 
 
 @pytest.mark.parametrize("case", [c for c in CASES if c.test != LEAKS],

@@ -35,6 +35,7 @@ def test_vms_are_counted_by_state(admin, new_vm):
 def test_features_reflect_host_and_settings(viewer):
     about = viewer.get("/v1").json
     assert about["features"] == {"kvm": False, "simulated": True, "accel": "auto", "policy": True}
+    assert about["limits"] == {"memory_kib": None, "vcpus": 64, "vms": 10000, "disk_bytes": 2 << 40}
     assert viewer.get(about["openapi"]).json["openapi"] == "3.1.0"
     with running_gateway(policy="off", accel="tcg") as other, other.client("viewer") as client:
         features = client.get("/v1").json["features"]

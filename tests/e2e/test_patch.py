@@ -262,7 +262,7 @@ def images(tmp_path_factory):
 @pytest.fixture(scope="module")
 def store(images):
     """An admin of a gateway whose images lie in a directory of its own."""
-    with running_gateway(images=str(images)) as gateway, gateway.client() as client:
+    with running_gateway(images=str(images), max_disk=0) as gateway, gateway.client() as client:
         yield client
 
 

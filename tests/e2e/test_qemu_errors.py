@@ -4,10 +4,18 @@
 import subprocess
 
 import pytest
-from error_cases import CASES, check
-from test_qemu import IMAGES, gateway, no_vm_stays  # noqa: F401
+from error_cases import CASES, LIMITS, check
+from gateway import running_gateway
+from test_qemu import IMAGES, no_vm_stays  # noqa: F401
+from test_qemu import gateway as guests  # noqa: F401
 
 pytestmark = pytest.mark.qemu
+
+
+@pytest.fixture(scope="module")
+def gateway(guests):  # noqa: F811
+    with running_gateway(uri="qemu:///system", accel="tcg", **LIMITS) as gateway:
+        yield gateway
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda c: f"{c.rows}: {c.what}")
