@@ -278,15 +278,13 @@ static int settle_graphics(struct xml_node *graphics)
 }
 
 /* Addresses that QEMU and libvirt choose begin with 52:54:00, too. */
-static int settle_mac(struct xml_node *interface)
+static int settle_mac(struct xml_node *interface, unsigned random)
 {
-	unsigned char b[3];
 	char address[sizeof "52:54:00:00:00:00"];
 	if (xml_child(interface, "mac"))
 		return 0;
-	while (getrandom(b, sizeof b, 0) != (ssize_t)sizeof b)
-		;
-	(void)snprintf(address, sizeof address, "52:54:00:%02x:%02x:%02x", b[0], b[1], b[2]);
+	(void)snprintf(address, sizeof address, "52:54:00:%02x:%02x:%02x", random >> 16 & 0xff,
+		random >> 8 & 0xff, random & 0xff);
 	struct xml_node *mac = xml_add(interface, "mac", NULL);
 	return mac ? xml_set_attr(mac, "address", address) : -1;
 }
@@ -310,8 +308,12 @@ static int settle_defaults(struct domain_xml *domain, struct err *err)
 static int settle_macs(struct domain_xml *domain, struct err *err)
 {
 	struct xml_node *node = xml_find(xml_root(domain->doc), "devices/interface");
+	unsigned random = 0;
+	while (node && getrandom(&random, sizeof random, 0) != (ssize_t)sizeof random)
+		;
+	/* In a row, so that no two are equal, and one system call is enough. */
 	for (; node; node = xml_next(node))
-		if (settle_mac(node) < 0)
+		if (settle_mac(node, random++) < 0)
 			return err_memory(err);
 	return 0;
 }

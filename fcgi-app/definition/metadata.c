@@ -419,28 +419,38 @@ static const struct part {
 };
 _Static_assert(METADATA_LABELS_MAX == 64 && METADATA_DISKS_MAX == 16, "stated in parts[]");
 
-static const char *part_refusal(const struct xml_node *node, int counts[static ARRAY_LEN(parts)])
+static const struct part *part_of(const struct xml_node *node)
 {
-	for (size_t i = 0; i < ARRAY_LEN(parts); i++) {
-		if (!is_ours(node, parts[i].name))
-			continue;
-		const char *why = parts[i].refusal(node);
-		return !why && ++counts[i] > parts[i].most ? parts[i].too_many : why;
+	for (size_t i = 0; i < ARRAY_LEN(parts); i++)
+		if (is_ours(node, parts[i].name))
+			return &parts[i];
+	return NULL;
+}
+
+/* Before anything is compared: what is compared with all others has to be few. */
+static const char *count_refusal(const struct xml_node *vm)
+{
+	int counts[ARRAY_LEN(parts)] = { 0 };
+	for (const struct xml_node *n = xml_first(vm); n; n = xml_sibling(n)) {
+		const struct part *part = part_of(n);
+		if (!part)
+			return "only labels, disks, a carrier and a request are allowed";
+		if (++counts[part - parts] > part->most)
+			return part->too_many;
 	}
-	return "only labels, disks, a carrier and a request are allowed";
+	return NULL;
 }
 
 const char *metadata_refusal(const struct xml_node *node)
 {
-	int counts[ARRAY_LEN(parts)] = { 0 };
-	const char *why = NULL;
 	for (const struct xml_node *n = xml_sibling(node); n; n = xml_sibling(n))
 		if (is_ours(n, "vm"))
 			return "this namespace has one element, vm";
 	if (!is_ours(node, "vm") || count_attrs(node) || xml_has_text(node))
 		return "this namespace has one element, vm, without attributes or text";
+	const char *why = count_refusal(node);
 	for (const struct xml_node *n = xml_first(node); n && !why; n = xml_sibling(n))
-		why = part_refusal(n, counts);
+		why = part_of(n)->refusal(n);
 	return why;
 }
 

@@ -84,13 +84,13 @@ static void on_element(void *ctx, const xmlChar *localname, const xmlChar *prefi
 	else if (attribute_count > XML_ELEMENT_ATTRIBUTES_MAX)
 		parser_refuse(ctx, "an element has more than 64 attributes");
 	else if (parse->namespaces > XML_NAMESPACES_MAX)
-		parser_refuse(ctx, "it declares more than 256 namespaces");
+		parser_refuse(ctx, "it declares more than 64 namespaces");
 	else
 		xmlSAX2StartElementNs(ctx, localname, prefix, uri, namespace_count, namespaces,
 			attribute_count, defaulted_count, attributes);
 }
 _Static_assert(
-	XML_ELEMENTS_MAX == 4096 && XML_NAMESPACES_MAX == 256 && XML_ELEMENT_ATTRIBUTES_MAX == 64,
+	XML_ELEMENTS_MAX == 4096 && XML_NAMESPACES_MAX == 64 && XML_ELEMENT_ATTRIBUTES_MAX == 64,
 	"the limits in the messages of on_element()");
 
 void xml_init(void)

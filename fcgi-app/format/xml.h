@@ -17,7 +17,7 @@ enum {
 	XML_ATTRIBUTES_MAX = 4096,
 	/* Validation by libvirt 9.0.0 needs memory in proportion to the square of this. */
 	XML_ELEMENT_ATTRIBUTES_MAX = 64,
-	XML_NAMESPACES_MAX = 256, /* declarations */
+	XML_NAMESPACES_MAX = 64, /* declarations */
 };
 
 struct xml;

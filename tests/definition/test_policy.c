@@ -8,6 +8,7 @@
 #include "vm/snapshot.h"
 
 #include <fcntl.h>
+#include <malloc.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -589,6 +590,69 @@ static void test_texts_that_mislead_the_eye_are_refused(void **state)
 	accept(HEAD OS "<description>\xd9\x81\xe2\x80\x8c\xd8\xa7\n\ttwo</description></domain>");
 }
 
+static double processor_seconds(void)
+{
+	struct timespec now;
+	(void)clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+	return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
+}
+
+static double smaller(double a, double b)
+{
+	return a < b ? a : b;
+}
+
+/* What is done to a document beside reading it takes no longer than a few times as long. */
+static void test_no_document_takes_long_to_judge(void **state)
+{
+	enum { ELEMENTS = 3000, TIMES = 5 };
+	static const struct {
+		const char *head;
+		int more; /* so many labels */
+		const char *part, *tail;
+	} cases[] = {
+		{ "<devices>", 0, "<interface type='network'/>", "</devices>" },
+		{ "<metadata><v:vm xmlns:v='urn:virtgate:vm:1'>", ELEMENTS, "",
+			"</v:vm></metadata>" },
+		{ "<metadata><v:vm xmlns:v='urn:virtgate:vm:1'>", 64, "<v:disk path='/a'/>",
+			"</v:vm></metadata>" },
+		{ "<metadata><m:a xmlns:m='urn:m'>", 0, "t<m:b a=''/>", "</m:a></metadata>" },
+		{ "", 0, "<devices/>", "" },
+	};
+	(void)state;
+	/* Memory that is freed stays with the process: page faults would count for more. */
+	(void)mallopt(M_TRIM_THRESHOLD, INT32_MAX);
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		AUTO(free) char *text = malloc(XML_BYTES_MAX);
+		double reading = 1e9;
+		double judging = 1e9;
+		char *end = stpcpy(text,
+			"<domain "
+			"type='kvm'><name>a</name><memory>8192</memory><os><type>hvm</type></os>");
+		end = stpcpy(end, cases[i].head);
+		for (int j = 0; j < cases[i].more; j++)
+			end += sprintf(end, "<v:label name='l%d'>x</v:label>", j);
+		for (int j = cases[i].more; j < ELEMENTS; j++)
+			end = stpcpy(end, cases[i].part);
+		end = stpcpy(stpcpy(end, cases[i].tail), "</domain>");
+		for (int round = 0; round < 5; round++) {
+			struct policy_report report;
+			struct xml *doc = NULL;
+			struct err err;
+			double start = processor_seconds();
+			CHECK(!xml_parse(text, (size_t)(end - text), "XML", &doc, &err), "%s",
+				err.text);
+			xml_free(doc);
+			double read = processor_seconds();
+			CHECK(!judge(text, (size_t)(end - text), &report, &err), "%s", err.text);
+			judging = smaller(judging, processor_seconds() - read);
+			reading = smaller(reading, read - start);
+		}
+		CHECK(judging < reading * TIMES, "%s%s: %.1f ms to read, %.1f ms to judge",
+			cases[i].head, cases[i].part, reading * 1e3, judging * 1e3);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -606,6 +670,7 @@ int main(void)
 		cmocka_unit_test(test_files_that_changed_since_are_found_at_the_start),
 		cmocka_unit_test(test_files_outside_the_directories_are_not_checked_again),
 		cmocka_unit_test(test_every_violation_is_reported),
+		cmocka_unit_test(test_no_document_takes_long_to_judge),
 	};
 	return cmocka_run_group_tests_name("policy", tests, set_up, tear_down);
 }
