@@ -308,11 +308,13 @@ static int settle_defaults(struct domain_xml *domain, struct err *err)
 static int settle_macs(struct domain_xml *domain, struct err *err)
 {
 	struct xml_node *node = xml_find(xml_root(domain->doc), "devices/interface");
+	/* More than the policy allows; without it, libvirt chooses the addresses of the rest. */
+	enum { INTERFACES_MAX = 64 };
 	unsigned random = 0;
 	while (node && getrandom(&random, sizeof random, 0) != (ssize_t)sizeof random)
 		;
 	/* In a row, so that no two are equal, and one system call is enough. */
-	for (; node; node = xml_next(node))
+	for (int i = 0; node && i < INTERFACES_MAX; i++, node = xml_next(node))
 		if (settle_mac(node, random++) < 0)
 			return err_memory(err);
 	return 0;
