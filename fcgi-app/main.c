@@ -42,6 +42,12 @@ static bool has_problems(struct api *api)
 	return false;
 }
 
+/* Do its VMs have files on this machine? libvirt's test driver has none. */
+static bool has_files_here(struct host *host, const struct host_info *info)
+{
+	return hypervisor_is_local(host->hypervisor) && strcasecmp(info->driver, "test") != 0;
+}
+
 /* --check: what a start looks at, and then what requests need. */
 static int check_settings(struct api *api)
 {
@@ -57,9 +63,7 @@ static int check_settings(struct api *api)
 			err.private[0] ? err.private : err.text);
 		return EXIT_FAILURE;
 	}
-	bool runs_here =
-		hypervisor_is_local(host->hypervisor) && strcasecmp(info.driver, "test") != 0;
-	if (runs_here && startup_check_files(config))
+	if (has_files_here(host, &info) && startup_check_files(config, true))
 		return EXIT_CONFIG;
 	(void)printf("settings are valid; the host runs %s %s with libvirt %s\n", info.driver,
 		info.driver_version, info.libvirt_version);
@@ -84,12 +88,14 @@ static void exit_soon(void)
 }
 
 /* So that the first requests find a connection. A host that is away may come back later. */
-static void ask_host(struct host *host)
+static void ask_host(struct host *host, const struct config *config)
 {
 	struct host_info info;
 	struct err err;
 	if (host_probe_read(host->probe, HOST_PROBE_MS, &info, &err) < 0)
 		log_error("cannot reach libvirt yet: %s", err.private[0] ? err.private : err.text);
+	else if (has_files_here(host, &info))
+		(void)startup_check_files(config, false);
 }
 
 static int serve(struct api *api)
@@ -105,7 +111,7 @@ static int serve(struct api *api)
 	AUTO(stop_watch_free) struct stop_watch *stops = stop_watch_new(api->host);
 	api->stops = stops;
 	(void)malloc_trim(0); /* frees what rendering the document needed */
-	ask_host(api->host);
+	ask_host(api->host, api->config);
 	if (server_start(server, &err) < 0)
 		return print_error(&err, EXIT_FAILURE);
 	log_info("virtgate %s serves %s", VIRTGATE_VERSION, api->config->listen);

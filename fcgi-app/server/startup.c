@@ -91,28 +91,37 @@ int startup_share_secret(const struct config *config, unsigned char ret[static S
 	return 0;
 }
 
-int startup_check_files(const struct config *config)
+struct place {
+	const char *name, *variable, *path;
+	int mode;
+};
+
+static int check_place(const struct place *place, bool notes)
 {
-	const struct {
-		const char *name, *variable, *path;
-		int mode;
-	} directories[] = {
+	if (!access(place->path, place->mode))
+		return 0;
+	int why = errno;
+	if (why == ENOENT && notes)
+		(void)fprintf(stderr, "virtgate: note: %s: '%s' does not exist; no VM can use it\n",
+			place->name, place->path);
+	if (why == ENOENT)
+		return 0;
+	(void)fprintf(stderr,
+		"virtgate: %s: cannot %s '%s': %s; set %s, or ReadWritePaths= in systemd's unit\n",
+		place->name, place->mode & W_OK ? "write to" : "use", place->path, strerror(why),
+		place->variable);
+	return 1;
+}
+
+int startup_check_files(const struct config *config, bool notes)
+{
+	const struct place places[] = {
 		{ "images", "VIRTGATE_IMAGES", config->images, R_OK | W_OK | X_OK },
 		{ "shares", "VIRTGATE_SHARES", config->shares, X_OK },
 		{ "logs", "VIRTGATE_LOGS", config->logs, X_OK },
 	};
 	int problems = 0;
-	for (size_t i = 0; i < ARRAY_LEN(directories); i++) {
-		const char *path = directories[i].path;
-		if (!access(path, directories[i].mode))
-			continue;
-		bool missing = errno == ENOENT;
-		(void)fprintf(stderr,
-			"virtgate: %s%s: cannot %s '%s': %s; %s is another directory%s\n",
-			missing ? "note: " : "", directories[i].name,
-			directories[i].mode & W_OK ? "write to" : "use", path, strerror(errno),
-			directories[i].variable, missing ? ", or VMs use none" : "");
-		problems += !missing;
-	}
+	for (size_t i = 0; i < ARRAY_LEN(places); i++)
+		problems += check_place(&places[i], notes);
 	return problems;
 }

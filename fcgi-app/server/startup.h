@@ -30,8 +30,8 @@ int startup_share_secret(const struct config *config, unsigned char ret[static S
 	const char **ret_note, struct err *err);
 
 /*
- * Prints a line to stderr for each directory of VMs' files that exists on this machine but that
- * virtgate may not use, or that is missing: an error and a note. Returns the number of errors. For
- * a host that runs VMs of its own, not for libvirt's test driver.
+ * Prints a line to stderr for each directory of VMs' files that virtgate may not use, and with
+ * `notes` for each that does not exist. Returns the number of the former: virtgate starts without
+ * them, but no VM can have such a file. For a host whose VMs have files on this machine.
  */
-int startup_check_files(const struct config *config);
+int startup_check_files(const struct config *config, bool notes);

@@ -70,6 +70,16 @@ def test_a_system_call_that_is_forbidden_fails_the_start(settings):
         assert "openat2() fails: Function not implemented" in ended.stderr, ended
 
 
+@pytest.mark.qemu
+def test_a_check_names_directories_that_vms_cannot_use(settings):
+    settings |= {"VIRTGATE_URI": "qemu:///system", "VIRTGATE_IMAGES": "/etc/passwd/images"}
+    checked = run("--check", **settings)
+    assert checked.returncode == EX_CONFIG, checked
+    assert "images: cannot write to '/etc/passwd/images': Not a directory" in checked.stderr, checked
+    checked = run("--check", **{**settings, "VIRTGATE_IMAGES": "/nowhere"})
+    assert checked.returncode == 0 and "note: images: '/nowhere' does not exist" in checked.stderr, checked
+
+
 def test_a_check_passes_while_a_virtgate_serves(settings):
     with subprocess.Popen([BINARY.resolve()], env={**os.environ, **settings}, text=True,
                           stderr=subprocess.PIPE) as serving:

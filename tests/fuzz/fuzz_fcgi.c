@@ -78,6 +78,10 @@ static void add_param(struct bytes *to, const char *line, size_t len)
 	const char *equals = memchr(line, '=', len);
 	size_t name_len = equals ? (size_t)(equals - line) : len;
 	size_t value_len = equals ? len - name_len - 1 : 0;
+	if (memchr(line, '\0', len)) /* nginx refuses it, and so does virtgate */
+		return;
+	if (memchr(line, '\0', len)) /* nginx refuses it, and so does virtgate */
+		return;
 	add_length(to, name_len);
 	add_length(to, value_len);
 	add(to, line, name_len);
