@@ -198,7 +198,7 @@ static int listen_anyhow(const struct config *config, struct listener *ret, stru
 
 int listener_init(const struct config *config, struct listener *ret, struct err *err)
 {
-	struct listener made;
+	struct listener made = { .fd = -1 };
 	if (listen_anyhow(config, &made, err) < 0)
 		return -1;
 	find_users(config, &made);
