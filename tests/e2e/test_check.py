@@ -8,6 +8,7 @@ import subprocess
 
 import pytest
 from gateway import BINARY, PATIENCE, REPO
+from test_drain import await_start
 
 EX_CONFIG = 78
 
@@ -84,7 +85,7 @@ def test_a_check_passes_while_a_virtgate_serves(settings):
     with subprocess.Popen([BINARY.resolve()], env={**os.environ, **settings}, text=True,
                           stderr=subprocess.PIPE) as serving:
         try:
-            assert "serves" in serving.stderr.readline()
+            await_start(serving)
             checked = run("--check", **settings)
             assert checked.returncode == 0, checked
         finally:

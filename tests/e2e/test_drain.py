@@ -16,6 +16,13 @@ ROUNDS = 20
 BEGIN_REQUEST, END_REQUEST, PARAMS, STDIN = 1, 3, 4, 5
 
 
+def await_start(virtgate):
+    line = virtgate.stderr.readline()
+    while "serves" not in line:
+        assert line, "it has ended"
+        line = virtgate.stderr.readline()
+
+
 def record(kind, content=b""):
     """A record of request 1 (FastCGI specification, section 3.3)."""
     return struct.pack(">BBHHBB", 1, kind, 1, len(content), 0, 0) + content
@@ -74,8 +81,7 @@ def test_every_request_sent_before_sigterm_is_answered(tmp_path, turn):
         [BINARY, "--uri", "test:///default", "--listen", path, "--templates", REPO / "xml",
          "--workers", "8"], stderr=subprocess.PIPE, text=True)
     try:
-        first = virtgate.stderr.readline()
-        assert "serves" in first, first
+        await_start(virtgate)
         sent_in_vain, answered = [], []
         clients = [threading.Thread(target=ask_until_refused, args=(path, sent_in_vain, answered))
                    for _ in range(12)]
