@@ -162,7 +162,7 @@ def test_waiting_stops_hold_no_worker_no_connection_and_no_place_of_long_work(na
     create(with_acpi("other"))
 
     def stop():
-        with narrow.client("operator") as client:
+        with narrow.client("operator", patient=True) as client:  # they wait for the VM's lock first
             return client.post("/v1/vms/rude/stop", json={"timeout": LONG})
 
     with concurrent.futures.ThreadPoolExecutor(6) as pool, narrow.client("admin") as admin:
