@@ -53,8 +53,9 @@ static void read_due(struct stop_watch *watch, uint64_t latest)
 	LIST_FOREACH(watched, &watch->watched, entry) {
 		if (count == READ_MAX)
 			break;
-		if (began < watched->read_at &&
-			!events_changed(watch->host->events, watched->stop.vm.uuid, watched->seen))
+		bool changed = latest &&
+			events_changed(watch->host->events, watched->stop.vm.uuid, watched->seen);
+		if (!changed && began < watched->read_at)
 			continue;
 		read[count] = watched;
 		due[count++] = &watched->stop;
