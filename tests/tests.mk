@@ -106,7 +106,7 @@ run-unit: $(RUNS)
 
 check-gateway: all
 	@$(MAKE) --no-print-directory $(ASAN_BUILD) $(BUILD)/asan/virtgate
-	VIRTGATE_BIN=$(BUILD)/asan/virtgate VIRTGATE_TEST_REQUESTS=4000 $(PYTEST) -m 'not qemu' tests/e2e
+	VIRTGATE_BIN=$(BUILD)/asan/virtgate VIRTGATE_TEST_REQUESTS=4000 $(PYTEST) --durations=8 -m 'not qemu' tests/e2e
 
 # What attacks the running system.
 ATTACKS := pentest names limits open_paths
