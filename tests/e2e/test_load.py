@@ -213,7 +213,7 @@ def test_many_mixed_requests_are_answered_correctly_without_growth(gateway, caps
     warm_up.run(REQUESTS // 5)
     warm_up.leave()
     descriptors, threads = idle_descriptors(gateway, process), process.threads()
-    assert threads < WORKERS + 10
+    assert threads < WORKERS + 12  # TSan has one of its own
 
     crowd = Crowd(gateway)
     rss = [process.rss_kib()]
