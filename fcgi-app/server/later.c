@@ -32,13 +32,14 @@ bool later_start(struct api_reply *reply, struct api_call *call, struct exchange
 	}
 	*later = (struct later){
 		.waiter = { later_is_gone, later_is_ready },
-		.reply = TAKE(reply->later),
+		.reply = reply->later,
 		.call = *call,
 		.exchange = *exchange,
 		.intake = intake,
 		.connection = connection,
 		.began_at = began_at,
 	};
+	reply->later = NULL;
 	*call = (struct api_call){ 0 };
 	*exchange = TAKE(fresh);
 	/* From here on another thread may end it. */
