@@ -112,12 +112,12 @@ static int serve(struct api *api)
 	api->stops = stops;
 	(void)malloc_trim(0); /* frees what rendering the document needed */
 	ask_host(api->host, api->config);
+	if (api->config->policy == POLICY_OFF)
+		log_error("VIRTGATE_POLICY is off: by domain XML, every admin is root on the host");
 	if (server_start(server, &err) < 0)
 		return print_error(&err, EXIT_FAILURE);
 	log_info("virtgate %s serves %s", VIRTGATE_VERSION, api->config->listen);
 	notify("READY=1");
-	if (api->config->policy == POLICY_OFF)
-		log_error("VIRTGATE_POLICY is off: by domain XML, every admin is root on the host");
 	int stuck = 0;
 	int unfinished = server_run(server, &stuck);
 	if (unfinished)

@@ -172,7 +172,7 @@ def test_clients_that_go_away_leave_nothing_behind(gateway):
         assert_latency_kept(row)
     gateway.stop_nginx()
     wait_until(lambda: not established(gateway), "no connection is left")
-    assert process.threads() < WORKERS + 10
+    assert process.threads() < WORKERS + 12
     gateway.start_nginx()
     gateway.wait_ready()
 

@@ -448,7 +448,8 @@ GOOD = sorted(p.name for p in (CORPUS / "good").glob("*.xml"))
 
 @pytest.mark.parametrize("name", GOOD)
 def test_xml_by_the_seed_virt_install_and_virsh_can_be_started(admin, network, name):
-    body = (CORPUS / "good" / name).read_text()
+    # A new VM gets no log with a path: it may be another VM's.
+    body = (CORPUS / "good" / name).read_text().replace("/var/log/libvirt/qemu/x.log", "x.log")
     dry = admin.post("/v1/vms?dry_run=1&start=1", xml=body)
     assert dry.status == 200 and dry.json["ok"] is True, dry
     answer = admin.post("/v1/vms?start=1", xml=body)

@@ -123,7 +123,7 @@ def names_in(answer):
 def gateway():
     for guest in (REPO / "build/guests").iterdir():
         shutil.copy(guest, IMAGES)
-    with running_gateway(uri="qemu:///system", accel="tcg") as gateway:
+    with running_gateway(uri="qemu:///system", accel="tcg", max_memory=16384) as gateway:
         yield gateway
 
 

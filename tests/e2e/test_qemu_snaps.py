@@ -304,7 +304,8 @@ def test_twenty_clients_of_two_gateways_with_one_key_make_one_snapshot(gateway, 
                 return answer if answer.status == 201 else None
             return wait_until(created, "it is made, or was", 30)
 
-    with running_gateway(uri="qemu:///system", accel="tcg") as other, \
+    second = str(gateway.dir / "second.sock")
+    with running_gateway(uri="qemu:///system", accel="tcg", listen=second) as other, \
             concurrent.futures.ThreadPoolExecutor(20) as pool:
         answers = list(pool.map(post, [gateway, other] * 10))
     assert len({a.body for a in answers}) == 1, answers

@@ -19,7 +19,9 @@ def quickstart(tmp_path_factory):
     with output.open("wb") as out:
         process = subprocess.Popen(
             ["env", f"PORT={free_port()}", f"RUN_DIR={run}", f"BUILD={BINARY.resolve().parent}",
-             REPO / "deploy/quickstart"], stdout=out, stderr=subprocess.STDOUT)
+             REPO / "deploy/quickstart"], stdout=out, stderr=subprocess.STDOUT,
+            # A shell ignores SIGINT in what it starts in the background, such as these tests.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
     try:
         wait_until(lambda: process.poll() is not None or "Ctrl-C stops it" in output.read_text(),
                    "quickstart is ready", 30)
