@@ -569,13 +569,6 @@ void server_free(struct server *server)
 	free(server);
 }
 
-/* To get the memory of a document back from the kernel costs several times what parsing does. */
-static void keep_freed_memory(void)
-{
-	(void)mallopt(M_TRIM_THRESHOLD, 2 * 1024 * 1024);
-	(void)mallopt(M_MMAP_THRESHOLD, 1024 * 1024);
-}
-
 int server_new(const struct config *config, struct api *api, struct server **ret, struct err *err)
 {
 	struct server *server = calloc(1, sizeof *server);
@@ -588,7 +581,6 @@ int server_new(const struct config *config, struct api *api, struct server **ret
 	server->places = wait_places_new(config->workers);
 	int rc = exchange_init();
 	(void)signal(SIGPIPE, SIG_IGN); /* libfcgi has installed a handler of its own */
-	keep_freed_memory();
 	if (rc < 0 || !server->places)
 		(void)err_memory(err);
 	else if (!intake_new(config, &server->intake, err)) {
