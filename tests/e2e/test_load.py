@@ -240,4 +240,4 @@ def test_many_mixed_requests_are_answered_correctly_without_growth(gateway, caps
     if not process.is_instrumented():
         refusals = sum(actor.client.refusals for actor in crowd.actors)
         assert refusals < sum(counts.values()) / 20, counts
-        assert rss[2] - rss[1] < GROWTH_KIB, rss
+        assert rss[2] - max(rss[:2]) < GROWTH_KIB, rss  # malloc gives some back now and then

@@ -93,7 +93,7 @@ def test_a_change_past_its_deadline_says_that_it_may_still_be_made(gateway):
         assert "may still succeed" in answer.json["detail"], answer
         assert answer.json["hint"].endswith("GET /v1/vms/watched"), answer
         answer, _ = ask(gateway, "POST", "/vm/suspend?name=watched")
-        assert answer.json["hint"].endswith("GET /v1/vms"), answer
+        assert answer.json["hint"].endswith("GET /v1/vms/watched"), answer
     wait_until(lambda: figure(gateway, "virtgate_workers_stuck") == 0, "it has come back")
     # The lookup hung, and the rest of the request was done afterwards.
     assert ask(gateway, "GET", "/v1/vms/watched")[0].json["state"] == "paused"
