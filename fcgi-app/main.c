@@ -109,6 +109,10 @@ static int serve(struct api *api)
 	if (host_watch(api->host, &err) < 0 || api_docs_prepare(api, &err) < 0)
 		return print_error(&err, EXIT_FAILURE);
 	AUTO(stop_watch_free) struct stop_watch *stops = stop_watch_new(api->host);
+	if (!stops) {
+		(void)err_memory(&err);
+		return print_error(&err, EXIT_FAILURE);
+	}
 	api->stops = stops;
 	(void)malloc_trim(0); /* frees what rendering the document needed */
 	ask_host(api->host, api->config);

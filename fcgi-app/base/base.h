@@ -64,5 +64,20 @@ static inline pthread_mutex_t *base_lock(pthread_mutex_t *lock)
 	__attribute__((cleanup(auto_unlock), unused)) pthread_mutex_t *const held_lock_ = \
 		base_lock(lock)
 
+/*
+ * Makes room for another item in an array of `count` items, which has room for *room. Returns the
+ * array, which may have moved; NULL: out of memory, and the array stays as it was.
+ */
+static inline void *base_grow(void *array, size_t count, size_t *room, size_t size)
+{
+	if (count < *room)
+		return array;
+	size_t more = *room ? 2 * *room : 16;
+	void *grown = reallocarray(array, more, size);
+	if (grown)
+		*room = more;
+	return grown;
+}
+
 #define ARRAY_LEN(a) (sizeof(a) / sizeof((a)[0]))
 #define FORMAT(fmt, args) __attribute__((format(printf, fmt, args)))

@@ -90,7 +90,7 @@ static bool await_other_processes(
 
 /* Between threads */
 
-/* Who keeps the thread with this gate out; NULL: nobody. */
+/* The gate that keeps the thread with the wanted gate out; NULL: none. */
 static const struct gate *gate_holder(const struct gates *gates, const struct gate *wanted)
 {
 	const struct gate *gate;
@@ -100,21 +100,12 @@ static const struct gate *gate_holder(const struct gates *gates, const struct ga
 	return NULL;
 }
 
-static bool is_key_held(const struct gates *gates, const char *key)
-{
-	const struct gate *gate;
-	LIST_FOREACH(gate, &gates->held, entry)
-		if (!strcmp(gate->key, key))
-			return true;
-	return false;
-}
-
 static bool await_other_threads(
 	struct gates *gates, struct gate *gate, int ms, struct wait *wait, int64_t until)
 {
 	LOCK(&gates->lock);
 	const struct gate *holder = gate_holder(gates, gate);
-	/* One who has had it for longer than we would wait will hardly leave it in time. */
+	/* A holder that has had it for longer than this wait will hardly leave it in time. */
 	if (holder && clock_ms() - holder->since < ms) {
 		LIST_INSERT_HEAD(&gates->waiting, gate, entry);
 		while (holder && wait_on(wait, &gates->changed, &gates->lock, until))
@@ -178,7 +169,8 @@ void gate_leave(struct gate *gate)
 	struct gates *gates = gate->hypervisor->gates;
 	LOCK(&gates->lock);
 	LIST_REMOVE(gate, entry);
-	if (!is_key_held(gates, gate->key))
+	gate->shared = false; /* others with the key may share it, and their lock is the same */
+	if (!gate_holder(gates, gate))
 		(void)lock_key(gates, gate->key, F_UNLCK);
 	gate->hypervisor = NULL;
 	(void)pthread_cond_broadcast(&gates->changed);

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 #include "storage/formats.h"
 
-#include "files/hostpath.h"
 #include "libvirt/hypervisor.h"
 #include "storage/claims.h"
 #include "storage/documents.h"
+#include "storage/local.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -42,14 +42,6 @@ static bool is_same_file(const struct image *image, const struct claim *claim)
 			image->inode == claim->inode);
 }
 
-/* As the client may have named it: where the directory lies is private. */
-static const char *shown_path(const struct comparison *comparison, const char *path)
-{
-	const char *below = hostpath_below(comparison->config->images, path);
-	const char *slash = strrchr(path, '/');
-	return below ? below : slash ? slash + 1 : path;
-}
-
 static int compare_claim(const struct claim *claim, void *data, struct err *err)
 {
 	const struct comparison *comparison = data;
@@ -59,10 +51,9 @@ static int compare_claim(const struct claim *claim, void *data, struct err *err)
 			continue;
 		(void)err_set(err, ERR_POLICY_DENIED,
 			"image '%.200s' is %s in %s, so it cannot be %s here: a file has one "
-			"format "
-			"on a host",
-			shown_path(comparison, image->path), claim->format, comparison->owner,
-			image->format);
+			"format on a host",
+			local_shown(comparison->config->images, image->path), claim->format,
+			comparison->owner, image->format);
 		return err_hint(err,
 			"copy it with qemu-img convert, or first remove it from %.140s",
 			comparison->owner);
@@ -76,14 +67,11 @@ static int add_image(const struct claim *claim, void *data, struct err *err)
 	struct comparison *comparison = data;
 	if (compare_claim(claim, data, err) < 0)
 		return -1;
-	if (comparison->count == comparison->room) {
-		size_t room = comparison->room ? 2 * comparison->room : 16;
-		struct image *images = reallocarray(comparison->images, room, sizeof *images);
-		if (!images)
-			return err_memory(err);
-		comparison->images = images;
-		comparison->room = room;
-	}
+	struct image *images =
+		base_grow(comparison->images, comparison->count, &comparison->room, sizeof *images);
+	if (!images)
+		return err_memory(err);
+	comparison->images = images;
 	struct image image = {
 		.path = strdup(claim->path),
 		.exists = claim->exists,

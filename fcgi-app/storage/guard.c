@@ -33,14 +33,10 @@ static void image_keys_done(struct image_keys *keys)
 
 static int add_key(struct image_keys *keys, const struct image_key *key, struct err *err)
 {
-	if (keys->count == keys->room) {
-		size_t room = keys->room ? 2 * keys->room : 16;
-		struct image_key *all = reallocarray(keys->keys, room, sizeof *all);
-		if (!all)
-			return err_memory(err);
-		keys->keys = all;
-		keys->room = room;
-	}
+	struct image_key *all = base_grow(keys->keys, keys->count, &keys->room, sizeof *all);
+	if (!all)
+		return err_memory(err);
+	keys->keys = all;
 	keys->keys[keys->count++] = *key;
 	return 0;
 }
@@ -104,7 +100,7 @@ static int enter_image(struct guard *guard, struct hypervisor *hypervisor,
 	struct guarded *guarded = calloc(1, sizeof *guarded);
 	if (!guarded)
 		return err_memory(err);
-	if (weaker) /* two who waited for each other to leave would wait in vain */
+	if (weaker) /* two guards that share it would wait for each other */
 		leave_guarded(guard, weaker);
 	int rc = key->writes ? gate_enter_within(hypervisor, key->text, ms, &guarded->gate, err)
 			     : gate_enter_shared(hypervisor, key->text, ms, &guarded->gate, err);
@@ -121,12 +117,12 @@ static int enter_image(struct guard *guard, struct hypervisor *hypervisor,
 	return 0;
 }
 
-/* All within GATE_WAIT_MS; *ret_new: some of them are new to the guard. */
+/* All within GATE_WAIT_MS. *ret_more: the guard got a gate that it did not have. */
 static int enter_images(struct guard *guard, struct hypervisor *hypervisor, struct image_keys *keys,
-	bool *ret_new, struct err *err)
+	bool *ret_more, struct err *err)
 {
 	int64_t until = clock_ms() + GATE_WAIT_MS;
-	*ret_new = false;
+	*ret_more = false;
 	if (keys->count)
 		qsort(keys->keys, keys->count, sizeof keys->keys[0], compare_keys);
 	for (size_t i = 0; i < keys->count; i++) {
@@ -136,7 +132,7 @@ static int enter_images(struct guard *guard, struct hypervisor *hypervisor, stru
 		if (enter_image(guard, hypervisor, &keys->keys[i], left > 0 ? (int)left : 0, err) <
 			0)
 			return -1;
-		*ret_new = true;
+		*ret_more = true;
 	}
 	return 0;
 }
@@ -146,16 +142,17 @@ int guard_lock(
 	struct guard *guard, struct lease *lease, const struct xml_node *domain, struct err *err)
 {
 	enum { ROUNDS_MAX = 4 };
-	bool new = hypervisor_is_local(lease->hypervisor);
-	for (int round = 0; new &&round < ROUNDS_MAX; round++) {
+	bool more = hypervisor_is_local(lease->hypervisor);
+	for (int round = 0; more && round < ROUNDS_MAX; round++) {
 		AUTO_IMAGE_KEYS struct image_keys keys = { 0 };
 		if (claims_each(lease, domain, add_claim, &keys, err) < 0 ||
-			enter_images(guard, lease->hypervisor, &keys, &new, err) < 0)
+			enter_images(guard, lease->hypervisor, &keys, &more, err) < 0)
 			return -1;
 	}
-	return new
-		? err_set(err, ERR_VM_BUSY, "the backing files of this VM's images keep changing")
-		: 0;
+	if (more)
+		return err_set(
+			err, ERR_VM_BUSY, "the backing files of this VM's images keep changing");
+	return 0;
 }
 
 int guard_check(const struct xml_node *domain, const struct config *config, enum guard_for what,
@@ -181,14 +178,14 @@ int guard_hold(struct guard *guard, struct hypervisor *hypervisor, const struct 
 	size_t count, struct err *err)
 {
 	AUTO_IMAGE_KEYS struct image_keys keys = { 0 };
-	bool new;
+	bool more;
 	for (size_t i = 0; i < count; i++) {
 		struct image_key key = { .writes = true };
 		set_inode_key(&key, ids[i].dev, ids[i].inode);
 		if (add_key(&keys, &key, err) < 0)
 			return -1;
 	}
-	return enter_images(guard, hypervisor, &keys, &new, err);
+	return enter_images(guard, hypervisor, &keys, &more, err);
 }
 
 void guard_leave(struct guard *guard)

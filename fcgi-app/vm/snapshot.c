@@ -114,14 +114,11 @@ struct listing {
 
 static int listing_add(struct listing *listing, virDomainSnapshotPtr snap, struct err *err)
 {
-	if (listing->count == listing->room) {
-		size_t room = listing->room ? 2 * listing->room : 16;
-		struct snapshot *list = reallocarray(listing->list, room, sizeof *list);
-		if (!list)
-			return err_memory(err);
-		listing->list = list;
-		listing->room = room;
-	}
+	struct snapshot *list =
+		base_grow(listing->list, listing->count, &listing->room, sizeof *list);
+	if (!list)
+		return err_memory(err);
+	listing->list = list;
 	if (!read_childless(listing->lease, snap, &listing->list[listing->count], err))
 		listing->count++;
 	else if (err->kind != ERR_SNAPSHOT_NOT_FOUND) /* deleted meanwhile */

@@ -5,8 +5,6 @@
 #include "vm/power.h"
 
 enum {
-	/* Period of the checks of time and how->hurry, which make no call to the host. */
-	SLICE_MS = 100,
 	/* Period of reading all VMs while events arrive: an undefined VM's last one may be lost. */
 	READ_WATCHED_MS = 5000,
 	/* The same while there is no connection for events. */
@@ -175,29 +173,6 @@ static int read_stop(struct lease *lease, struct stop *stop, struct err *err)
 	return 0;
 }
 
-struct stops {
-	struct stop *const *list;
-	size_t count;
-};
-
-/* What was read stays so when the connection is lost half-way. */
-static int read_stops(struct lease *lease, void *data, struct err *err)
-{
-	const struct stops *stops = data;
-	for (size_t i = 0; i < stops->count; i++)
-		if (stops->list[i]->waiting && read_stop(lease, stops->list[i], err) < 0 &&
-			lease->broken)
-			return -1;
-	return 0;
-}
-
-void stop_read(struct host *host, struct stop *const stops[], size_t count)
-{
-	struct stops all = { stops, count };
-	struct err ignored; /* the host may come back before the time is over */
-	(void)lease_read(host->hypervisor, read_stops, &all, &ignored);
-}
-
 struct stop_wait {
 	struct events *events; /* NULL: the host is not watched */
 	struct stop *const *stops;
@@ -222,6 +197,21 @@ static int read_due_stops(struct lease *lease, void *data, struct err *err)
 			lease->broken)
 			return -1;
 	return 0;
+}
+
+void stop_read(struct host *host, struct stop *const stops[], size_t count)
+{
+	struct stop_wait once = { .stops = stops, .count = count, .all = true };
+	struct err ignored; /* the host may come back before the time is over */
+	(void)lease_read(host->hypervisor, read_due_stops, &once, &ignored);
+}
+
+int64_t stop_next_read(int64_t began, bool watched)
+{
+	int64_t now = clock_ms();
+	int64_t pause = watched ? READ_WATCHED_MS : READ_UNWATCHED_MS;
+	int64_t least = (now - began) * (READ_SHARE - 1);
+	return now + (pause > least ? pause : least);
 }
 
 static bool is_late(const struct stop *stop, const struct stop_how *how)
@@ -251,7 +241,7 @@ static bool await_stop_event(const struct stop_wait *wait, int64_t read_at)
 {
 	uint64_t latest = wait->seen;
 	while (is_worth_waiting(wait) && clock_ms() < read_at) {
-		latest = events_wait(wait->events, latest, SLICE_MS);
+		latest = events_wait(wait->events, latest, STOP_SLICE_MS);
 		if (!latest && wait->seen)
 			return false;
 		for (size_t i = 0; i < wait->count; i++)
@@ -272,11 +262,9 @@ void stop_wait(
 		(void)lease_read(host->hypervisor, read_due_stops, &wait, &ignored);
 		if (!is_worth_waiting(&wait))
 			return;
-		int64_t pause = latest ? READ_WATCHED_MS : READ_UNWATCHED_MS;
-		int64_t least = (clock_ms() - began) * (READ_SHARE - 1);
 		wait.seen = latest;
 		wait.all = false;
-		wait.all = !await_stop_event(&wait, clock_ms() + (pause > least ? pause : least));
+		wait.all = !await_stop_event(&wait, stop_next_read(began, latest));
 	}
 }
 

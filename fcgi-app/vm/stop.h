@@ -52,8 +52,12 @@ int stop_ask(struct host *host, const struct target *target, const struct stop_h
 /* Returns when each of them is off, or may not be waited for any longer. */
 void stop_wait(
 	struct host *host, struct stop *const stops[], size_t count, const struct stop_how *how);
-/* Reads those that are waiting once, without waiting. */
+/* Reads once those that are waiting. */
 void stop_read(struct host *host, struct stop *const stops[], size_t count);
+/* Period of the checks of time and how->hurry during a wait, which make no call to the host. */
+enum { STOP_SLICE_MS = 100 };
+/* When a wait that began to read VMs at `began` reads them again, although no event has come. */
+int64_t stop_next_read(int64_t began, bool watched);
 /* Is it still waiting, and may be: neither its time is over, nor the deadline, nor is there hurry?
  */
 bool stop_is_waited_for(const struct stop *stop, const struct stop_how *how);

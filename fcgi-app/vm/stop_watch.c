@@ -4,16 +4,7 @@
 #include "base/clock.h"
 #include "base/thread.h"
 
-enum {
-	/* Period of the checks of time and clients, which make no call to the host. */
-	SLICE_MS = 100,
-	/* A VM is read again after this time, as in stop.c: while events arrive, and without. */
-	READ_WATCHED_MS = 5000,
-	READ_UNWATCHED_MS = 500,
-	/* Reading many VMs takes time: at most one part in READ_SHARE of the wait. */
-	READ_SHARE = 6,
-	READ_MAX = 64, /* VMs in one round, so that other stops' time is checked in between */
-};
+enum { READ_MAX = 64 }; /* VMs in one round, so that other stops' time is checked in between */
 
 LIST_HEAD(watched_list, watched_stop);
 
@@ -63,11 +54,10 @@ static void read_due(struct stop_watch *watch, uint64_t latest)
 	if (!count)
 		return;
 	stop_read(watch->host, due, count);
-	int64_t pause = latest ? READ_WATCHED_MS : READ_UNWATCHED_MS;
-	int64_t least = (clock_ms() - began) * (READ_SHARE - 1);
+	int64_t next = stop_next_read(began, latest);
 	for (size_t i = 0; i < count; i++) {
 		read[i]->seen = latest;
-		read[i]->read_at = clock_ms() + (pause > least ? pause : least);
+		read[i]->read_at = next;
 	}
 }
 
@@ -97,7 +87,7 @@ static void *watch_stops(void *data)
 		read_due(watch, latest);
 		end_those_over(watch);
 		if (!LIST_EMPTY(&watch->watched))
-			(void)events_wait(watch->host->events, latest, SLICE_MS);
+			(void)events_wait(watch->host->events, latest, STOP_SLICE_MS);
 	}
 	return NULL;
 }
