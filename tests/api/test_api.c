@@ -4,10 +4,9 @@
  * values out. test:///default is one host for the whole process, so each test makes VMs of its
  * own and removes them.
  */
-#include "in_process.h"
+#include "in_api.h"
 
 #include "api/handlers.h"
-#include "api/routes.h"
 #include "base/clock.h"
 #include "base/uuid.h"
 #include "format/json.h"
@@ -18,18 +17,7 @@
 #include <stdio.h>
 #include <string.h>
 
-static struct config config = {
-	.workers = 4,
-	.read_deadline = 10,
-	.action_deadline = 30,
-	.long_deadline = 600,
-	.images = "/images",
-	.shares = "/shares",
-	.logs = "/logs",
-	.templates = TEMPLATES,
-	.networks = "default",
-	.bridges = "virbr0",
-};
+static struct config config = TEST_CONFIG("/images");
 static struct api api = { .config = &config };
 
 struct request {
@@ -1053,23 +1041,14 @@ static int set_up(void **state)
 {
 	struct err err;
 	(void)state;
-	api.host = test_host_new(4);
-	if (!api.host)
-		return -1;
-	if (host_watch(api.host, &err) < 0)
-		return -1;
-	api.routes = routes;
-	api.route_count = route_count;
-	api.metrics = api_metrics_new(routes, route_count);
-	return api_docs_prepare(&api, &err);
+	return test_api_begin(&api) < 0 ? -1 : api_docs_prepare(&api, &err);
 }
 
 static int tear_down(void **state)
 {
 	(void)state;
 	free(api.document.text);
-	metrics_free(api.metrics);
-	test_host_free(api.host);
+	test_api_end(&api);
 	return 0;
 }
 

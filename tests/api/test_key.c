@@ -1,25 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /* What follows from an Idempotency-Key, in process on libvirt's test driver. */
-#include "in_process.h"
+#include "in_api.h"
 
-#include "api/routes.h"
 #include "base/uuid.h"
 
 #include <stdio.h>
 #include <string.h>
 
-static struct config config = {
-	.workers = 4,
-	.read_deadline = 10,
-	.action_deadline = 30,
-	.long_deadline = 600,
-	.images = "/images",
-	.shares = "/shares",
-	.logs = "/logs",
-	.templates = TEMPLATES,
-	.networks = "default",
-	.bridges = "virbr0",
-};
+static struct config config = TEST_CONFIG("/images");
 static struct api api = { .config = &config };
 
 static void create(const char *user, const char *key, const char *body, struct api_reply *ret)
@@ -88,22 +76,14 @@ static void test_the_same_secret_recognises_the_request(void **state)
 
 static int set_up(void **state)
 {
-	struct err err;
 	(void)state;
-	api.host = test_host_new(4);
-	if (!api.host || host_watch(api.host, &err) < 0)
-		return -1;
-	api.routes = routes;
-	api.route_count = route_count;
-	api.metrics = api_metrics_new(routes, route_count);
-	return api.metrics ? 0 : -1;
+	return test_api_begin(&api);
 }
 
 static int tear_down(void **state)
 {
 	(void)state;
-	metrics_free(api.metrics);
-	test_host_free(api.host);
+	test_api_end(&api);
 	return 0;
 }
 

@@ -3,26 +3,13 @@
  * How large and how many VMs may be, in process on libvirt's test driver, whose host has 3 GiB of
  * memory and a VM of its own.
  */
-#include "in_process.h"
-
-#include "api/routes.h"
+#include "in_api.h"
 
 #include <stdio.h>
 #include <string.h>
 
 static char images[] = "/tmp/virtgate-limits-XXXXXX";
-static struct config config = {
-	.workers = 4,
-	.read_deadline = 10,
-	.action_deadline = 30,
-	.long_deadline = 600,
-	.images = images,
-	.shares = "/shares",
-	.logs = "/logs",
-	.templates = TEMPLATES,
-	.networks = "default",
-	.bridges = "virbr0",
-};
+static struct config config = TEST_CONFIG(images);
 static struct api api = { .config = &config };
 
 static void expect(enum http_method method, const char *target, const char *role, const char *body,
@@ -183,15 +170,8 @@ static void test_clients_can_read_the_limits(void **state)
 
 static int set_up(void **state)
 {
-	struct err err;
 	(void)state;
-	api.host = mkdtemp(images) ? test_host_new(4) : NULL;
-	if (!api.host || host_watch(api.host, &err) < 0)
-		return -1;
-	api.routes = routes;
-	api.route_count = route_count;
-	api.metrics = api_metrics_new(routes, route_count);
-	return api.metrics ? 0 : -1;
+	return mkdtemp(images) ? test_api_begin(&api) : -1;
 }
 
 static int tear_down(void **state)
@@ -203,8 +183,7 @@ static int tear_down(void **state)
 		(void)snprintf(path, sizeof path, "%s/%s", images, names[i]);
 		(void)remove(path);
 	}
-	metrics_free(api.metrics);
-	test_host_free(api.host);
+	test_api_end(&api);
 	return 0;
 }
 

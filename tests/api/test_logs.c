@@ -1,25 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /* Serial logs: no VM's definition names another's, in process on libvirt's test driver. */
-#include "in_process.h"
+#include "in_api.h"
 
-#include "api/routes.h"
 #include "base/uuid.h"
 
 #include <stdio.h>
 #include <string.h>
 
-static struct config config = {
-	.workers = 4,
-	.read_deadline = 10,
-	.action_deadline = 30,
-	.long_deadline = 600,
-	.images = "/images",
-	.shares = "/shares",
-	.logs = "/logs",
-	.templates = TEMPLATES,
-	.networks = "default",
-	.bridges = "virbr0",
-};
+static struct config config = TEST_CONFIG("/images");
 static struct api api = { .config = &config };
 
 #define OWN "11111111-2222-4333-8444-555555555555"
@@ -123,22 +111,14 @@ static void test_a_definition_keeps_the_log_that_it_has(void **state)
 
 static int set_up(void **state)
 {
-	struct err err;
 	(void)state;
-	api.host = test_host_new(4);
-	if (!api.host || host_watch(api.host, &err) < 0)
-		return -1;
-	api.routes = routes;
-	api.route_count = route_count;
-	api.metrics = api_metrics_new(routes, route_count);
-	return api.metrics ? 0 : -1;
+	return test_api_begin(&api);
 }
 
 static int tear_down(void **state)
 {
 	(void)state;
-	metrics_free(api.metrics);
-	test_host_free(api.host);
+	test_api_end(&api);
 	return 0;
 }
 

@@ -1,26 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /* What each role sees of the host, in process on libvirt's test driver. */
-#include "in_process.h"
-
-#include "api/routes.h"
+#include "in_api.h"
 
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 
 static char images[] = "/tmp/virtgate-views-XXXXXX";
-static struct config config = {
-	.workers = 4,
-	.read_deadline = 10,
-	.action_deadline = 30,
-	.long_deadline = 600,
-	.images = images,
-	.shares = "/shares",
-	.logs = "/logs",
-	.templates = TEMPLATES,
-	.networks = "default",
-	.bridges = "virbr0",
-};
+static struct config config = TEST_CONFIG(images);
 static struct api api = { .config = &config };
 
 static void send(enum http_method method, const char *target, const char *role, const char *media,
@@ -153,14 +140,7 @@ static void test_a_conversion_tells_admins_alone_which_files_exist(void **state)
 static int set_up(void **state)
 {
 	(void)state;
-	struct err err;
-	api.host = mkdtemp(images) ? test_host_new(4) : NULL;
-	if (!api.host || host_watch(api.host, &err) < 0)
-		return -1;
-	api.routes = routes;
-	api.route_count = route_count;
-	api.metrics = api_metrics_new(routes, route_count);
-	return api.metrics ? 0 : -1;
+	return mkdtemp(images) ? test_api_begin(&api) : -1;
 }
 
 static int tear_down(void **state)
@@ -172,8 +152,7 @@ static int tear_down(void **state)
 		(void)snprintf(path, sizeof path, "%s/%s", images, names[i]);
 		(void)remove(path);
 	}
-	metrics_free(api.metrics);
-	test_host_free(api.host);
+	test_api_end(&api);
 	return 0;
 }
 
