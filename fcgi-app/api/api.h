@@ -66,8 +66,10 @@ enum api_reply_kind {
 	API_REPLY_LATER,    /* `later` makes the reply, after a wait that needs no thread */
 };
 
-/* Who waits for a reply: made by the server. Both may be called from any thread, and return at
- * once. */
+/*
+ * The server's side of a reply that is waited for. Both functions may be called from any thread and
+ * return at once.
+ */
 struct api_waiter {
 	bool (*is_gone)(struct api_waiter *waiter); /* has the client gone? */
 	void (*ready)(struct api_waiter *waiter);   /* the wait is over; called once, and last */

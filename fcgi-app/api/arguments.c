@@ -134,7 +134,7 @@ int api_call_check_body(const struct api_call *call, struct err *err)
 {
 	size_t len = call->req->body_len;
 	if (!call->route->body && len > API_NO_BODY_MAX)
-		return err_set(err, ERR_BAD_REQUEST, "body: this request takes none");
+		return err_set(err, ERR_BAD_REQUEST, "body: this request takes no body");
 	return len && body_kind(call) == API_BODY_NONE ? refuse_media_type(call, err) : 0;
 }
 

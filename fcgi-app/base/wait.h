@@ -4,11 +4,11 @@
  * Waiting, with a limit of how many threads wait. A worker that waits answers no request: if all
  * workers waited for one thing that hangs, nobody would be answered.
  *
- * A worker may wait for WAIT_BRIEF_MS, which is longer than what does not hang usually takes. To
- * wait longer it needs a place. There are places for three quarters of the workers, and for one
- * thing for half of them at most. As long as the places for a thing are taken, who comes to wait
- * for it is refused at once, because it hangs, or more want it than it can serve. Threads that are
- * no workers wait without a limit.
+ * A worker may wait for WAIT_BRIEF_MS; what does not hang usually takes less. To wait longer a
+ * worker needs a place. There are places for three quarters of the workers, and for one thing for
+ * half of the workers at most. While all places for a thing are taken, further workers that would
+ * wait for the thing are refused at once: the thing hangs, or cannot serve so many. Other threads
+ * than workers wait without a limit.
  *
  * All functions may be called from any thread; a struct wait belongs to one thread.
  */

@@ -204,7 +204,8 @@ static const struct rule {
 		.root = offsetof(struct config, images), .setting = "VIRTGATE_IMAGES" },
 	[RULE_SHARE] = { path_refusal, .description = "a directory beneath VIRTGATE_SHARES",
 		.root = offsetof(struct config, shares), .setting = "VIRTGATE_SHARES" },
-	[RULE_LOG] = { path_refusal, .description = "a file beneath VIRTGATE_LOGS",
+	[RULE_LOG] = { path_refusal,
+		.description = "a log's name, which virtgate puts beneath VIRTGATE_LOGS",
 		.root = offsetof(struct config, logs), .setting = "VIRTGATE_LOGS" },
 	[RULE_OPAQUE] = { .description =
 				  "anything: libvirt only stores it; the namespace " METADATA_URI

@@ -298,7 +298,7 @@ int intake_taken_count(struct intake *intake)
 	return taken;
 }
 
-/* Not each time: whoever is refused may try as often as the machine allows. The lock is held. */
+/* Does not log each refusal, since a refused peer may try again at once. The lock is held. */
 static void log_refused(struct intake *intake, uid_t user)
 {
 	enum { PAUSE_MS = 1000 };

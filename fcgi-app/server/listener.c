@@ -170,8 +170,7 @@ static int check_unix(const struct config *config, struct err *err)
 	if (access(dirname(address.sun_path), W_OK | X_OK) < 0)
 		return err_set(err, ERR_BAD_REQUEST,
 			"listen: cannot create '%s': %s; set VIRTGATE_LISTEN to a path in a "
-			"directory "
-			"that exists",
+			"directory that exists",
 			config->listen, strerror(errno));
 	return 0;
 }

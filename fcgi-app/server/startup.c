@@ -26,8 +26,7 @@ static int check_templates(const struct config *config, struct err *err)
 	if (access(config->templates, R_OK | X_OK) < 0)
 		return err_set(err, ERR_BAD_REQUEST,
 			"templates: cannot read '%.200s': %s; set VIRTGATE_TEMPLATES to the "
-			"directory "
-			"of the templates, which is xml/ in a checkout",
+			"directory of the templates, which is xml/ in a checkout",
 			config->templates, strerror(errno));
 	return 0;
 }
@@ -86,7 +85,7 @@ int startup_share_secret(const struct config *config, unsigned char ret[static S
 		secret_share(path, ret, &made, err) < 0)
 		return -1;
 	if (made)
-		*ret_note = "made a new secret: a request from before is not recognised by its "
+		*ret_note = "made a new secret: earlier requests are not recognised by their "
 			    "Idempotency-Key";
 	return 0;
 }

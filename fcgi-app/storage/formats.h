@@ -16,13 +16,15 @@
 #include "libvirt/virt.h"
 
 enum formats_for {
-	/* Of a definition that is new, or that libvirt may start by itself. ERR_VM_BUSY: a VM's
-	 * document cannot be read now. */
+	/*
+	 * For a new definition, or one that libvirt may start by itself. ERR_VM_BUSY if a VM's
+	 * document cannot be read now.
+	 */
 	FORMATS_DEFINE,
 	/*
-	 * Of a VM that is about to start. Snapshots are left out, since their formats are compared
-	 * when they are reverted to; and so are VMs that cannot be read now: they run, and QEMU's
-	 * locks keep their images from being opened in another way.
+	 * For a VM that is about to start. Leaves out snapshots, whose formats a revert compares,
+	 * and VMs that cannot be read now: they run, and QEMU's locks keep their images from being
+	 * opened in another way.
 	 */
 	FORMATS_START,
 };

@@ -5,9 +5,9 @@
  * images, with their whole chains, until the guard is left. The check: the files and their backing
  * files lie where the policy allows, and no other VM writes to the images. The locks (gate.h) keep
  * everybody who shares them from letting libvirt open or name the same images meanwhile: a guest
- * that starts in between could write a header into one, and libvirt would follow it as root. Who
- * writes to an image has it alone; those who only read it, as their backing file or a cdrom, share
- * it.
+ * that starts in between could write a header into one, and libvirt would follow it as root. A
+ * VM that writes to an image has it alone; VMs that only read it, as a backing file or a cdrom,
+ * share it.
  *	AUTO_GUARD struct guard guard = { 0 };
  *	if (guard_enter(&guard, lease, domain, config, GUARD_OFF, err) < 0)
  *		return -1;

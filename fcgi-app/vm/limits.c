@@ -67,10 +67,10 @@ static int check_memory(const struct config *config, struct lease *lease, int64_
 		return -1;
 	if (kib <= limit)
 		return 0;
-	(void)err_set(err, ERR_POLICY_DENIED, "memory: a VM may have at most %lld KiB: %s",
+	(void)err_set(err, ERR_POLICY_DENIED, "memory: a VM may have at most %lld KiB, %s",
 		(long long)limit,
-		config->max_memory ? "VIRTGATE_MAX_MEMORY" : "more than that, the host has not");
-	return err_hint(err, "VIRTGATE_MAX_MEMORY is a setting of the host's owner");
+		config->max_memory ? "by VIRTGATE_MAX_MEMORY" : "as much as the host has");
+	return err_hint(err, "ask for less; only the host\'s owner can raise VIRTGATE_MAX_MEMORY");
 }
 
 static int check_vcpus(const struct config *config, int64_t vcpus, int64_t before, struct err *err)
@@ -79,7 +79,7 @@ static int check_vcpus(const struct config *config, int64_t vcpus, int64_t befor
 		return 0;
 	(void)err_set(err, ERR_POLICY_DENIED, "vcpus: a VM may have at most %d: VIRTGATE_MAX_VCPUS",
 		config->max_vcpus);
-	return err_hint(err, "VIRTGATE_MAX_VCPUS is a setting of the host's owner");
+	return err_hint(err, "ask for less; only the host\'s owner can raise VIRTGATE_MAX_VCPUS");
 }
 
 int limits_check_size(const struct config *config, struct lease *lease,
@@ -102,7 +102,8 @@ static int check_images(const struct config *config, const struct disks *disks, 
 			"disks[%zu].capacity_bytes: an image may have at most %llu: "
 			"VIRTGATE_MAX_DISK",
 			disks->disks[i].index, (unsigned long long)limit);
-		return err_hint(err, "VIRTGATE_MAX_DISK is a setting of the host's owner");
+		return err_hint(
+			err, "ask for less; only the host\'s owner can raise VIRTGATE_MAX_DISK");
 	}
 	return 0;
 }
@@ -119,8 +120,7 @@ static int check_count(const struct config *config, struct lease *lease, struct 
 		return 0;
 	(void)err_set(err, ERR_POLICY_DENIED, "there may be at most %d VMs: VIRTGATE_MAX_VMS",
 		config->max_vms);
-	return err_hint(
-		err, "delete a VM first; VIRTGATE_MAX_VMS is a setting of the host's owner");
+	return err_hint(err, "delete a VM first; only the host's owner can raise VIRTGATE_MAX_VMS");
 }
 
 int limits_check_new(const struct config *config, struct lease *lease,

@@ -101,7 +101,7 @@ static void test_no_patch_makes_a_vm_larger(void **state)
 	/* The host's own memory is the limit that no setting is needed for. */
 	set_limits(0, 0, 0, 0);
 	expect(HTTP_PATCH, "/v1/vms/sized", "operator", "{\"memory_kib\":1073741824}", 422,
-		"the host has not");
+		"as much as the host has");
 	expect(HTTP_PATCH, "/v1/vms/sized", "operator", "{\"memory_kib\":65536}", 200, NULL);
 	/* What is larger already can be changed, but not grow. */
 	set_limits(16, 1, 0, 0);

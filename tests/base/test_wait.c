@@ -134,7 +134,7 @@ static void test_threads_that_are_no_workers_wait_without_a_limit(void **state)
 	assert_int_equal(atomic_load(&crowds[1].served), 8);
 }
 
-/* A job that hangs until it is told to end. */
+/* A job that hangs until the test ends it. */
 static sem_t go;
 
 static int hang(void *data, struct combiner_turn *turn, void *ret, struct err *err)

@@ -434,7 +434,7 @@ def test_empty_nul_and_overlong_fields_are_400_by_field(admin, route):
 def test_fields_are_refused_where_a_route_takes_no_body(admin, new_vm):
     vm = new_vm(start=True)
     answer = admin.post(f"/v1/vms/{vm['uuid']}/suspend", json={"mode": "acpi"})
-    assert answer.status == 400 and answer.json["detail"] == "body: this request takes none"
+    assert answer.status == 400 and answer.json["detail"] == "body: this request takes no body"
     assert admin.get(f"/v1/vms/{vm['uuid']}").json["state"] == "running"
     assert admin.post(f"/v1/vms/{vm['uuid']}/suspend", json={}).status == 200
 
